@@ -1,0 +1,64 @@
+# Two commands matter: `make demo` and `make test`. The first call makes .venv from requirements.lock.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help demo test test-heavy test-all reproduce check format lock clean
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make demo         real MNIST, drawn flowers, a small pretrained backbone: table, plots, report
+demo: $(READY)
+	@snakemake --workflow-profile profiles/demo
+	@cat results/demo/comparison.md
+	@echo && echo "Report: results/demo/report.html"
+
+## make test         the fast tests
+test: $(READY)
+	@python -m pytest
+
+## make test-heavy   the tests that take minutes
+test-heavy: $(READY)
+	@python -m pytest -m heavy
+
+## make test-all     both, in one run
+test-all: $(READY)
+	@python -m pytest -m ""
+
+## make reproduce    the full run: official sources, ResNet-152 and ConvNeXt-Large
+reproduce: $(READY)
+	@snakemake --cores 4 --resources gpu=1
+
+## make check        lint, format, types
+check: $(READY)
+	@ruff check .
+	@ruff format --check .
+	@snakefmt --check Snakefile rules
+	@snakemake --lint
+	@mypy
+
+## make format       format all code
+format: $(READY)
+	@ruff check --fix-only -q .
+	@ruff format -q .
+	@snakefmt Snakefile rules
+
+## make lock         resolve requirements.in anew (needs uv)
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--quiet requirements.in --output-file requirements.lock
+
+## make clean        remove what runs have made, but keep downloads and .venv
+clean:
+	rm -rf results/* logs benchmarks .snakemake data/mnist data/generated
+	@git checkout -q -- results/README.md
+
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
+		"Python 3.11 to 3.13 is needed, this is %d.%d; name one: make PYTHON=python3.12 ..." % v)'
+	@echo "Making .venv from requirements.lock; PyTorch is large, this takes minutes, once."
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@

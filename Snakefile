@@ -1,0 +1,57 @@
+"""Reproduces a machine-learning report, figure by figure. Start with README.md."""
+
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: Path(workflow.basedir) / "config.yaml"
+
+
+include: "rules/common.smk"
+
+
+report: "resources/captions/workflow.rst"
+
+
+wildcard_constraints:
+    model="[a-z][a-z0-9_]*",
+    run="(seed|split)-[0-9]+",
+
+
+localrules:
+    all,
+    mnist,
+    flowers,
+    report,
+
+
+rule all:
+    default_target: True
+    input:
+        f"{RESULTS}/report.html",
+    message:
+        "Everything: table, plots and report"
+
+
+rule mnist:
+    input:
+        products(models_of("mnist")),
+    message:
+        "The MNIST half: its nets trained, their metrics and plots"
+
+
+rule flowers:
+    input:
+        products(models_of("flowers")),
+    message:
+        "The flowers half: images by label, heads trained, their metrics and plots"
+
+
+include: "rules/fetch.smk"
+include: "rules/mnist.smk"
+include: "rules/flowers.smk"
+include: "rules/evaluation.smk"
+include: "rules/report.smk"

@@ -1,0 +1,225 @@
+"""The configuration, checked, and the helpers the rules share."""
+
+import os
+import sys
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+BASE = Path(workflow.basedir)
+SCRIPTS = BASE / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+from repro.code_inputs import code_of
+from repro.config import check
+from repro.errors import UserError
+
+
+def shipped(path):
+    """Return a file of the project as Snakemake shall name it: relative to the working folder."""
+    return os.path.relpath(BASE / path)
+
+
+def code(script):
+    """Return the script and every local module it imports: the code a rule's result depends on."""
+    return [os.path.relpath(file) for file in code_of(SCRIPTS / f"{script}.py", (SCRIPTS,))]
+
+
+def read_yaml(path):
+    with open(path, encoding="utf-8") as stream:
+        return yaml.safe_load(stream)
+
+
+REGISTRY = read_yaml(BASE / "resources/registry.yaml")["files"]
+
+try:
+    extra = config.get("downloads")
+    known = {*REGISTRY, *extra} if isinstance(extra, dict) else {*REGISTRY}
+    check(config, read_yaml(BASE / "config/schema.yaml"), frozenset(known))
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+DATA = config["data_dir"]
+RESULTS = config["results_dir"]
+LOGS = config["logs_dir"]
+BENCHMARKS = config["benchmarks_dir"]
+
+DOWNLOADS = {**REGISTRY, **config["downloads"]}
+GENERATED = config["flowers"]["data"] == "generated"
+FLOWERS = f"{DATA}/{config['flowers']['data']}"
+
+MODELS = config["models"]
+NETS = {"mnist": config["mnist"]["nets"], "flowers": config["flowers"]["nets"]}
+
+
+def models_of(part):
+    """Return the models that run, of one part of the report, in the configuration's order."""
+    return [model for model in MODELS if model in NETS[part]]
+
+
+def part_of(model):
+    return "mnist" if model in NETS["mnist"] else "flowers"
+
+
+def flower_runs():
+    """Return the runs of every flower net: name, seed of the head and the split's name.
+
+    The main split is called "main"; a run on another split takes the first seed for its head.
+    """
+    flowers = config["flowers"]
+    seeds = [{"run": f"seed-{seed}", "seed": seed, "split": "main"} for seed in flowers["seeds"]]
+    splits = [
+        {"run": f"split-{seed}", "seed": flowers["seeds"][0], "split": f"seed-{seed}"}
+        for seed in flowers["split_seeds"]
+    ]
+    return seeds + splits
+
+
+def runs_of(model):
+    """Return the names of a model's runs, the headline first."""
+    if part_of(model) == "flowers":
+        return [run["run"] for run in flower_runs()]
+    return [f"seed-{seed}" for seed in NETS["mnist"][model]["seeds"]]
+
+
+def of_runs(model, name):
+    """Return the file ``name`` of each run of the model."""
+    return [f"{RESULTS}/runs/{model}/{run}/{name}" for run in runs_of(model)]
+
+
+def products(models):
+    """Return what models end in: flower images by label, metrics and curves."""
+    metrics = [file for model in models for file in of_runs(model, "metrics.csv")]
+    folders = [f"{FLOWERS}/manifest.csv"] if any(part_of(m) == "flowers" for m in models) else []
+    return folders + metrics + curves(models)
+
+
+def curves(models):
+    return [
+        f"{RESULTS}/figures/{model}/{quantity}.png"
+        for model in models
+        for quantity in (("accuracy", "loss") if part_of(model) == "flowers" else ("accuracy",))
+    ]
+
+
+def flowers_file(name):
+    """Return where a file of the flowers data set stands: drawn or fetched."""
+    if GENERATED:
+        return f"{DATA}/generated/{name}"
+    return f"{DATA}/downloads/{config['flowers']['data']}/{name}"
+
+
+def weights_file(net):
+    """Return the file of a net's weights, or none for random weights."""
+    return [] if net["weights"] == "none" else f"{DATA}/downloads/{net['weights']}"
+
+
+def not_comparable(model):
+    """Return why a model's figures say nothing about the report's, or an empty text."""
+    net = NETS[part_of(model)][model]
+    if part_of(model) == "flowers" and config["flowers"]["data"] != "oxford102":
+        return "generated data" if GENERATED else "other data"
+    if net.get("weights") == "none":
+        return "random weights"
+    return "" if net["reported"] else "not in the report"
+
+
+def model_table(models):
+    """Return what the comparison needs to know of each model."""
+    table = []
+    for model in models:
+        net = NETS[part_of(model)][model]
+        why_not = not_comparable(model)
+        table.append(
+            {
+                "name": model,
+                "title": net["title"],
+                "framework": net.get("framework", "torch"),
+                "reported": net["reported"],
+                "recipe": net["recipe"],
+                "headline": runs_of(model)[0],
+                "comparable": not why_not,
+                "why_not": why_not,
+            }
+        )
+    return table
+
+
+MODEL_FORMATS = {"numpy": "npz", "torch": "safetensors"}
+
+
+def recipe_of(net):
+    """Return what of a net's description changes its training; a new title reruns nothing."""
+    return {
+        key: value
+        for key, value in net.items()
+        if key not in ("title", "framework", "seeds", "reported", "recipe")
+    }
+
+
+def seed_of_run(wildcards):
+    return int(wildcards.run.removeprefix("seed-"))
+
+
+def flower_splits():
+    """Return the files of all splits that runs use, the main one first."""
+    names = dict.fromkeys(["main", *(run["split"] for run in flower_runs())])
+    return [f"{FLOWERS}/splits/{name}.csv" for name in names]
+
+
+def numbered_flower_runs():
+    """Return the runs with each split given as an index into :func:`flower_splits`."""
+    files = flower_splits()
+    return [
+        {**run, "split": files.index(f"{FLOWERS}/splits/{run['split']}.csv")}
+        for run in flower_runs()
+    ]
+
+
+def split_parameters(wildcards):
+    """Return how to draw a split: "main" by the configured seed, "seed-N" by N."""
+    split = config["flowers"]["split"]
+    if wildcards.split == "main":
+        return split
+    return {**split, "seed": int(wildcards.split.removeprefix("seed-"))}
+
+
+def setid_of_split(wildcards):
+    return flowers_file("setid.mat") if config["flowers"]["split"]["kind"] == "official" else []
+
+
+def names_of(wildcards):
+    """Return the file of class names, where a model's classes have names."""
+    return shipped("resources/flower_names.csv") if part_of(wildcards.model) == "flowers" else []
+
+
+def loss_of(wildcards):
+    """Return the loss a model was trained with."""
+    return NETS["mnist"][wildcards.model]["loss"] if part_of(wildcards.model) == "mnist" else "nll"
+
+
+def seed_of_any_run(wildcards):
+    """Return the number in a run's name: its seed, or the seed of its split."""
+    return int(wildcards.run.partition("-")[2])
+
+
+def curve_of(wildcards):
+    """Return the report's own curve of a model, where the notebook printed one."""
+    reported = NETS[part_of(wildcards.model)][wildcards.model]["reported"]
+    file = f"resources/reported/{reported}_history.csv"
+    return shipped(file) if (BASE / file).exists() and not not_comparable(wildcards.model) else []
+
+
+def title_of(wildcards):
+    return NETS[part_of(wildcards.model)][wildcards.model]["title"]
+
+
+def splits_of(wildcards):
+    """Return the sets a model's history holds: the report shows no test curve for MNIST."""
+    sets = ["train", "validation"]
+    return [*sets, "test"] if part_of(wildcards.model) == "flowers" else sets
+
+
+def captions():
+    return [os.path.relpath(file) for file in sorted((BASE / "resources/captions").glob("*.rst"))]

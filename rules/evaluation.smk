@@ -1,0 +1,62 @@
+# From predictions to metrics, and the reported figures beside the reproduced ones.
+
+
+rule evaluate:
+    input:
+        predictions=f"{RESULTS}/runs/{{model}}/{{run}}/predictions.npz",
+        names=names_of,
+        code=code("evaluate"),
+    output:
+        metrics=f"{RESULTS}/runs/{{model}}/{{run}}/metrics.csv",
+        per_class=f"{RESULTS}/runs/{{model}}/{{run}}/per_class.csv",
+    log:
+        f"{LOGS}/evaluate/{{model}}/{{run}}.log",
+    benchmark:
+        f"{BENCHMARKS}/evaluate/{{model}}/{{run}}.tsv"
+    conda:
+        "../envs/numpy.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        model="{model}",
+        run="{run}",
+        seed=seed_of_any_run,
+        loss=loss_of,
+    message:
+        "Metrics of {wildcards.model}, {wildcards.run}"
+    script:
+        "../scripts/evaluate.py"
+
+
+rule compare:
+    input:
+        metrics=[file for model in MODELS for file in of_runs(model, "metrics.csv")],
+        reported=shipped("resources/reported.yaml"),
+        code=code("compare"),
+    output:
+        metrics=f"{RESULTS}/metrics.csv",
+        comparison=report(
+            f"{RESULTS}/comparison.csv",
+            caption="../resources/captions/comparison.rst",
+            category="Comparison",
+            labels={"what": "Reported and reproduced, as a table"},
+        ),
+        table=f"{RESULTS}/comparison.md",
+    log:
+        f"{LOGS}/compare.log",
+    benchmark:
+        f"{BENCHMARKS}/compare.tsv"
+    conda:
+        "../envs/numpy.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        models=model_table(MODELS),
+    message:
+        "Lay the reproduced figures beside the reported ones"
+    script:
+        "../scripts/compare.py"

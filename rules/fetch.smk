@@ -1,0 +1,28 @@
+# The only stage that uses the network. What it brings is fixed by its hash, so neither its code nor
+# its list of sources is an input: editing them must not bring 345 MB again.
+
+
+rule fetch:
+    output:
+        f"{DATA}/downloads/{{file}}",
+    log:
+        f"{LOGS}/fetch/{{file}}.log",
+    benchmark:
+        f"{BENCHMARKS}/fetch/{{file}}.tsv"
+    wildcard_constraints:
+        file="[A-Za-z0-9_]+/[^/]+",
+    conda:
+        "../envs/workflow.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=120,
+    params:
+        name=lambda wildcards: wildcards.file,
+        registry=[shipped("resources/registry.yaml")],
+        extra=config["downloads"],
+        cache=f"{DATA}/downloads/.cache",
+    message:
+        "Fetch {wildcards.file}"
+    script:
+        "../scripts/fetch.py"

@@ -1,0 +1,177 @@
+# Flowers: the images out of the archive, splits, folders by label, and for each net one rule for
+# its features and one for its heads.
+
+
+if GENERATED:
+
+    rule draw_flowers:
+        input:
+            code=code("draw_flowers"),
+        output:
+            archive=f"{DATA}/generated/102flowers.tgz",
+            labels=f"{DATA}/generated/imagelabels.mat",
+            setid=f"{DATA}/generated/setid.mat",
+        log:
+            f"{LOGS}/draw_flowers.log",
+        benchmark:
+            f"{BENCHMARKS}/draw_flowers.tsv"
+        conda:
+            "../envs/numpy.yaml"
+        threads: 4
+        resources:
+            mem_mb=1000,
+            runtime=30,
+        params:
+            **config["flowers"]["generated"],
+        message:
+            "Draw a flowers archive in the official layout"
+        script:
+            "../scripts/draw_flowers.py"
+
+
+rule extract_flowers:
+    input:
+        archive=flowers_file("102flowers.tgz"),
+        labels=flowers_file("imagelabels.mat"),
+        code=code("extract_flowers"),
+    output:
+        images=f"{FLOWERS}/images.csv",
+        folder=directory(f"{FLOWERS}/images"),
+    log:
+        f"{LOGS}/extract_flowers.log",
+    benchmark:
+        f"{BENCHMARKS}/extract_flowers.tsv"
+    conda:
+        "../envs/numpy.yaml"
+    threads: 2
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        on_damaged=config["flowers"]["on_damaged"],
+    message:
+        "Unpack the flower images and open each of them"
+    script:
+        "../scripts/extract_flowers.py"
+
+
+rule split_flowers:
+    input:
+        images=f"{FLOWERS}/images.csv",
+        setid=setid_of_split,
+        code=code("split_flowers"),
+    output:
+        split=f"{FLOWERS}/splits/{{split}}.csv",
+    log:
+        f"{LOGS}/split_flowers/{{split}}.log",
+    benchmark:
+        f"{BENCHMARKS}/split_flowers/{{split}}.tsv"
+    wildcard_constraints:
+        split="main|seed-[0-9]+",
+    conda:
+        "../envs/numpy.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        split=split_parameters,
+    message:
+        "Draw the {wildcards.split} split of the flower images"
+    script:
+        "../scripts/split_flowers.py"
+
+
+rule layout_flowers:
+    input:
+        images=f"{FLOWERS}/images.csv",
+        folder=f"{FLOWERS}/images",
+        split=f"{FLOWERS}/splits/main.csv",
+        code=code("layout_flowers"),
+    output:
+        folders=directory(f"{FLOWERS}/folders"),
+        manifest=f"{FLOWERS}/manifest.csv",
+    log:
+        f"{LOGS}/layout_flowers.log",
+    benchmark:
+        f"{BENCHMARKS}/layout_flowers.tsv"
+    conda:
+        "../envs/numpy.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    message:
+        "Lay the flower images out in a folder per set and label"
+    script:
+        "../scripts/layout_flowers.py"
+
+
+for model, net in NETS["flowers"].items():
+
+    rule:
+        name:
+            f"features_{model}"
+        input:
+            images=f"{FLOWERS}/images.csv",
+            folder=f"{FLOWERS}/images",
+            weights=weights_file(net),
+            code=code("extract_features"),
+        output:
+            features=f"{FLOWERS}/features/{model}/features.npy",
+            ids=f"{FLOWERS}/features/{model}/ids.npy",
+            manifest=f"{FLOWERS}/features/{model}/manifest.json",
+        log:
+            f"{LOGS}/features_{model}.log",
+        benchmark:
+            f"{BENCHMARKS}/features_{model}.tsv"
+        conda:
+            "../envs/torch.yaml"
+        threads: 4
+        resources:
+            gpu=1,
+            mem_mb=6000,
+            runtime=720,
+        params:
+            architecture=net["architecture"],
+            preprocess=net["preprocess"],
+            protocol=net["protocol"],
+            batch_size=config["flowers"]["batch_size"],
+            on_damaged=config["flowers"]["on_damaged"],
+            work=f"{FLOWERS}/features/.{model}.partial",
+        message:
+            f"Run every flower image once through {net['title']}"
+        script:
+            "../scripts/extract_features.py"
+
+    rule:
+        name:
+            f"train_{model}"
+        input:
+            features=f"{FLOWERS}/features/{model}/features.npy",
+            ids=f"{FLOWERS}/features/{model}/ids.npy",
+            images=f"{FLOWERS}/images.csv",
+            splits=flower_splits(),
+            code=code("train_head"),
+        output:
+            histories=of_runs(model, "history.csv"),
+            predictions=of_runs(model, "predictions.npz"),
+            models=of_runs(model, "model.safetensors"),
+        log:
+            f"{LOGS}/train_{model}.log",
+        benchmark:
+            f"{BENCHMARKS}/train_{model}.tsv"
+        conda:
+            "../envs/torch.yaml"
+        threads: 2
+        resources:
+            gpu=1,
+            mem_mb=4000,
+            runtime=60,
+        params:
+            runs=numbered_flower_runs(),
+            recipe=config["flowers"]["head"],
+        message:
+            f"Train the heads on {net['title']}"
+        script:
+            "../scripts/train_head.py"

@@ -1,0 +1,65 @@
+# MNIST: the arrays, the report's split, and one rule a net.
+
+
+rule prepare_mnist:
+    input:
+        train_images=f"{DATA}/downloads/mnist/train-images-idx3-ubyte",
+        train_labels=f"{DATA}/downloads/mnist/train-labels-idx1-ubyte",
+        test_images=f"{DATA}/downloads/mnist/t10k-images-idx3-ubyte",
+        test_labels=f"{DATA}/downloads/mnist/t10k-labels-idx1-ubyte",
+        code=code("prepare_mnist"),
+    output:
+        images=f"{DATA}/mnist/images.npy",
+        labels=f"{DATA}/mnist/labels.npy",
+        split=f"{DATA}/mnist/split.csv",
+    log:
+        f"{LOGS}/prepare_mnist.log",
+    benchmark:
+        f"{BENCHMARKS}/prepare_mnist.tsv"
+    conda:
+        "../envs/numpy.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        split=config["mnist"]["split"],
+    message:
+        "Join MNIST's four files and draw the report's split"
+    script:
+        "../scripts/prepare_mnist.py"
+
+
+for model, net in NETS["mnist"].items():
+
+    rule:
+        name:
+            f"train_{model}"
+        input:
+            images=f"{DATA}/mnist/images.npy",
+            labels=f"{DATA}/mnist/labels.npy",
+            split=f"{DATA}/mnist/split.csv",
+            code=code(f"train_{net['framework']}"),
+        output:
+            history=f"{RESULTS}/runs/{model}/{{run}}/history.csv",
+            predictions=f"{RESULTS}/runs/{model}/{{run}}/predictions.npz",
+            model=f"{RESULTS}/runs/{model}/{{run}}/model.{MODEL_FORMATS[net['framework']]}",
+        log:
+            f"{LOGS}/train_{model}/{{run}}.log",
+        benchmark:
+            f"{BENCHMARKS}/train_{model}/{{run}}.tsv"
+        conda:
+            f"../envs/{net['framework']}.yaml"
+        threads: 1
+        resources:
+            mem_mb=2500,
+            runtime=60,
+        params:
+            framework=net["framework"],
+            recipe=recipe_of(net),
+            seed=seed_of_run,
+            checkpoint=f"{RESULTS}/checkpoints/{model}-{{run}}.npz",
+        message:
+            f"Train {net['title']} ({{wildcards.run}})"
+        script:
+            "../scripts/train_{params.framework}.py"

@@ -1,0 +1,29 @@
+"""Lay the reproduced figures beside the reported ones, with a verdict each."""
+
+from typing import TYPE_CHECKING
+
+from repro import comparison, logs, reported, tables
+from repro.files import atomic_path, write_text
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+
+def main() -> None:
+    logger = logs.set_up(snakemake.log[0])
+    models = [comparison.Model.of(entry) for entry in snakemake.params.models]
+    metrics = comparison.gather(snakemake.input.metrics)
+    rows = comparison.compare(metrics, models, reported.load(snakemake.input.reported))
+
+    for table, target in (
+        (metrics, snakemake.output.metrics),
+        (rows, snakemake.output.comparison),
+    ):
+        with atomic_path(target) as aside:
+            table.to_csv(aside, index=False)
+    write_text(snakemake.output.table, tables.comparison(rows))
+    logger.info("%s", rows["verdict"].value_counts().to_dict())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Run a frozen network once over every image and keep its features."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from repro import devices, logs
+from repro.backbones import build
+from repro.features import adapt, extract
+from repro.flower_images import read_images, read_split
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+
+def main() -> None:
+    logger = logs.set_up(snakemake.log[0])
+    params = snakemake.params
+    threads = snakemake.threads
+    devices.set_threads(threads)
+    device = devices.choose(snakemake.resources.get("gpu", 0))
+    weights = Path(snakemake.input.weights) if snakemake.input.get("weights") else None
+    images = read_images(Path(snakemake.input.images))
+    backbone = build(params.architecture, weights)
+    preprocess = backbone.preprocess(params.preprocess)
+    work = Path(params.work)
+    logger.info(
+        "%s: %d parameters, %d features; %d images, %s",
+        params.architecture,
+        backbone.parameters,
+        backbone.width,
+        len(images),
+        preprocess,
+    )
+    options: dict[str, Any] = {
+        "device": device,
+        "batch_size": params.batch_size,
+        "workers": threads,
+        "on_damaged": params.on_damaged,
+    }
+    protocol: dict[str, Any] = {"name": params.get("protocol", "frozen")}
+    if protocol["name"] == "adapted":
+        training = set(read_split(Path(snakemake.input.split))["train"])
+        chosen = [image for image in images if image.id in training]
+        protocol = adapt(backbone, chosen, preprocess, work / "adapted.safetensors", **options)
+    with tqdm(total=len(images), unit="image", desc=params.architecture, disable=None) as bar:
+        files = extract(
+            images, backbone, preprocess, work, protocol=protocol, on_images=bar.update, **options
+        )
+    for made, wanted in (
+        (files.features, snakemake.output.features),
+        (files.ids, snakemake.output.ids),
+        (files.manifest, snakemake.output.manifest),
+    ):
+        shutil.move(made, wanted)
+    shutil.rmtree(work)
+    logger.info("features written to %s", snakemake.output.features)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""Lay the images out as {split}/{label}/image_NNNNN.jpg and write the manifest."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from repro import logs
+from repro.files import atomic_path
+from repro.flowers import lay_out
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+
+def main() -> None:
+    logger = logs.set_up(snakemake.log[0])
+    manifest = lay_out(
+        pd.read_csv(snakemake.input.images),
+        pd.read_csv(snakemake.input.split),
+        Path(snakemake.input.images).parent,
+        snakemake.output.folders,
+    )
+    with atomic_path(snakemake.output.manifest) as aside:
+        manifest.to_csv(aside, index=False)
+    logger.info("%d images in %s", len(manifest), snakemake.output.folders)
+
+
+if __name__ == "__main__":
+    main()

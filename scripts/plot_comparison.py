@@ -1,0 +1,21 @@
+"""Plot every figure of the comparison: reported, reproduced, intervals."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from repro import figures, logs
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+
+def main() -> None:
+    logs.set_up(snakemake.log[0])
+    with figures.styled(snakemake.input.style):
+        figure = figures.comparison(pd.read_csv(snakemake.input.comparison))
+        figures.save(figure, snakemake.output.png, snakemake.output.svg)
+
+
+if __name__ == "__main__":
+    main()

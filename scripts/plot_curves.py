@@ -1,0 +1,27 @@
+"""Plot accuracy or loss per epoch of one model, the report's curve behind it."""
+
+from typing import TYPE_CHECKING
+
+from repro import figures, logs
+from repro.reported import read_history
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+
+def main() -> None:
+    logs.set_up(snakemake.log[0])
+    curve = snakemake.input.get("reported")
+    with figures.styled(snakemake.input.style):
+        figure = figures.curves(
+            [read_history(path) for path in snakemake.input.histories],
+            snakemake.params.quantity,
+            snakemake.params.splits,
+            snakemake.params.title,
+            read_history(curve) if curve else None,
+        )
+        figures.save(figure, snakemake.output.png, snakemake.output.svg)
+
+
+if __name__ == "__main__":
+    main()

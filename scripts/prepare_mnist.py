@@ -1,0 +1,30 @@
+"""Join the four IDX files into two arrays and draw the report's split."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from repro import logs
+from repro.files import atomic_path
+from repro.mnist import join_parts, read_idx, split_ids
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+
+def main() -> None:
+    logger = logs.set_up(snakemake.log[0])
+    parts = ("train_images", "train_labels", "test_images", "test_labels")
+    images, labels = join_parts(*(read_idx(snakemake.input[part]) for part in parts))
+    split = split_ids(labels, **snakemake.params.split)
+
+    for array, target in ((images, snakemake.output.images), (labels, snakemake.output.labels)):
+        with atomic_path(target) as aside, aside.open("wb") as stream:
+            np.save(stream, array, allow_pickle=False)
+    with atomic_path(snakemake.output.split) as aside:
+        split.to_csv(aside, index=False)
+    logger.info("%d images: %s", len(images), split["split"].value_counts().to_dict())
+
+
+if __name__ == "__main__":
+    main()

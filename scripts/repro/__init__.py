@@ -1,0 +1,1 @@
+"""The library beneath the scripts: takes values, returns values, knows nothing of Snakemake."""

@@ -1,0 +1,479 @@
+"""The report's claims in words, each with a test of its own.
+
+A test looks at what was run of the models that the claim is about, and finds for each whether the
+claim holds, with the numbers that carry it. Where the models were not run, or on other data than
+the report's, the claim cannot be judged, and what would be needed is said instead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest, chi2, kendalltau, theilslopes
+
+from repro.comparison import Model, wilson
+from repro.metrics import predicted
+from repro.predictions import Predictions
+from repro.reported import Claim, Report
+
+COLUMNS = ["claim", "text", "verdict", "evidence", "needs", "test"]
+
+HOLDS = "holds"
+IN_PART = "holds in part"
+FAILS = "does not hold"
+CANNOT = "cannot be judged"
+
+# What the report leaves open, decided here once.
+_LAST_EPOCHS = 10  # "towards the end" of 50
+_AUC_WITHIN = 0.01  # "about 0.99": within the last digit stated
+_LOSS_RISE = 0.05  # a gap is "reasonable" while validation loss is within 5 % of its lowest
+_SPLITS_NEEDED = 10
+_P = 0.05
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was run of one model.
+
+    Attributes:
+        model: the model.
+        metrics: its rows of metrics.csv, all runs.
+        histories: history of each run that has one, by the run's name.
+        predictions: path of the predictions of each run that has them, by the run's name.
+    """
+
+    model: Model
+    metrics: pd.DataFrame
+    histories: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    predictions: Mapping[str, str | os.PathLike[str]] = field(default_factory=dict)
+
+    @property
+    def history(self) -> pd.DataFrame | None:
+        """The history of the headline run."""
+        return self.histories.get(self.model.headline)
+
+    @cached_property
+    def headline(self) -> dict[tuple[str, str], float]:
+        """The metrics of the headline run by (split, metric)."""
+        own = self.metrics[self.metrics["run"] == self.model.headline]
+        return dict(zip(zip(own["split"], own["metric"], strict=True), own["value"], strict=True))
+
+    def n(self, split: str) -> int:
+        """Return the number of images in a split of the headline run."""
+        own = self.metrics[self.metrics["run"] == self.model.headline]
+        return int(own.loc[own["split"] == split, "n"].iloc[0])
+
+
+class NotEnough(Exception):
+    """What was run does not suffice; the message says what would be needed."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whether a claim holds of one model (None: in part), and the numbers that carry it."""
+
+    holds: bool | None
+    text: str
+
+
+def judge(report: Report, everything: Sequence[Evidence]) -> pd.DataFrame:
+    """Return one row per claim: number, text, verdict, evidence, what is needed, how tested."""
+    return pd.DataFrame([_judge(claim, report, everything) for claim in report.claims])[COLUMNS]
+
+
+def _judge(claim: Claim, report: Report, everything: Sequence[Evidence]) -> dict[str, Any]:
+    test, how = TESTS[claim.number]
+    row: dict[str, Any] = {"claim": claim.number, "text": claim.text, "test": how, "needs": ""}
+    own = [found for key in claim.models for found in _of_reported(everything, key)]
+    absent = [report.models[key].title for key in claim.models if not _of_reported(everything, key)]
+    try:
+        findings = test(claim, own, everything) if own else []
+    except NotEnough as error:
+        return row | {"verdict": CANNOT, "evidence": "", "needs": str(error)}
+    evidence = "; ".join(finding.text for finding in findings)
+    if absent:
+        needs = f"needs {' and '.join(absent)} on the report's data"
+        return row | {"verdict": CANNOT, "evidence": evidence, "needs": needs}
+    return row | {"verdict": _overall(findings), "evidence": evidence}
+
+
+def _of_reported(everything: Sequence[Evidence], key: str) -> list[Evidence]:
+    return [found for found in everything if found.model.reported == key and found.model.comparable]
+
+
+def _overall(findings: Sequence[Finding]) -> str:
+    outcomes = {finding.holds for finding in findings}
+    if outcomes == {True}:
+        return HOLDS
+    return FAILS if outcomes == {False} else IN_PART
+
+
+def _named(found: Evidence, text: str) -> str:
+    return f"{found.model.title}: {text}"
+
+
+def _needed_history(found: Evidence) -> pd.DataFrame:
+    if found.history is None:
+        raise NotEnough(f"needs the history of {found.model.title}")
+    return found.history
+
+
+def _series(history: pd.DataFrame, split: str, quantity: str) -> pd.Series:
+    """Return a quantity by epoch, without the epochs where it is not known."""
+    rows = history[history["split"] == split].dropna(subset=[quantity])
+    return pd.Series(rows[quantity].to_numpy(), index=rows["epoch"].to_numpy()).sort_index()
+
+
+@dataclass(frozen=True)
+class Slope:
+    """Theil-Sen slope per epoch with its 95 % confidence limits, in the quantity's unit."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, series: pd.Series) -> Slope:
+        """Fit; the median of all pairwise slopes is not led astray by one odd epoch."""
+        fit = theilslopes(series.to_numpy(), series.index.to_numpy(), alpha=0.95)
+        return cls(float(fit.slope), float(fit.low_slope), float(fit.high_slope))
+
+    def in_points(self) -> str:
+        """Return e.g. "+0.021 points per epoch (+0.019 to +0.023)" for accuracies."""
+        low, high = 100 * self.low, 100 * self.high
+        return f"{100 * self.value:+.3f} points per epoch ({low:+.3f} to {high:+.3f})"
+
+
+def stay_close(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
+    """Claim 1: in every epoch the train accuracy lies in the interval of the validation's."""
+    findings = []
+    for found in own:
+        history, n = _needed_history(found), found.n("validation")
+        train = _series(history, "train", "accuracy")
+        validation = _series(history, "validation", "accuracy")
+        gaps = (train - validation).dropna()
+        inside = [
+            wilson(validation[epoch], n)[0] <= train[epoch] <= wilson(validation[epoch], n)[1]
+            for epoch in gaps.index
+        ]
+        widest = gaps.abs().idxmax()
+        low, high = wilson(validation[widest], n)
+        findings.append(
+            Finding(
+                all(inside),
+                _named(
+                    found,
+                    f"inside in {sum(inside)} of {len(gaps)} epochs; widest gap "
+                    f"{100 * gaps[widest]:+.2f} points at epoch {widest} (half the interval is "
+                    f"{50 * (high - low):.2f}), {100 * gaps.iloc[-1]:+.2f} at the end",
+                ),
+            )
+        )
+    return findings
+
+
+def keep_rising(
+    claim: Claim, own: Sequence[Evidence], everything: Sequence[Evidence]
+) -> list[Finding]:
+    """Claim 2: beyond the report's epochs every slope is above zero."""
+    longer = [found for found in everything if found.model.longer_of in claim.models]
+    if not longer:
+        raise NotEnough("needs a longer run of the same net (a model with longer_of)")
+    short = own[0]
+    reported_epochs = int(_needed_history(short)["epoch"].max())
+    findings = []
+    for found in longer:
+        history = _needed_history(found)
+        last = int(history["epoch"].max())
+        beyond = history[history["epoch"] > reported_epochs]
+        texts, rises = [], []
+        for split in ("train", "validation", "test"):
+            series = _series(beyond, split, "accuracy")
+            if len(series) > 2:
+                slope = Slope.of(series)
+                rises.append(slope.low > 0)
+                texts.append(f"{split} {slope.in_points()}")
+            else:
+                before, after = (part.headline[split, "accuracy"] for part in (short, found))
+                rises.append(after > before)
+                texts.append(f"{split} from {100 * before:.2f} to {100 * after:.2f} %")
+        findings.append(
+            Finding(
+                all(rises) or (None if any(rises) else False),
+                f"epochs {reported_epochs + 1} to {last}: {', '.join(texts)}",
+            )
+        )
+    return findings
+
+
+def level_off(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
+    """Claim 3: over the last epochs train rises, validation does not, and a gap stands open."""
+    findings = []
+    for found in own:
+        history = _needed_history(found)
+        late = history[history["epoch"] > history["epoch"].max() - _LAST_EPOCHS]
+        train = _series(late, "train", "accuracy")
+        validation = _series(late, "validation", "accuracy")
+        rise, level = Slope.of(train), Slope.of(validation)
+        gap = float((train - validation).mean())
+        low, high = wilson(float(validation.iloc[-1]), found.n("validation"))
+        rises, is_level, is_open = rise.low > 0, level.low <= 0, gap > (high - low) / 2
+        text = (
+            f"over the last {_LAST_EPOCHS} epochs train {rise.in_points()}, validation "
+            f"{level.in_points()}; train minus validation {100 * gap:.2f} points on average "
+            f"(half the interval is {50 * (high - low):.2f})"
+        )
+        if rises and is_open:
+            holds = True if is_level else None
+        else:
+            holds = None if rises and is_level else False
+        findings.append(Finding(holds, _named(found, text)))
+    return findings
+
+
+def aucs_about(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
+    """Claim 4: the macro AUC (one-vs-rest on softmax, validation) is within 0.01 of that stated."""
+    findings = []
+    for found in own:
+        auc = found.headline["validation", "auc_ovr_softmax"]
+        close = abs(auc - claim.parameters["auc"]) <= _AUC_WITHIN
+        findings.append(Finding(close, _named(found, f"{auc:.4f}")))
+    return findings
+
+
+def losses_fall(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
+    """Claim 5: loss falls on every set; the one rise the report saw is looked for."""
+    findings = [_trend(found, "loss", -1) for found in own]
+    rise = claim.parameters["rise"]
+    for found in own:
+        if found.model.reported == rise["model"]:
+            findings.append(_the_rise(found, rise))
+    return findings
+
+
+def accuracies_grow(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
+    """Claim 6: accuracy grows on every set."""
+    return [_trend(found, "accuracy", 1) for found in own]
+
+
+def _trend(found: Evidence, quantity: str, sign: int) -> Finding:
+    """Find whether a quantity follows the epochs on every set (Kendall's tau, one-sided)."""
+    history = _needed_history(found)
+    texts, follows = [], []
+    for split in ("train", "validation", "test"):
+        series = _series(history, split, quantity)
+        if len(series) < 3:
+            raise NotEnough(f"needs the {split} {quantity} of every epoch of {found.model.title}")
+        test = kendalltau(
+            series.index.to_numpy(),
+            series.to_numpy(),
+            alternative="greater" if sign > 0 else "less",
+        )
+        against = int((sign * series.diff().dropna() < 0).sum())
+        follows.append(bool(test.pvalue < _P and sign * (series.iloc[-1] - series.iloc[0]) > 0))
+        scale, unit = (100, " %") if quantity == "accuracy" else (1, "")
+        texts.append(
+            f"{split} {scale * series.iloc[0]:.2f} to {scale * series.iloc[-1]:.2f}{unit} "
+            f"(τ {test.statistic:+.2f}, {against} of {len(series) - 1} steps against it)"
+        )
+    holds = all(follows) or (None if any(follows) else False)
+    return Finding(holds, _named(found, ", ".join(texts)))
+
+
+def _the_rise(found: Evidence, rise: Mapping[str, Any]) -> Finding:
+    """Find whether the loss rises between the two epochs and is lower again after them."""
+    seen, texts = [], []
+    for split in rise["splits"]:
+        series = _series(_needed_history(found), split, "loss")
+        epochs = (rise["before"], rise["after"], rise["evened_out"])
+        if missing := [epoch for epoch in epochs if epoch not in series.index]:
+            raise NotEnough(f"needs epoch {missing[0]} of {found.model.title}")
+        before, after, later = (series[epoch] for epoch in epochs)
+        seen.append(after > before and later < after)
+        texts.append(f"{split} {after - before:+.3f}")
+    return Finding(
+        True if all(seen) else None,
+        _named(
+            found,
+            f"between epochs {rise['before']} and {rise['after']} {', '.join(texts)}: the small "
+            f"rise is {'there' if all(seen) else 'not there' if not any(seen) else 'there on one set'}",
+        ),
+    )
+
+
+def reasonable_gap(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
+    """Claim 7: train loss ends below the others, and validation loss has not begun to climb."""
+    findings = []
+    for found in own:
+        history = _needed_history(found)
+        ends = {}
+        for split in ("train", "validation", "test"):
+            series = _series(history, split, "loss")
+            if series.empty:
+                raise NotEnough(f"needs the {split} loss of {found.model.title}")
+            ends[split] = float(series.iloc[-1])
+        lowest = float(_series(history, "validation", "loss").min())
+        below = ends["train"] < min(ends["validation"], ends["test"])
+        reasonable = ends["validation"] <= (1 + _LOSS_RISE) * lowest
+        findings.append(
+            Finding(
+                True if below and reasonable else (None if below else False),
+                _named(
+                    found,
+                    ", ".join(f"{split} {value:.3f}" for split, value in ends.items())
+                    + f" at the end; validation is {100 * (ends['validation'] / lowest - 1):.1f} % "
+                    "above its lowest",
+                ),
+            )
+        )
+    return findings
+
+
+def spread_over_splits(
+    claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]
+) -> list[Finding]:
+    """Claim 8: the stated movement lies in the 95 % interval of the standard deviation."""
+    findings = []
+    for found in own:
+        of_splits = found.metrics[found.metrics["run"].str.startswith("split-")]
+        test = of_splits[(of_splits["split"] == "test") & (of_splits["metric"] == "accuracy")]
+        values = 100 * test["value"].to_numpy()
+        if len(values) < _SPLITS_NEEDED:
+            raise NotEnough(
+                f"needs {_SPLITS_NEEDED} random splits of {found.model.title}, "
+                f"{len(values)} were run (flowers.split_seeds)"
+            )
+        sd, low, high = sd_interval(values)
+        n, mean = int(test["n"].iloc[0]), values.mean() / 100
+        chance = 100 * float(np.sqrt(mean * (1 - mean) / n))
+        findings.append(
+            Finding(
+                low <= claim.parameters["points"] <= high,
+                _named(
+                    found,
+                    f"test accuracy {values.mean():.2f} % over {len(values)} splits, standard "
+                    f"deviation {sd:.2f} points (95 % {low:.2f} to {high:.2f}), from "
+                    f"{values.min():.2f} to {values.max():.2f}; drawing {n} test images "
+                    f"alone gives {chance:.2f}",
+                ),
+            )
+        )
+    return findings
+
+
+def sd_interval(values: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float, float]:
+    """Return the sample standard deviation and its 95 % interval (chi-squared, normal values)."""
+    degrees = len(values) - 1
+    sd = float(np.std(values, ddof=1))
+    low, high = (sd * float(np.sqrt(degrees / chi2.ppf(q, degrees))) for q in (0.975, 0.025))
+    return sd, low, high
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Images that only one of two models got right, and the two-sided exact p-value."""
+
+    only_first: int
+    only_second: int
+    shared: int
+    p: float
+
+
+def mcnemar(first: Predictions, second: Predictions) -> McNemar:
+    """Compare two models on the images both have in their test sets (McNemar 1947).
+
+    The p-value is the exact binomial one: under the null hypothesis each disagreement falls to
+    either side with probability one half. It is right for few disagreements and for many.
+
+    Raises:
+        NotEnough: where the test sets share no image.
+    """
+    right = [
+        pd.Series(part.classes[predicted(part)] == part.classes[part.labels], index=part.ids)
+        for part in (first.of("test"), second.of("test"))
+    ]
+    both = pd.concat(right, axis=1, join="inner", keys=["first", "second"])
+    if both.empty:
+        raise NotEnough("needs both models on the same test images")
+    only_first = int((both["first"] & ~both["second"]).sum())
+    only_second = int((both["second"] & ~both["first"]).sum())
+    disagreements = only_first + only_second
+    p = float(binomtest(only_first, disagreements).pvalue) if disagreements else 1.0
+    return McNemar(only_first, only_second, len(both), p)
+
+
+def beats(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
+    """Claim 9: the first is right more often where the two disagree, beyond chance."""
+    if len(own) < 2:
+        return []
+    better, worse = own[0], own[1]
+    paths = [part.predictions.get(part.model.headline) for part in (better, worse)]
+    if None in paths:
+        raise NotEnough("needs the predictions of both models")
+    outcome = mcnemar(*(Predictions.load(path) for path in paths if path is not None))
+    accuracies = [100 * part.headline["test", "accuracy"] for part in (better, worse)]
+    return [
+        Finding(
+            outcome.only_first > outcome.only_second and outcome.p < _P,
+            f"test accuracy {accuracies[0]:.2f} against {accuracies[1]:.2f} %; of {outcome.shared} "
+            f"shared test images {outcome.only_first} only {better.model.title} got right, "
+            f"{outcome.only_second} only {worse.model.title}; exact McNemar p = {outcome.p:.2g}",
+        )
+    ]
+
+
+_Test = Callable[[Claim, Sequence[Evidence], Sequence[Evidence]], list[Finding]]
+
+# By the claim's number: its test, and the test in words for the reader of the table.
+TESTS: dict[int, tuple[_Test, str]] = {
+    1: (
+        stay_close,
+        "In every epoch train accuracy lies in the 95 % Wilson interval of validation accuracy.",
+    ),
+    2: (
+        keep_rising,
+        "Beyond the report's epochs the Theil-Sen slope of accuracy is above zero with 95 % "
+        "confidence; a set without a curve ends higher in the longer run.",
+    ),
+    3: (
+        level_off,
+        f"Over the last {_LAST_EPOCHS} epochs the Theil-Sen slope of train accuracy is above zero, "
+        "that of validation accuracy is not (95 %), and train is on average above validation by "
+        "more than half its Wilson interval.",
+    ),
+    4: (
+        aucs_about,
+        f"Macro AUC, one-vs-rest on softmax of the outputs, validation set: within {_AUC_WITHIN} "
+        "of the stated value.",
+    ),
+    5: (
+        losses_fall,
+        "Kendall's tau of loss and epoch is below zero (one-sided p < 0.05) on each set; the "
+        "single rise is looked for at the epochs stated.",
+    ),
+    6: (
+        accuracies_grow,
+        "Kendall's tau of accuracy and epoch is above zero (one-sided p < 0.05) on each set.",
+    ),
+    7: (
+        reasonable_gap,
+        "Train loss ends below validation and test loss; the gap counts as reasonable while "
+        f"validation loss is within {100 * _LOSS_RISE:.0f} % of its lowest.",
+    ),
+    8: (
+        spread_over_splits,
+        f"Over at least {_SPLITS_NEEDED} random splits the stated movement lies in the 95 % "
+        "interval (chi-squared) of the standard deviation of test accuracy.",
+    ),
+    9: (
+        beats,
+        "McNemar's exact test on the shared test images: more disagreements fall to the first, "
+        "p < 0.05.",
+    ),
+}

@@ -1,0 +1,99 @@
+"""The check of a configuration, with messages a person can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator, ValidationError
+
+from repro.errors import UserError
+
+
+def check(
+    config: Mapping[str, Any], schema: Mapping[str, Any], downloads: frozenset[str] = frozenset()
+) -> None:
+    """Check ``config`` against ``schema`` and against itself.
+
+    Args:
+        config: the merged configuration.
+        schema: JSON schema, draft 2020-12.
+        downloads: names that may stand as ``weights``, from the registry and ``downloads``.
+
+    Raises:
+        UserError: lists every problem with its key, its value and what is allowed.
+    """
+    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: list(e.path))
+    problems = [_in_words(error) for error in errors] or _contradictions(config, downloads)
+    if problems:
+        raise UserError("Configuration:\n" + "\n".join(f"  - {problem}" for problem in problems))
+
+
+def _in_words(error: ValidationError) -> str:
+    key = ".".join(str(part) for part in error.absolute_path) or "(top level)"
+    if error.validator == "additionalProperties" and isinstance(error.instance, Mapping):
+        known = sorted(error.schema["properties"])
+        unknown = sorted(set(error.instance) - set(known))
+        return f"{key}: unknown key {', '.join(map(repr, unknown))}; known are {', '.join(known)}"
+    allowed = {
+        "enum": "one of {}",
+        "type": "of type {}",
+        "minimum": "at least {}",
+        "maximum": "at most {}",
+        "exclusiveMinimum": "more than {}",
+        "exclusiveMaximum": "less than {}",
+        "minItems": "at least {} item(s)",
+        "minLength": "at least {} character(s)",
+        "uniqueItems": "without repetition",
+        "pattern": "of the form {}",
+    }
+    template = allowed.get(str(error.validator))
+    if template is None:
+        return f"{key}: {error.message}"
+    wanted = error.validator_value
+    if isinstance(wanted, list):
+        wanted = ", ".join(map(str, wanted))
+    return f"{key}: {error.instance!r} is not allowed; must be {template.format(wanted)}"
+
+
+def _contradictions(config: Mapping[str, Any], downloads: frozenset[str]) -> list[str]:
+    problems = []
+    nets, backbones = config["mnist"]["nets"], config["flowers"]["nets"]
+    known = sorted({*nets, *backbones})
+    for model in config["models"]:
+        if model not in known:
+            problems.append(f"models: {model!r} is described nowhere; known are {', '.join(known)}")
+    for model in sorted(set(nets) & set(backbones)):
+        problems.append(f"{model!r} stands under mnist.nets and flowers.nets; rename one")
+    for name, net in nets.items():
+        key = f"mnist.nets.{name}"
+        if (net["output"] == "linear") != (net["loss"] == "cross_entropy"):
+            problems.append(
+                f"{key}: output {net['output']!r} with loss {net['loss']!r} is not allowed; "
+                "must be sigmoid with mse, or linear with cross_entropy"
+            )
+        if net["framework"] == "numpy" and "initial_std" not in net:
+            problems.append(f"{key}.initial_std: missing; a numpy net needs it, e.g. 0.1")
+        if net["framework"] == "torch" and "initial_std" in net:
+            problems.append(f"{key}.initial_std: not allowed; PyTorch's own initialisation is used")
+    weights = ", ".join(sorted(name for name in downloads if name.startswith("weights/")))
+    for name, net in backbones.items():
+        if net["weights"] != "none" and net["weights"] not in downloads:
+            problems.append(
+                f"flowers.nets.{name}.weights: {net['weights']!r} is no known download; must be "
+                f"none, one of {weights}, or a name you add under downloads"
+            )
+    split = config["flowers"]["split"]
+    if split["validation"] + split["test"] >= 1:
+        problems.append(
+            f"flowers.split: validation {split['validation']} and test {split['test']} leave "
+            "nothing to train on; must sum to less than 1"
+        )
+    if split["kind"] == "official" and config["flowers"]["split_seeds"]:
+        problems.append("flowers.split_seeds: the official split is only one; must be []")
+    mnist = config["mnist"]["split"]
+    if mnist["test"] + mnist["validation"] >= 70000:
+        problems.append(
+            "mnist.split: test and validation leave none of the 70000 images to train on"
+        )
+    return problems

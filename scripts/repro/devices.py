@@ -1,0 +1,90 @@
+"""Where the work is done: which processor, how many threads, whose graphics card."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+logger = logging.getLogger("repro")
+
+_POLL_SECONDS = 1.0
+_held: list[FileLock] = []  # a lock is free again as soon as nobody refers to it
+
+
+def choose(gpu: int) -> torch.device:
+    """Return the device for a job that was granted ``gpu`` graphics cards.
+
+    With ``gpu`` of 0, or on a machine without CUDA, that is the CPU. Otherwise a card that no other
+    job of this user holds: jobs that run together take different cards, and where all are taken
+    the job waits. The card is held until the process ends, however it ends.
+    """
+    if gpu < 1:
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        logger.info("no graphics card that PyTorch can use: working on the CPU")
+        return torch.device("cpu")
+    cards = [_card_name(index) for index in range(torch.cuda.device_count())]
+    index, lock = take_slot(cards, slot_folder())
+    _held.append(lock)
+    logger.info("working on card %d, %s", index, torch.cuda.get_device_name(index))
+    return torch.device("cuda", index)
+
+
+def _card_name(index: int) -> str:
+    # By its own identity, because CUDA_VISIBLE_DEVICES can number the same card differently in two
+    # jobs.
+    return str(torch.cuda.get_device_properties(index).uuid)
+
+
+def slot_folder() -> Path:
+    """Return this user's folder of card locks on this machine."""
+    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+    return Path(tempfile.gettempdir()) / f"repro-gpu-slots-{user}"
+
+
+def take_slot(
+    names: Sequence[str], folder: Path, timeout: float | None = None
+) -> tuple[int, FileLock]:
+    """Lock the first free one of ``names``; wait while all are taken.
+
+    Args:
+        names: one name per card.
+        folder: where the lock files are; made if need be.
+        timeout: seconds to wait at most; None waits for ever.
+
+    Returns:
+        The index of the name, and the lock; the slot is free once the lock is released or the
+        process has ended.
+
+    Raises:
+        TimeoutError: none became free in time.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    told = False
+    while True:
+        for index, name in enumerate(names):
+            lock = FileLock(folder / f"{name}.lock")
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                continue
+            return index, lock
+        if timeout is not None and time.monotonic() - started >= timeout:
+            raise TimeoutError(f"all {len(names)} cards are taken")
+        if not told:
+            logger.info("all %d graphics cards are taken by other jobs: waiting", len(names))
+            told = True
+        time.sleep(_POLL_SECONDS)
+
+
+def set_threads(count: int) -> None:
+    """Let PyTorch's operators use ``count`` threads, at least one."""
+    torch.set_num_threads(max(1, count))

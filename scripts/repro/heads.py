@@ -1,0 +1,279 @@
+"""The report's new last layers, trained on cached features: many runs at once.
+
+Head: Linear(width, 256) - ReLU - Linear(256, k) - LogSoftmax; loss: negative log-likelihood;
+optimiser: Adam. The weights of R runs lie in one tensor with a leading axis R, so that one batched
+matrix product serves all of them. Adam works on each number by itself, so a run's result does not
+depend on its neighbours.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from repro.files import atomic_path
+
+logger = logging.getLogger("repro")
+
+
+@dataclass(frozen=True)
+class HeadRecipe:
+    """How a head is trained; the defaults are the report's."""
+
+    hidden: int = 256
+    learning_rate: float = 1e-3
+    batch_size: int = 64
+    epochs: int = 9
+
+
+@dataclass(frozen=True)
+class HeadRun:
+    """One training: a seed and the rows of the feature matrix each set is made of."""
+
+    seed: int
+    train_rows: NDArray[np.int64]
+    validation_rows: NDArray[np.int64]
+    test_rows: NDArray[np.int64]
+
+    @property
+    def sets(self) -> dict[str, NDArray[np.int64]]:
+        """The three sets by name, in the order histories list them."""
+        return {
+            "train": self.train_rows,
+            "validation": self.validation_rows,
+            "test": self.test_rows,
+        }
+
+
+class HistoryRow(NamedTuple):
+    """Figures of one epoch on one split; accuracy in 0..1.
+
+    On the training split both are running averages over the epoch's batches, taken while the
+    weights change, as in the report's notebook. On the others they are taken at the epoch's end.
+    """
+
+    epoch: int
+    split: str
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class HeadResult:
+    """What one training leaves behind.
+
+    Attributes:
+        history: one row per epoch and split.
+        scores: log-probabilities of every row of the feature matrix, float32, shape (n, k).
+        state: the head's tensors under the names of :func:`head_module`'s state dict.
+    """
+
+    history: list[HistoryRow]
+    scores: NDArray[np.float32]
+    state: dict[str, Tensor]
+
+
+def head_module(width: int, hidden: int, classes: int) -> nn.Sequential:
+    """Return one head as an ordinary module, its weights drawn by PyTorch."""
+    return nn.Sequential(
+        nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, classes), nn.LogSoftmax(dim=1)
+    )
+
+
+def initial_state(
+    width: int, hidden: int, classes: int, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Draw a head's weights as ``nn.Linear`` draws its own by default, from ``generator``.
+
+    That is uniform in ±1/sqrt(inputs) for weight and bias, the weight first.
+    """
+    state = {}
+    for name, outputs, inputs in (("0", hidden, width), ("2", classes, hidden)):
+        bound = 1 / math.sqrt(inputs)
+        for part, shape in (("weight", (outputs, inputs)), ("bias", (outputs,))):
+            tensor = torch.empty(shape)
+            state[f"{name}.{part}"] = tensor.uniform_(-bound, bound, generator=generator)
+    return state
+
+
+def train_heads(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    runs: Sequence[HeadRun],
+    recipe: HeadRecipe,
+    device: torch.device,
+    *,
+    classes: int | None = None,
+    on_epoch: Callable[[int], None] | None = None,
+) -> list[HeadResult]:
+    """Train one head per run; runs with equally many training images are trained side by side.
+
+    Each run draws its weights and its shuffles from a generator of its own, made from its seed, so
+    it comes out the same alone and in company, up to rounding.
+
+    Args:
+        features: shape (n, width), float32.
+        labels: class indices, shape (n,).
+        runs: what to train.
+        recipe: how.
+        device: where.
+        classes: number of classes k; by default the largest label plus one.
+        on_epoch: called with the epoch's number after each epoch of each group.
+
+    Returns:
+        One result per run, in the order of ``runs``.
+    """
+    k = int(labels.max()) + 1 if classes is None else classes
+    x = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32)).to(device)
+    y = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64)).to(device)
+    results: list[HeadResult | None] = [None] * len(runs)
+    for members in _groups(runs):
+        group = _Group([runs[i] for i in members], x, y, recipe, k)
+        for epoch in range(1, recipe.epochs + 1):
+            group.train_epoch(epoch)
+            if on_epoch:
+                on_epoch(epoch)
+        for i, result in zip(members, group.results(), strict=True):
+            results[i] = result
+    return [result for result in results if result is not None]
+
+
+def _groups(runs: Sequence[HeadRun]) -> list[list[int]]:
+    """Group runs by their number of training images: within a group all batches are alike."""
+    groups: dict[int, list[int]] = {}
+    for i, run in enumerate(runs):
+        groups.setdefault(len(run.train_rows), []).append(i)
+    return list(groups.values())
+
+
+class _Group:
+    """Heads trained side by side. Their tensors carry a leading axis R, one entry per run."""
+
+    def __init__(
+        self, runs: Sequence[HeadRun], x: Tensor, y: Tensor, recipe: HeadRecipe, classes: int
+    ) -> None:
+        self.runs, self.x, self.y, self.recipe = runs, x, y, recipe
+        self.generators = [torch.Generator().manual_seed(run.seed) for run in runs]
+        states = [
+            initial_state(x.shape[1], recipe.hidden, classes, generator)
+            for generator in self.generators
+        ]
+        self.state = {
+            name: torch.stack([state[name] for state in states]).to(x.device).requires_grad_()
+            for name in states[0]
+        }
+        # The fused kernel reads and writes each number once per step.
+        self.optimizer = torch.optim.Adam(self.state.values(), lr=recipe.learning_rate, fused=True)
+        self.rows = [
+            {name: torch.from_numpy(rows).to(x.device) for name, rows in run.sets.items()}
+            for run in runs
+        ]
+        self.histories: list[list[HistoryRow]] = [[] for _ in runs]
+
+    def log_probabilities(self, batch: Tensor) -> Tensor:
+        """Map features (R, n, width), or (n, width) shared by all runs, to (R, n, k)."""
+        if batch.ndim == 2:
+            batch = batch.expand(len(self.runs), -1, -1)
+        hidden = torch.baddbmm(
+            self.state["0.bias"].unsqueeze(1), batch, self.state["0.weight"].transpose(1, 2)
+        )
+        scores = torch.baddbmm(
+            self.state["2.bias"].unsqueeze(1),
+            functional.relu(hidden),
+            self.state["2.weight"].transpose(1, 2),
+        )
+        return functional.log_softmax(scores, dim=2)
+
+    def train_epoch(self, epoch: int) -> None:
+        order = torch.stack(
+            [
+                rows["train"][
+                    torch.randperm(len(rows["train"]), generator=generator).to(self.x.device)
+                ]
+                for rows, generator in zip(self.rows, self.generators, strict=True)
+            ]
+        )
+        n = order.shape[1]
+        loss_sum = torch.zeros(len(self.runs), dtype=torch.float64, device=self.x.device)
+        hits = torch.zeros(len(self.runs), dtype=torch.int64, device=self.x.device)
+        for batch in torch.split(order, self.recipe.batch_size, dim=1):
+            target = self.y[batch]
+            scores = self.log_probabilities(self.x[batch])
+            # Summed over runs, averaged over each run's own batch: every run gets the gradient it
+            # would get alone.
+            losses = -scores.gather(2, target.unsqueeze(2)).squeeze(2).mean(dim=1)
+            self.optimizer.zero_grad()
+            losses.sum().backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            loss_sum += losses.detach().double() * batch.shape[1]
+            hits += (scores.detach().argmax(dim=2) == target).sum(dim=1)
+        for r, history in enumerate(self.histories):
+            history.append(HistoryRow(epoch, "train", float(loss_sum[r]) / n, int(hits[r]) / n))
+            for split in ("validation", "test"):
+                loss, accuracy = self._evaluate(r, self.rows[r][split])
+                history.append(HistoryRow(epoch, split, loss, accuracy))
+
+    @torch.no_grad()
+    def _scores_of(self, r: int, rows: Tensor | slice) -> Tensor:
+        w0, b0, w2, b2 = (self.state[n][r] for n in ("0.weight", "0.bias", "2.weight", "2.bias"))
+        hidden = functional.relu(functional.linear(self.x[rows], w0, b0))
+        return functional.log_softmax(functional.linear(hidden, w2, b2), dim=1)
+
+    def _evaluate(self, r: int, rows: Tensor) -> tuple[float, float]:
+        if len(rows) == 0:
+            return math.nan, math.nan
+        scores, target = self._scores_of(r, rows), self.y[rows]
+        loss = float(functional.nll_loss(scores, target))
+        return loss, float((scores.argmax(dim=1) == target).double().mean())
+
+    def results(self) -> list[HeadResult]:
+        """Return what each run has come to."""
+        return [
+            HeadResult(
+                history=history,
+                scores=self._scores_of(r, slice(None)).cpu().numpy(),
+                state={
+                    name: tensor[r].detach().cpu().clone() for name, tensor in self.state.items()
+                },
+            )
+            for r, history in enumerate(self.histories)
+        ]
+
+
+def write_history(path: Path, history: Sequence[HistoryRow]) -> None:
+    """Write a history as CSV (epoch, split, loss, accuracy); figures of an empty set stay empty."""
+    with atomic_path(path) as aside, aside.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(HistoryRow._fields)
+        for row in history:
+            figures = ("" if math.isnan(value) else value for value in (row.loss, row.accuracy))
+            writer.writerow([row.epoch, row.split, *figures])
+
+
+def write_state(path: Path, state: dict[str, Tensor]) -> None:
+    """Write a model's tensors as safetensors."""
+    with atomic_path(path) as aside:
+        save_file(state, aside)
+
+
+def log_history(name: str, history: Sequence[HistoryRow]) -> None:
+    """Log one line per epoch."""
+    epochs: dict[int, list[str]] = {}
+    for row in history:
+        epochs.setdefault(row.epoch, []).append(
+            f"{row.split} loss {row.loss:.4f} accuracy {row.accuracy:.4f}"
+        )
+    for epoch, figures in epochs.items():
+        logger.info("%s epoch %d: %s", name, epoch, ", ".join(figures))

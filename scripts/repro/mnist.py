@@ -1,0 +1,143 @@
+"""MNIST as arrays: the IDX files, the report's split, and how pixels are scaled."""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import DTypeLike, NDArray
+from sklearn.model_selection import train_test_split
+
+from repro.errors import UserError
+from repro.predictions import SPLITS
+
+PIXELS = 28 * 28
+CLASSES = 10
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images of one split.
+
+    Attributes:
+        ids: rows in the 70,000 images of OpenML order, int64, shape (n,).
+        pixels: grey values 0..255, uint8, shape (n, 784).
+        labels: digits 0..9, int64, shape (n,).
+    """
+
+    ids: NDArray[np.int64]
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class MnistSplits:
+    """The three splits; the order of samples inside each is the order of the saved split."""
+
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
+
+
+def read_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """Read an uncompressed IDX file of unsigned bytes, whatever its number of dimensions.
+
+    The format: two zero bytes, the type (8 = unsigned byte), the number of dimensions, one
+    big-endian 32-bit size each, then the values.
+
+    Raises:
+        UserError: the file is not such a file, or is not as long as its header says.
+    """
+    raw = Path(path).read_bytes()
+    if len(raw) < 4 or raw[:3] != b"\0\0\x08":
+        raise UserError(f"{path}: not an IDX file of unsigned bytes; delete it and fetch it again")
+    dimensions = raw[3]
+    header = 4 + 4 * dimensions
+    if len(raw) < header:
+        raise UserError(f"{path}: cut off inside its header; delete it and fetch it again")
+    shape = struct.unpack(f">{dimensions}I", raw[4:header])
+    expected = header + int(np.prod(shape, dtype=object))
+    if len(raw) != expected:
+        raise UserError(
+            f"{path}: header promises {expected} bytes, the file has {len(raw)}; "
+            "delete it and fetch it again"
+        )
+    return np.frombuffer(raw, dtype=np.uint8, offset=header).reshape(shape)
+
+
+def join_parts(
+    train_images: NDArray[np.uint8],
+    train_labels: NDArray[np.uint8],
+    test_images: NDArray[np.uint8],
+    test_labels: NDArray[np.uint8],
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return all images, shape (n, 784), and labels, shape (n,), the training part first.
+
+    That is the order of OpenML's ``mnist_784``, which the report's split is drawn from.
+    """
+    images = np.concatenate([train_images, test_images]).reshape(-1, PIXELS)
+    labels = np.concatenate([train_labels, test_labels])
+    if len(images) != len(labels):
+        raise UserError(f"MNIST: {len(images)} images but {len(labels)} labels; fetch it again")
+    return images, labels
+
+
+def split_ids(labels: NDArray[Any], *, test: int, validation: int, seed: int) -> pd.DataFrame:
+    """Draw the report's split: first the test set, then the validation set from what remains.
+
+    Both draws are stratified by label and start from the same seed, as in chapter 11 of Raschka's
+    "Machine Learning with PyTorch and Scikit-Learn".
+
+    Args:
+        labels: all labels, shape (n,).
+        test: number of test images.
+        validation: number of validation images.
+        seed: ``random_state`` of both draws.
+
+    Returns:
+        Columns id, label, split; the order of rows is the order of samples and part of the split.
+    """
+    ids = np.arange(len(labels))
+    rest, test_ids = train_test_split(ids, test_size=test, random_state=seed, stratify=labels)
+    train_ids, validation_ids = train_test_split(
+        rest, test_size=validation, random_state=seed, stratify=labels[rest]
+    )
+    parts = dict(zip(SPLITS, (train_ids, validation_ids, test_ids), strict=True))
+    return pd.concat(
+        pd.DataFrame({"id": part, "label": labels[part], "split": name})
+        for name, part in parts.items()
+    )
+
+
+def load_splits(
+    images: str | os.PathLike[str],
+    labels: str | os.PathLike[str],
+    split: str | os.PathLike[str],
+) -> MnistSplits:
+    """Load prepared MNIST: ``images.npy``, ``labels.npy`` and ``split.csv``.
+
+    Raises:
+        UserError: a label of the split disagrees with ``labels.npy``.
+    """
+    pixels = np.load(images, mmap_mode="r", allow_pickle=False)
+    all_labels = np.load(labels, allow_pickle=False)
+    table = pd.read_csv(split)
+    if not np.array_equal(all_labels[table["id"]], table["label"]):
+        raise UserError(f"{split}: labels disagree with {labels}; delete both and run again")
+
+    def part(name: str) -> ImageSet:
+        ids = table.loc[table["split"] == name, "id"].to_numpy(np.int64)
+        return ImageSet(ids, np.asarray(pixels[ids]), all_labels[ids].astype(np.int64))
+
+    return MnistSplits(*(part(name) for name in SPLITS))
+
+
+def scale_pixels(pixels: NDArray[np.uint8], dtype: DTypeLike = np.float64) -> NDArray[Any]:
+    """Map grey values 0..255 to −1..1 as the report does: ((p / 255) − 0.5) · 2 in float64."""
+    table = ((np.arange(256) / 255.0) - 0.5) * 2
+    return np.asarray(table.astype(dtype)[pixels])

@@ -1,0 +1,113 @@
+"""Files under way: written beside their target, and renamed to it when they are whole."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from repro.errors import UserError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+class CannotWriteError(UserError):
+    """This machine cannot take the file (disk full, no permission): no other source helps."""
+
+
+@contextmanager
+def writing(path: Path, needed: int | None = None) -> Iterator[None]:
+    """Turn an OSError of the block into a CannotWriteError.
+
+    Args:
+        path: what the block writes.
+        needed: bytes still to be written, for the message of a full disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise _full(path, needed) from error
+        raise CannotWriteError(
+            f"{path}: cannot write here ({error.strerror or error}); "
+            "give yourself write permission or choose another folder"
+        ) from error
+
+
+def _full(path: Path, needed: int | None) -> CannotWriteError:
+    more = f"about {needed:,} more bytes are needed" if needed else "more space is needed"
+    return CannotWriteError(
+        f"{path}: the disk is full (or a quota is used up): {more}, "
+        f"{_free(path):,} are free; make space and run the same command again"
+    )
+
+
+def _free(path: Path) -> int:
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    return shutil.disk_usage(folder).free
+
+
+def check_space(path: Path, needed: int) -> None:
+    """Raise CannotWriteError where the disk of ``path`` has not ``needed`` bytes free."""
+    if needed > _free(path):
+        raise _full(path, needed)
+
+
+def size_of(path: Path) -> int:
+    """Return the size of ``path`` in bytes, 0 where there is no such file."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def write_blocks(
+    path: Path, blocks: Iterable[bytes], *, offset: int = 0, limit: int | None = None
+) -> None:
+    """Write ``blocks`` to ``path`` from byte ``offset`` on, and flush them to the disk.
+
+    What was written stays if ``blocks`` raises, so that it can be gone on from.
+
+    Args:
+        path: the file under way.
+        blocks: its bytes; errors they raise pass through.
+        offset: how much of the file is kept; the rest of it is overwritten.
+        limit: the size the file is expected to have.
+
+    Raises:
+        UserError: where there are more bytes than ``limit``.
+        CannotWriteError: where the file cannot be written.
+    """
+    with writing(path):
+        stream = path.open("r+b" if offset else "wb", buffering=0)
+    with stream:
+        written = offset
+        stream.seek(offset)
+        for block in blocks:
+            if limit is not None and written + len(block) > limit:
+                raise UserError(f"more than the expected {limit:,} bytes")
+            with writing(path, needed=limit - written if limit is not None else None):
+                _write_all(stream, block)
+            written += len(block)
+        with writing(path):
+            stream.truncate()
+            os.fsync(stream.fileno())
+
+
+def _write_all(stream: io.FileIO, block: bytes) -> None:
+    rest = memoryview(block)
+    while rest:
+        rest = rest[stream.write(rest) :]
+
+
+def put_in_place(part: Path, target: Path) -> None:
+    """Give the whole, proved file ``part`` its name ``target``, surviving a power cut."""
+    with writing(target):
+        part.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # not every file system can flush a folder
+            os.fsync(folder)
+    finally:
+        os.close(folder)

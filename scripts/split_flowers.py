@@ -1,0 +1,28 @@
+"""Draw one split of the flower images; a split is a list of ids, saved."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from repro import logs
+from repro.files import atomic_path
+from repro.flowers import read_official_split, split_images
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+
+def main() -> None:
+    logger = logs.set_up(snakemake.log[0])
+    images = pd.read_csv(snakemake.input.images)
+    setid = snakemake.input.get("setid")
+    split = split_images(
+        images, **snakemake.params.split, official=read_official_split(setid) if setid else None
+    )
+    with atomic_path(snakemake.output.split) as aside:
+        split.to_csv(aside, index=False)
+    logger.info("%s", split["split"].value_counts().to_dict())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""What several tests share: the real MNIST, real photographs where they are at hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MNIST_PARTS = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def downloads() -> Path:
+    """Where tests keep downloads: the same folder a run uses, so nothing is fetched twice."""
+    return ROOT / "data/downloads"
+
+
+@pytest.fixture(scope="session")
+def mnist_parts(downloads: Path) -> list[Path]:
+    """The four IDX files, fetched and proved."""
+    from repro.fetching import fetch, load_registry
+
+    registry = load_registry([ROOT / "resources/registry.yaml"])
+    files = [downloads / "mnist" / part for part in MNIST_PARTS]
+    for file in files:
+        fetch(registry[f"mnist/{file.name}"], file, cache=downloads / ".cache")
+    return files
+
+
+@pytest.fixture(scope="session")
+def mnist_files(mnist_parts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with images.npy, labels.npy and split.csv of the report's protocol."""
+    from repro.mnist import join_parts, read_idx, split_ids
+
+    folder = tmp_path_factory.mktemp("mnist")
+    images, labels = join_parts(*(read_idx(part) for part in mnist_parts))
+    np.save(folder / "images.npy", images)
+    np.save(folder / "labels.npy", labels)
+    split_ids(labels, test=10_000, validation=5_000, seed=123).to_csv(
+        folder / "split.csv", index=False
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mnist(mnist_files: Path):
+    """The real MNIST with the report's split, as arrays."""
+    from repro.mnist import load_splits
+
+    return load_splits(*(mnist_files / name for name in ("images.npy", "labels.npy", "split.csv")))
+
+
+@pytest.fixture(scope="session")
+def photographs() -> Path:
+    """A folder with real Oxford-102 photographs in the official layout, where there is one."""
+    folder = Path(os.environ.get("FLOWERS102_PART", ROOT.parent / "shared/data/flowers102-part"))
+    if not (folder / "102flowers.tgz").exists():
+        pytest.skip("no real photographs: set FLOWERS102_PART to a folder in the official layout")
+    return folder

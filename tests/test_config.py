@@ -1,0 +1,88 @@
+from copy import deepcopy
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from repro.config import check
+from repro.errors import UserError
+
+SCHEMA = yaml.safe_load((ROOT / "config/schema.yaml").read_text())
+DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
+WEIGHTS = frozenset(
+    net["weights"] for net in DEFAULT["flowers"]["nets"].values() if net["weights"] != "none"
+)
+
+
+def merged(onto, changes):
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(onto.get(key), dict):
+            merged(onto[key], value)
+        else:
+            onto[key] = value
+    return onto
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("config/*.yaml")), ids=lambda file: file.name)
+def test_shipped_configurations_are_valid(file):
+    changes = {} if file.name == "schema.yaml" else yaml.safe_load(file.read_text())
+    check(merged(deepcopy(DEFAULT), changes), SCHEMA, WEIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"modles": []}, ["'modles'", "known are", "models"]),
+        ({"mnist": {"splt": {}}}, ["mnist", "'splt'", "nets, split"]),
+        ({"mnist": {"nets": {"numpy_1hidden": {"epochs": 0}}}}, ["epochs: 0", "at least 1"]),
+        (
+            {"mnist": {"nets": {"numpy_1hidden": {"learning_rate": -1}}}},
+            ["mnist.nets.numpy_1hidden.learning_rate: -1", "more than 0"],
+        ),
+        ({"mnist": {"nets": {"numpy_1hidden": {"epochs": "50"}}}}, ["'50'", "of type integer"]),
+        ({"flowers": {"split": {"kind": "stratifed"}}}, ["'stratifed'", "stratified, random"]),
+        ({"flowers": {"split": {"test": 0.8}}}, ["flowers.split", "sum to less than 1"]),
+        ({"flowers": {"seeds": []}}, ["flowers.seeds: []", "at least 1 item"]),
+        ({"flowers": {"seeds": [1, 1]}}, ["flowers.seeds", "without repetition"]),
+        ({"models": ["resnet"]}, ["'resnet' is described nowhere", "resnet152"]),
+        (
+            {"flowers": {"nets": {"resnet152": {"weights": "resnet152.pth"}}}},
+            ["flowers.nets.resnet152.weights", "'resnet152.pth'", "none"],
+        ),
+        (
+            {"flowers": {"split": {"kind": "official"}, "split_seeds": [2]}},
+            ["flowers.split_seeds", "must be []"],
+        ),
+        (
+            {"mnist": {"nets": {"numpy_1hidden": {"loss": "cross_entropy"}}}},
+            ["mnist.nets.numpy_1hidden", "linear with cross_entropy"],
+        ),
+        ({"mnist": {"split": {"test": 60000, "validation": 10000}}}, ["mnist.split", "none of"]),
+    ],
+)
+def test_a_mistake_is_named_with_what_is_allowed(changes, words):
+    with pytest.raises(UserError) as error:
+        check(merged(deepcopy(DEFAULT), changes), SCHEMA, WEIGHTS)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_all_mistakes_are_listed_at_once():
+    config = merged(deepcopy(DEFAULT), {"models": [], "flowers": {"batch_size": 0}, "x": 1})
+    with pytest.raises(UserError) as error:
+        check(config, SCHEMA, WEIGHTS)
+    assert str(error.value).count("\n  - ") == 3
+
+
+def test_every_key_is_documented():
+    """A key of the schema that config.yaml never mentions would be a knob nobody finds."""
+    text = (ROOT / "config.yaml").read_text()
+
+    def keys(schema):
+        for name, inner in schema.get("properties", {}).items():
+            yield name
+            yield from keys(inner)
+
+    for part in (SCHEMA, *SCHEMA["$defs"].values()):
+        for key in keys(part):
+            assert key in text, key
