@@ -1,7 +1,9 @@
 """The configuration, checked, and the helpers the rules share."""
 
 import os
+import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import yaml
@@ -12,8 +14,9 @@ SCRIPTS = BASE / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from repro.code_inputs import code_of
-from repro.config import check
+from repro.config import check, check_names
 from repro.errors import UserError
+from repro.registry import load_registry
 
 
 def shipped(path):
@@ -31,12 +34,10 @@ def read_yaml(path):
         return yaml.safe_load(stream)
 
 
-REGISTRY = read_yaml(BASE / "resources/registry.yaml")["files"]
-
 try:
-    extra = config.get("downloads")
-    known = {*REGISTRY, *extra} if isinstance(extra, dict) else {*REGISTRY}
-    check(config, read_yaml(BASE / "config/schema.yaml"), frozenset(known))
+    check(config, read_yaml(BASE / "config/schema.yaml"))
+    REGISTRY = load_registry([BASE / "resources/registry.yaml"], config["downloads"])
+    check_names(config, REGISTRY)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -45,9 +46,15 @@ RESULTS = config["results_dir"]
 LOGS = config["logs_dir"]
 BENCHMARKS = config["benchmarks_dir"]
 
-DOWNLOADS = {**REGISTRY, **config["downloads"]}
 GENERATED = config["flowers"]["data"] == "generated"
 FLOWERS = f"{DATA}/{config['flowers']['data']}"
+
+MNIST_FILES = {
+    "train_images": "mnist/train-images-idx3-ubyte",
+    "train_labels": "mnist/train-labels-idx1-ubyte",
+    "test_images": "mnist/t10k-images-idx3-ubyte",
+    "test_labels": "mnist/t10k-labels-idx1-ubyte",
+}
 
 MODELS = config["models"]
 NETS = {"mnist": config["mnist"]["nets"], "flowers": config["flowers"]["nets"]}
@@ -108,6 +115,22 @@ def flowers_file(name):
     if GENERATED:
         return f"{DATA}/generated/{name}"
     return f"{DATA}/downloads/{config['flowers']['data']}/{name}"
+
+
+def proofs_of(*names):
+    """Return the proof of each downloaded file by its path: what stands there may be hand-placed."""
+    return {f"{DATA}/downloads/{name}": asdict(REGISTRY[name].proof) for name in names}
+
+
+def flowers_proofs():
+    if GENERATED:
+        return {}
+    data = config["flowers"]["data"]
+    return proofs_of(f"{data}/102flowers.tgz", f"{data}/imagelabels.mat")
+
+
+def weights_proof(net):
+    return {} if net["weights"] == "none" else proofs_of(net["weights"])
 
 
 def weights_file(net):

@@ -10,7 +10,7 @@ rule fetch:
     benchmark:
         f"{BENCHMARKS}/fetch/{{file}}.tsv"
     wildcard_constraints:
-        file="[A-Za-z0-9_]+/[^/]+",
+        file="|".join(map(re.escape, REGISTRY)),
     conda:
         "../envs/workflow.yaml"
     threads: 1
@@ -18,9 +18,8 @@ rule fetch:
         mem_mb=1000,
         runtime=120,
     params:
-        name=lambda wildcards: wildcards.file,
-        registry=[shipped("resources/registry.yaml")],
-        extra=config["downloads"],
+        proof=lambda wildcards: asdict(REGISTRY[wildcards.file].proof),
+        registry=shipped("resources/registry.yaml"),
         cache=f"{DATA}/downloads/.cache",
     message:
         "Fetch {wildcards.file}"

@@ -49,6 +49,7 @@ rule extract_flowers:
         runtime=30,
     params:
         on_damaged=config["flowers"]["on_damaged"],
+        proofs=flowers_proofs(),
     message:
         "Unpack the flower images and open each of them"
     script:
@@ -134,6 +135,7 @@ for model, net in NETS["flowers"].items():
             runtime=720,
         params:
             architecture=net["architecture"],
+            proofs=weights_proof(net),
             preprocess=net["preprocess"],
             protocol=net["protocol"],
             batch_size=config["flowers"]["batch_size"],

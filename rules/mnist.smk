@@ -3,10 +3,7 @@
 
 rule prepare_mnist:
     input:
-        train_images=f"{DATA}/downloads/mnist/train-images-idx3-ubyte",
-        train_labels=f"{DATA}/downloads/mnist/train-labels-idx1-ubyte",
-        test_images=f"{DATA}/downloads/mnist/t10k-images-idx3-ubyte",
-        test_labels=f"{DATA}/downloads/mnist/t10k-labels-idx1-ubyte",
+        **{part: f"{DATA}/downloads/{file}" for part, file in MNIST_FILES.items()},
         code=code("prepare_mnist"),
     output:
         images=f"{DATA}/mnist/images.npy",
@@ -24,6 +21,7 @@ rule prepare_mnist:
         runtime=10,
     params:
         split=config["mnist"]["split"],
+        proofs=proofs_of(*MNIST_FILES.values()),
     message:
         "Join MNIST's four files and draw the report's split"
     script:

@@ -28,7 +28,9 @@ from repro.mlp_training import MlpRecipe, NumpyTrainer, full_batches
 from repro.mnist import CLASSES, MnistSplits, load_splits, scale_pixels
 from repro.predictions import SPLITS
 
-RECIPE = MlpRecipe(hidden=(50,), learning_rate=0.1, batch_size=100, epochs=50, initial_std=0.1)
+HIDDEN = 50
+STD = 0.1  # of the normal distribution that weights are drawn from
+RECIPE = MlpRecipe(hidden=(HIDDEN,), learning_rate=0.1, batch_size=100, epochs=50, initial_std=STD)
 SEED = 123
 EVALUATED = ("train", "validation")
 PARTS = ("training", "evaluation", "epoch")
@@ -94,10 +96,9 @@ class Direct:
         self.sets = {name: (data.scaled(name, "float64"), data.labels(name)) for name in EVALUATED}
         random = np.random.RandomState(SEED)
         inputs = data.scaled("train", "float64").shape[1]
-        (hidden,) = RECIPE.hidden
-        self.w1 = random.normal(0.0, RECIPE.initial_std, (hidden, inputs))
-        self.b1 = np.zeros(hidden)
-        self.w2 = random.normal(0.0, RECIPE.initial_std, (CLASSES, hidden))
+        self.w1 = random.normal(0.0, STD, (HIDDEN, inputs))
+        self.b1 = np.zeros(HIDDEN)
+        self.w2 = random.normal(0.0, STD, (CLASSES, HIDDEN))
         self.b2 = np.zeros(CLASSES)
         self.random = np.random.RandomState(SEED)
 
@@ -190,9 +191,9 @@ class PyTorch:
         labels = torch.from_numpy(data.labels("train"))
         self.y = nn.functional.one_hot(labels, CLASSES).to(torch.float32)
         self.net = nn.Sequential(
-            nn.Linear(self.x.shape[1], *RECIPE.hidden),
+            nn.Linear(self.x.shape[1], HIDDEN),
             nn.Sigmoid(),
-            nn.Linear(*RECIPE.hidden, CLASSES),
+            nn.Linear(HIDDEN, CLASSES),
             nn.Sigmoid(),
         )
         self.loss = nn.MSELoss()
@@ -221,19 +222,18 @@ class MatrixProducts:
         random = np.random.RandomState(SEED)
 
         def filled(*shape: int) -> Array:
-            return random.normal(0.0, RECIPE.initial_std, shape).astype(dtype)
+            return random.normal(0.0, STD, shape).astype(dtype)
 
         self.sets = [data.scaled(name, dtype) for name in EVALUATED]
         batch, inputs = RECIPE.batch_size, self.sets[0].shape[1]
-        (hidden,) = RECIPE.hidden
-        self.w1, self.w2 = filled(hidden, inputs), filled(CLASSES, hidden)
+        self.w1, self.w2 = filled(HIDDEN, inputs), filled(CLASSES, HIDDEN)
         self.gradient1, self.gradient2 = np.empty_like(self.w1), np.empty_like(self.w2)
         self.x, self.hidden, self.delta1 = (
-            filled(batch, columns) for columns in (inputs, hidden, hidden)
+            filled(batch, columns) for columns in (inputs, HIDDEN, HIDDEN)
         )
         self.out = filled(batch, CLASSES)
         self.steps = len(list(full_batches(len(self.sets[0]), batch)))
-        self.block_hidden, self.block_out = filled(BLOCK, hidden), filled(BLOCK, CLASSES)
+        self.block_hidden, self.block_out = filled(BLOCK, HIDDEN), filled(BLOCK, CLASSES)
 
     def train_epoch(self) -> None:
         """Multiply what the updates of an epoch multiply."""
@@ -434,7 +434,9 @@ def processor() -> str:
     return platform.processor() or "unknown"
 
 
-def document(data: Data, times: pd.DataFrame, nets: dict[str, Any], described: str) -> str:
+def document(
+    data: Data, times: pd.DataFrame, nets: dict[str, Ours | Direct], described: str
+) -> str:
     """Return the whole result as Markdown."""
     medians = times.groupby("contender")[list(PARTS)].median()
     rounds = int(times["round"].max())
@@ -448,10 +450,10 @@ def document(data: Data, times: pd.DataFrame, nets: dict[str, Any], described: s
     return f"""# Speed of the from-scratch net
 
 Printed by `make bench-mnist`. Net 784-50-10 on MNIST, {len(data.labels("train")):,} training
-images, batches of {RECIPE.batch_size}, plain gradient descent: the same updates for all. Medians of
-{rounds} rounds; in a round each contender runs one epoch, in turn, in one process and on one thread.
-"Evaluation" is the report's protocol: loss and accuracy on train and validation after each epoch.
-scikit-learn and PyTorch are timed in training only.
+images, batches of {RECIPE.batch_size}, plain gradient descent, the same updates for all. Medians
+of {rounds} rounds; in a round each contender runs one epoch, in turn, in one process and on one
+thread. "Evaluation" is the report's protocol: loss and accuracy on train and validation images
+after each epoch. scikit-learn and PyTorch are timed in training only.
 
 {described}
 
@@ -484,7 +486,11 @@ def main() -> None:
     folder = arguments.data
     data = Data(load_splits(*(folder / n for n in ("images.npy", "labels.npy", "split.csv"))))
     with threadpool_limits(1):
-        nets = {OURS64: Ours(data, "float64"), OURS32: Ours(data, "float32"), DIRECT: Direct(data)}
+        nets: dict[str, Ours | Direct] = {
+            OURS64: Ours(data, "float64"),
+            OURS32: Ours(data, "float32"),
+            DIRECT: Direct(data),
+        }
         contenders: dict[str, Contender] = {
             **nets,
             SKLEARN: ScikitLearn(data),

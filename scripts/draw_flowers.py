@@ -1,33 +1,27 @@
 """Draw the generated flowers: an archive in the layout of Oxford-102."""
 
-from __future__ import annotations
-
-import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from repro import logs
 from repro.generated import draw_flowers
-from repro.logs import set_up
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 
-def main(snakemake: Any) -> None:
-    logger = set_up(snakemake.log[0])
-    start = time.perf_counter()
+def main() -> None:
+    logger = logs.set_up(snakemake.log[0])
+    params = snakemake.params
     draw_flowers(
-        Path(snakemake.output.archive),
-        Path(snakemake.output.labels),
-        Path(snakemake.output.setid),
-        images_per_kind=snakemake.params.images_per_kind,
-        seed=snakemake.params.seed,
+        *(Path(snakemake.output[name]) for name in ("archive", "labels", "setid")),
+        kinds=params.kinds,
+        images_per_kind=params.images_per_kind,
+        seed=params.seed,
         workers=snakemake.threads,
     )
-    logger.info(
-        "drew %d images a kind, seed %d, in %.1f s",
-        snakemake.params.images_per_kind,
-        snakemake.params.seed,
-        time.perf_counter() - start,
-    )
+    logger.info("%d kinds, %d images each, drawn", params.kinds, params.images_per_kind)
 
 
-if "snakemake" in globals():
-    main(globals()["snakemake"])
+if __name__ == "__main__":
+    main()

@@ -16,17 +16,20 @@ def main() -> None:
     logger = logs.set_up(snakemake.log[0])
     run = evaluation.Run(snakemake.params.model, snakemake.params.run, snakemake.params.seed)
     predictions = Predictions.load(snakemake.input.predictions)
-    history = snakemake.input.get("history")
-    names = snakemake.input.get("names")
+    history = snakemake.input.get("history") or None
+    names = snakemake.input.get("names") or None
 
-    metrics = evaluation.metrics_table(predictions, run, snakemake.params.loss, history or None)
-    classes = evaluation.class_table(predictions, run, names or None)
-    for table, target in (
-        (metrics, snakemake.output.metrics),
-        (classes, snakemake.output.per_class),
-    ):
+    metrics = evaluation.metrics_table(predictions, run, snakemake.params.loss, history)
+    tables = {
+        "metrics": metrics,
+        "per_class": evaluation.class_table(predictions, run, names),
+        "confusion": evaluation.confusion_table(predictions, run, names),
+        "mistakes": evaluation.mistake_table(predictions, run, names),
+        "reliability": evaluation.reliability_table(predictions, run),
+    }
+    for name, target in snakemake.output.items():
         with atomic_path(target) as aside:
-            table.to_csv(aside, index=False)
+            tables[name].to_csv(aside, index=False)
     logger.info("accuracy: %s", accuracies(metrics))
 
 

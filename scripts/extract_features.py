@@ -10,6 +10,7 @@ from repro import devices, logs
 from repro.backbones import build
 from repro.features import adapt, extract
 from repro.flower_images import read_images, read_split
+from repro.registry import prove
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -19,6 +20,7 @@ def main() -> None:
     logger = logs.set_up(snakemake.log[0])
     params = snakemake.params
     threads = snakemake.threads
+    prove(params.proofs)
     devices.set_threads(threads)
     device = devices.choose(snakemake.resources.get("gpu", 0))
     weights = Path(snakemake.input.weights) if snakemake.input.get("weights") else None

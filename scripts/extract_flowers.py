@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from repro import logs
 from repro.files import atomic_path
 from repro.flowers import describe, extract, read_labels
+from repro.registry import prove
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -16,6 +17,7 @@ def main() -> None:
     logger = logs.set_up(snakemake.log[0])
     table = Path(snakemake.output.images)
     folder = Path(snakemake.output.folder)
+    prove(snakemake.params.proofs)
     labels = read_labels(snakemake.input.labels)
     shutil.rmtree(folder, ignore_errors=True)
     files = extract(snakemake.input.archive, folder)

@@ -8,11 +8,13 @@ from repro.fetching import fetch, load_registry
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-if __name__ == "__main__":
+
+def main() -> None:
     logs.set_up(snakemake.log[0])
-    registry = load_registry(snakemake.params.registry, snakemake.params.extra)
-    fetch(
-        registry[snakemake.params.name],
-        snakemake.output[0],
-        cache=snakemake.params.cache,
-    )
+    # From config and not a param: another source for the same bytes must not fetch them again.
+    registry = load_registry([snakemake.params.registry], snakemake.config["downloads"])
+    fetch(registry[snakemake.wildcards.file], snakemake.output[0], cache=snakemake.params.cache)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from repro import figures, logs
+from repro.comparison_figures import comparison
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 def main() -> None:
     logs.set_up(snakemake.log[0])
     with figures.styled(snakemake.input.style):
-        figure = figures.comparison(pd.read_csv(snakemake.input.comparison))
+        figure = comparison(pd.read_csv(snakemake.input.comparison))
         figures.save(figure, snakemake.output.png, snakemake.output.svg)
 
 

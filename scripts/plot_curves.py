@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from repro import figures, logs
+from repro.curve_figures import curves
 from repro.reported import read_history
 
 if TYPE_CHECKING:
@@ -13,12 +14,13 @@ def main() -> None:
     logs.set_up(snakemake.log[0])
     curve = snakemake.input.get("reported")
     with figures.styled(snakemake.input.style):
-        figure = figures.curves(
+        figure = curves(
             [read_history(path) for path in snakemake.input.histories],
             snakemake.params.quantity,
             snakemake.params.splits,
             snakemake.params.title,
-            read_history(curve) if curve else None,
+            reported=read_history(curve) if curve else None,
+            loss_label=snakemake.params.get("loss_label", "Loss"),
         )
         figures.save(figure, snakemake.output.png, snakemake.output.svg)
 

@@ -7,6 +7,7 @@ import numpy as np
 from repro import logs
 from repro.files import atomic_path
 from repro.mnist import join_parts, read_idx, split_ids
+from repro.registry import prove
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
+    prove(snakemake.params.proofs)
     parts = ("train_images", "train_labels", "test_images", "test_labels")
     images, labels = join_parts(*(read_idx(snakemake.input[part]) for part in parts))
     split = split_ids(labels, **snakemake.params.split)

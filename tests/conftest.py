@@ -7,14 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import MNIST_PARTS, ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
-MNIST_PARTS = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
 
 
 @pytest.fixture(scope="session")

@@ -2,16 +2,19 @@ from copy import deepcopy
 
 import pytest
 import yaml
-from conftest import ROOT
+from support import ROOT
 
-from repro.config import check
+from repro.config import check, check_names
 from repro.errors import UserError
 
 SCHEMA = yaml.safe_load((ROOT / "config/schema.yaml").read_text())
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
-WEIGHTS = frozenset(
-    net["weights"] for net in DEFAULT["flowers"]["nets"].values() if net["weights"] != "none"
-)
+DOWNLOADS = yaml.safe_load((ROOT / "resources/registry.yaml").read_text())["files"]
+
+
+def check_all(config):
+    check(config, SCHEMA)
+    check_names(config, DOWNLOADS)
 
 
 def merged(onto, changes):
@@ -26,7 +29,7 @@ def merged(onto, changes):
 @pytest.mark.parametrize("file", sorted(ROOT.glob("config/*.yaml")), ids=lambda file: file.name)
 def test_shipped_configurations_are_valid(file):
     changes = {} if file.name == "schema.yaml" else yaml.safe_load(file.read_text())
-    check(merged(deepcopy(DEFAULT), changes), SCHEMA, WEIGHTS)
+    check_all(merged(deepcopy(DEFAULT), changes))
 
 
 @pytest.mark.parametrize(
@@ -57,12 +60,13 @@ def test_shipped_configurations_are_valid(file):
             {"mnist": {"nets": {"numpy_1hidden": {"loss": "cross_entropy"}}}},
             ["mnist.nets.numpy_1hidden", "linear with cross_entropy"],
         ),
+        ({"flowers": {"data": "roses"}}, ["flowers.data: 'roses'", "roses/102flowers.tgz"]),
         ({"mnist": {"split": {"test": 60000, "validation": 10000}}}, ["mnist.split", "none of"]),
     ],
 )
 def test_a_mistake_is_named_with_what_is_allowed(changes, words):
     with pytest.raises(UserError) as error:
-        check(merged(deepcopy(DEFAULT), changes), SCHEMA, WEIGHTS)
+        check_all(merged(deepcopy(DEFAULT), changes))
     for word in words:
         assert word in str(error.value)
 
@@ -70,7 +74,7 @@ def test_a_mistake_is_named_with_what_is_allowed(changes, words):
 def test_all_mistakes_are_listed_at_once():
     config = merged(deepcopy(DEFAULT), {"models": [], "flowers": {"batch_size": 0}, "x": 1})
     with pytest.raises(UserError) as error:
-        check(config, SCHEMA, WEIGHTS)
+        check_all(config)
     assert str(error.value).count("\n  - ") == 3
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -35,6 +35,7 @@ _AUC_WITHIN = 0.01  # "about 0.99": within the last digit stated
 _LOSS_RISE = 0.05  # a gap is "reasonable" while validation loss is within 5 % of its lowest
 _SPLITS_NEEDED = 10
 _P = 0.05
+_ABOUT_ANY_NET = (5, 6, 7, 8)  # claims whose test says something of a net that stands in
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Evidence:
         return int(own.loc[own["split"] == split, "n"].iloc[0])
 
 
-class NotEnough(Exception):
+class NotEnoughError(Exception):
     """What was run does not suffice; the message says what would be needed."""
 
 
@@ -84,23 +85,47 @@ class Finding:
 
 def judge(report: Report, everything: Sequence[Evidence]) -> pd.DataFrame:
     """Return one row per claim: number, text, verdict, evidence, what is needed, how tested."""
-    return pd.DataFrame([_judge(claim, report, everything) for claim in report.claims])[COLUMNS]
+    rows = [_judge(claim, report, everything) for claim in report.claims]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _judge(claim: Claim, report: Report, everything: Sequence[Evidence]) -> dict[str, Any]:
     test, how = TESTS[claim.number]
-    row: dict[str, Any] = {"claim": claim.number, "text": claim.text, "test": how, "needs": ""}
-    own = [found for key in claim.models for found in _of_reported(everything, key)]
-    absent = [report.models[key].title for key in claim.models if not _of_reported(everything, key)]
+    own = {key: _of_reported(everything, key) for key in claim.models}
+    absent = [report.models[key].title for key in claim.models if not own[key]]
+    run = [found for several in own.values() for found in several]
+    verdict, evidence, needs = CANNOT, "", ""
     try:
-        findings = test(claim, own, everything) if own else []
-    except NotEnough as error:
-        return row | {"verdict": CANNOT, "evidence": "", "needs": str(error)}
-    evidence = "; ".join(finding.text for finding in findings)
+        findings = test(claim, run, everything) if run else []
+        evidence = "; ".join(finding.text for finding in findings)
+        verdict = _overall(findings) if findings and not absent else CANNOT
+    except NotEnoughError as error:
+        needs = str(error)
     if absent:
-        needs = f"needs {' and '.join(absent)} on the report's data"
-        return row | {"verdict": CANNOT, "evidence": evidence, "needs": needs}
-    return row | {"verdict": _overall(findings), "evidence": evidence}
+        needs = f"{' and '.join(absent)} on the report's data"
+    if not run:
+        evidence = _of_stand_ins(claim, report, everything)
+    return dict(
+        zip(COLUMNS, (claim.number, claim.text, verdict, evidence, needs, how), strict=True)
+    )
+
+
+def _of_stand_ins(claim: Claim, report: Report, everything: Sequence[Evidence]) -> str:
+    """Return what the test finds of the models that were run in place of the report's."""
+    if claim.number not in _ABOUT_ANY_NET:
+        return ""
+    part = report.models[claim.models[0]].part
+    texts = []
+    for found in everything:
+        if found.model.part != part or found.model.comparable:
+            continue
+        title = f"{found.model.title} ({found.model.why_not})"
+        stand_in = replace(found, model=replace(found.model, title=title))
+        try:
+            texts += [finding.text for finding in TESTS[claim.number][0](claim, [stand_in], [])]
+        except NotEnoughError:
+            continue
+    return "of what stands in, " + "; ".join(texts) if texts else ""
 
 
 def _of_reported(everything: Sequence[Evidence], key: str) -> list[Evidence]:
@@ -120,7 +145,7 @@ def _named(found: Evidence, text: str) -> str:
 
 def _needed_history(found: Evidence) -> pd.DataFrame:
     if found.history is None:
-        raise NotEnough(f"needs the history of {found.model.title}")
+        raise NotEnoughError(f"the history of {found.model.title}")
     return found.history
 
 
@@ -184,7 +209,7 @@ def keep_rising(
     """Claim 2: beyond the report's epochs every slope is above zero."""
     longer = [found for found in everything if found.model.longer_of in claim.models]
     if not longer:
-        raise NotEnough("needs a longer run of the same net (a model with longer_of)")
+        raise NotEnoughError("a longer run of the same net (a model with longer_of)")
     short = own[0]
     reported_epochs = int(_needed_history(short)["epoch"].max())
     findings = []
@@ -206,7 +231,7 @@ def keep_rising(
         findings.append(
             Finding(
                 all(rises) or (None if any(rises) else False),
-                f"epochs {reported_epochs + 1} to {last}: {', '.join(texts)}",
+                _named(found, f"epochs {reported_epochs + 1} to {last}, {', '.join(texts)}"),
             )
         )
     return findings
@@ -269,7 +294,7 @@ def _trend(found: Evidence, quantity: str, sign: int) -> Finding:
     for split in ("train", "validation", "test"):
         series = _series(history, split, quantity)
         if len(series) < 3:
-            raise NotEnough(f"needs the {split} {quantity} of every epoch of {found.model.title}")
+            raise NotEnoughError(f"the {split} {quantity} of every epoch of {found.model.title}")
         test = kendalltau(
             series.index.to_numpy(),
             series.to_numpy(),
@@ -293,18 +318,14 @@ def _the_rise(found: Evidence, rise: Mapping[str, Any]) -> Finding:
         series = _series(_needed_history(found), split, "loss")
         epochs = (rise["before"], rise["after"], rise["evened_out"])
         if missing := [epoch for epoch in epochs if epoch not in series.index]:
-            raise NotEnough(f"needs epoch {missing[0]} of {found.model.title}")
+            raise NotEnoughError(f"epoch {missing[0]} of {found.model.title}")
         before, after, later = (series[epoch] for epoch in epochs)
         seen.append(after > before and later < after)
         texts.append(f"{split} {after - before:+.3f}")
-    return Finding(
-        True if all(seen) else None,
-        _named(
-            found,
-            f"between epochs {rise['before']} and {rise['after']} {', '.join(texts)}: the small "
-            f"rise is {'there' if all(seen) else 'not there' if not any(seen) else 'there on one set'}",
-        ),
-    )
+    where = f"between epochs {rise['before']} and {rise['after']}"
+    outcome = f"seen on {sum(seen)} of {len(seen)} sets"
+    text = f"loss {where}: {', '.join(texts)}; the small rise is {outcome}"
+    return Finding(True if all(seen) else None, _named(found, text))
 
 
 def reasonable_gap(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
@@ -316,7 +337,7 @@ def reasonable_gap(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence])
         for split in ("train", "validation", "test"):
             series = _series(history, split, "loss")
             if series.empty:
-                raise NotEnough(f"needs the {split} loss of {found.model.title}")
+                raise NotEnoughError(f"the {split} loss of {found.model.title}")
             ends[split] = float(series.iloc[-1])
         lowest = float(_series(history, "validation", "loss").min())
         below = ends["train"] < min(ends["validation"], ends["test"])
@@ -345,8 +366,8 @@ def spread_over_splits(
         test = of_splits[(of_splits["split"] == "test") & (of_splits["metric"] == "accuracy")]
         values = 100 * test["value"].to_numpy()
         if len(values) < _SPLITS_NEEDED:
-            raise NotEnough(
-                f"needs {_SPLITS_NEEDED} random splits of {found.model.title}, "
+            raise NotEnoughError(
+                f"{_SPLITS_NEEDED} random splits of {found.model.title}, "
                 f"{len(values)} were run (flowers.split_seeds)"
             )
         sd, low, high = sd_interval(values)
@@ -392,7 +413,7 @@ def mcnemar(first: Predictions, second: Predictions) -> McNemar:
     either side with probability one half. It is right for few disagreements and for many.
 
     Raises:
-        NotEnough: where the test sets share no image.
+        NotEnoughError: where the test sets share no image.
     """
     right = [
         pd.Series(part.classes[predicted(part)] == part.classes[part.labels], index=part.ids)
@@ -400,7 +421,7 @@ def mcnemar(first: Predictions, second: Predictions) -> McNemar:
     ]
     both = pd.concat(right, axis=1, join="inner", keys=["first", "second"])
     if both.empty:
-        raise NotEnough("needs both models on the same test images")
+        raise NotEnoughError("both models on the same test images")
     only_first = int((both["first"] & ~both["second"]).sum())
     only_second = int((both["second"] & ~both["first"]).sum())
     disagreements = only_first + only_second
@@ -415,7 +436,7 @@ def beats(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[
     better, worse = own[0], own[1]
     paths = [part.predictions.get(part.model.headline) for part in (better, worse)]
     if None in paths:
-        raise NotEnough("needs the predictions of both models")
+        raise NotEnoughError("the predictions of both models")
     outcome = mcnemar(*(Predictions.load(path) for path in paths if path is not None))
     accuracies = [100 * part.headline["test", "accuracy"] for part in (better, worse)]
     return [

@@ -70,6 +70,7 @@ class Model:
         headline: the run whose figures stand for the model, e.g. "seed-123".
         comparable: whether its figures may be held against the report's.
         why_not: the reason where they may not, e.g. "generated data".
+        part: "mnist" or "flowers": which data set's models it belongs to.
         longer_of: id of the reported model of which this is the same net with more epochs.
     """
 
@@ -81,6 +82,7 @@ class Model:
     headline: str
     comparable: bool
     why_not: str
+    part: str = ""
     longer_of: str | None = None
 
     @classmethod
@@ -98,7 +100,8 @@ class Model:
             raise UserError(f"model {entry.get('name')!r}: {error}") from error
         if model.recipe not in (*RECIPES, "own"):
             raise UserError(
-                f"model {model.name!r}: recipe is {model.recipe!r}, expected one of {RECIPES} or own"
+                f"model {model.name!r}: recipe is {model.recipe!r}, "
+                f"expected one of {', '.join(RECIPES)}, own"
             )
         if not model.comparable and not model.why_not:
             raise UserError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
@@ -10,21 +10,43 @@ from jsonschema import Draft202012Validator, ValidationError
 from repro.errors import UserError
 
 
-def check(
-    config: Mapping[str, Any], schema: Mapping[str, Any], downloads: frozenset[str] = frozenset()
-) -> None:
-    """Check ``config`` against ``schema`` and against itself.
-
-    Args:
-        config: the merged configuration.
-        schema: JSON schema, draft 2020-12.
-        downloads: names that may stand as ``weights``, from the registry and ``downloads``.
+def check(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
+    """Check ``config`` against ``schema`` (JSON schema, draft 2020-12) and against itself.
 
     Raises:
         UserError: lists every problem with its key, its value and what is allowed.
     """
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: list(e.path))
-    problems = [_in_words(error) for error in errors] or _contradictions(config, downloads)
+    _refuse([_in_words(error) for error in errors] or _contradictions(config))
+
+
+def check_names(config: Mapping[str, Any], downloads: Collection[str]) -> None:
+    """Check that every file the configuration names is among the known ``downloads``.
+
+    Raises:
+        UserError: lists every name that is not.
+    """
+    weights = ", ".join(sorted(name for name in downloads if name.startswith("weights/")))
+    problems = [
+        f"flowers.nets.{name}.weights: {net['weights']!r} is no known download; must be "
+        f"none, one of {weights}, or a name you add under downloads"
+        for name, net in config["flowers"]["nets"].items()
+        if net["weights"] != "none" and net["weights"] not in downloads
+    ]
+    flowers = config["flowers"]
+    if flowers["data"] != "generated":
+        files = ["102flowers.tgz", "imagelabels.mat"]
+        files += ["setid.mat"] if flowers["split"]["kind"] == "official" else []
+        problems += [
+            f"flowers.data: {flowers['data']!r} needs {flowers['data']}/{file}, which is no known "
+            "download; must be oxford102, generated, or a name whose files you add under downloads"
+            for file in files
+            if f"{flowers['data']}/{file}" not in downloads
+        ]
+    _refuse(problems)
+
+
+def _refuse(problems: list[str]) -> None:
     if problems:
         raise UserError("Configuration:\n" + "\n".join(f"  - {problem}" for problem in problems))
 
@@ -56,7 +78,7 @@ def _in_words(error: ValidationError) -> str:
     return f"{key}: {error.instance!r} is not allowed; must be {template.format(wanted)}"
 
 
-def _contradictions(config: Mapping[str, Any], downloads: frozenset[str]) -> list[str]:
+def _contradictions(config: Mapping[str, Any]) -> list[str]:
     problems = []
     nets, backbones = config["mnist"]["nets"], config["flowers"]["nets"]
     known = sorted({*nets, *backbones})
@@ -76,13 +98,6 @@ def _contradictions(config: Mapping[str, Any], downloads: frozenset[str]) -> lis
             problems.append(f"{key}.initial_std: missing; a numpy net needs it, e.g. 0.1")
         if net["framework"] == "torch" and "initial_std" in net:
             problems.append(f"{key}.initial_std: not allowed; PyTorch's own initialisation is used")
-    weights = ", ".join(sorted(name for name in downloads if name.startswith("weights/")))
-    for name, net in backbones.items():
-        if net["weights"] != "none" and net["weights"] not in downloads:
-            problems.append(
-                f"flowers.nets.{name}.weights: {net['weights']!r} is no known download; must be "
-                f"none, one of {weights}, or a name you add under downloads"
-            )
     split = config["flowers"]["split"]
     if split["validation"] + split["test"] >= 1:
         problems.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from repro.comparison import METRIC_COLUMNS
 from repro.errors import UserError
-from repro.metrics import all_metrics, per_class
+from repro.metrics import all_metrics, confident_mistakes, confusion, per_class, reliability
 from repro.predictions import SPLITS, Predictions
 from repro.reported import read_history
 
@@ -66,23 +67,64 @@ def _last_train_accuracy(path: str | os.PathLike[str]) -> float:
     return float(train.loc[train["epoch"].idxmax(), "accuracy"])
 
 
-def class_table(
-    predictions: Predictions, run: Run, names: str | os.PathLike[str] | None = None
-) -> pd.DataFrame:
-    """Return precision, recall and F1 of each class on the test set, by ascending label.
+def class_table(predictions: Predictions, run: Run, names: Names = None) -> pd.DataFrame:
+    """Return precision, recall and F1 of each class on the test set, by ascending label."""
+    rows = [asdict(entry) for entry in per_class(predictions.of("test"))]
+    return _labelled(pd.DataFrame(rows), run, names, {"label": "name"})
 
-    Args:
-        predictions: of all splits.
-        run: what the rows are labelled with.
-        names: a CSV of label and name; without it there is no column ``name``.
+
+def confusion_table(predictions: Predictions, run: Run, names: Names = None) -> pd.DataFrame:
+    """Return how often each class was taken for each other (or itself) on the test set.
+
+    Columns true, taken_for, count and n, the images of the true class; pairs that do not occur
+    are left out.
     """
-    classes = pd.DataFrame([asdict(entry) for entry in per_class(predictions.of("test"))])
-    classes.insert(0, "model", run.model)
-    classes.insert(1, "run", run.name)
+    labels, matrix = confusion(predictions.of("test"))
+    true, taken = np.nonzero(matrix)
+    rows = {
+        "true": labels[true],
+        "taken_for": labels[taken],
+        "count": matrix[true, taken],
+        "n": matrix.sum(axis=1)[true],
+    }
+    return _labelled(pd.DataFrame(rows), run, names, _BOTH_NAMES)
+
+
+def mistake_table(predictions: Predictions, run: Run, names: Names = None) -> pd.DataFrame:
+    """Return the wrongly classified test images, the most confident first.
+
+    Columns id, true, taken_for and confidence (a fraction).
+    """
+    test = predictions.of("test")
+    rows = [asdict(mistake) for mistake in confident_mistakes(test, most=len(test.labels))]
+    columns = ["id", "true", "taken_for", "confidence"]
+    return _labelled(pd.DataFrame(rows, columns=columns), run, names, _BOTH_NAMES)
+
+
+def reliability_table(predictions: Predictions, run: Run) -> pd.DataFrame:
+    """Return confidence, accuracy (fractions) and count of each bin on the test set."""
+    curve = reliability(predictions.of("test"))
+    rows = {"confidence": curve.confidence, "accuracy": curve.accuracy, "count": curve.counts}
+    return _labelled(pd.DataFrame(rows), run, None, {})
+
+
+# A CSV of label and name; without it the tables have no names.
+Names = str | os.PathLike[str] | None
+_BOTH_NAMES = {"true": "true_name", "taken_for": "taken_for_name"}
+
+
+def _labelled(
+    table: pd.DataFrame, run: Run, names: Names, columns: Mapping[str, str]
+) -> pd.DataFrame:
+    """Put model and run in front, and behind each column of labels one of their names."""
     if names is not None:
         found = read_names(names)
-        classes.insert(3, "name", name_all(classes["label"].to_numpy(), found, names))
-    return classes
+        for labels, target in columns.items():
+            named = name_all(table[labels].to_numpy(), found, names)
+            table.insert(table.columns.get_loc(labels) + 1, target, named)
+    table.insert(0, "model", run.model)
+    table.insert(1, "run", run.name)
+    return table
 
 
 def read_names(path: str | os.PathLike[str]) -> dict[int, str]:

@@ -64,6 +64,7 @@ PETALS: dict[str, Outline] = {
     "heart": Outline(0.48, 0.68, 0.50, notch=0.22),
     "notched": Outline(0.30, 0.74, 0.60, notch=0.14),
     "fringed": Outline(0.46, 0.78, 0.55, fringe=0.16, teeth=6),
+    "parrot": Outline(0.30, 0.60, 0.45, fringe=0.14, teeth=5, wave=0.08),
     "ruffled": Outline(0.60, 0.70, 0.40, fringe=0.04, teeth=3, wave=0.10),
 }
 
@@ -128,7 +129,7 @@ _FORMS: dict[str, dict[str, str]] = {
     "tulip": {
         "habit": "cup",
         "petals": "6 6 6 6 6 6",
-        "petal": "oval pointed oval fringed oval pointed",
+        "petal": "oval pointed oval parrot oval pointed",
         "colour": "red red yellow yellow violet violet",
         "second": "yellow white red yellow white violet",
         "pattern": "margin flame flame plain margin plain",
@@ -152,8 +153,8 @@ _FORMS: dict[str, dict[str, str]] = {
         "petals": "5 5 6 8 5 6",
         "petal": "broad ruffled broad round broad ruffled",
         "whorls": "5 3 5 4 5 3",
-        "colour": "red red pink pink cream cream",
-        "second": "maroon red white magenta pink yellow",
+        "colour": "red red pink pink yellow yellow",
+        "second": "maroon red white magenta red orange",
         "pattern": "eye plain margin eye margin eye",
         "centre": "none stamens none none none stamens",
         "heart": "yellow",

@@ -23,7 +23,11 @@ from PIL import Image, ImageFilter
 from repro.flower_kinds import COLOURS, LEAVES, RGB, Kind, Outline
 
 Floats = NDArray[np.floating[Any]]
+Mask = NDArray[np.bool_]
+Box = tuple[slice, slice]
 Generator = np.random.Generator
+
+_ALL: Box = (slice(None), slice(None))
 
 _UP = -math.pi / 2
 _STEPS = 1024  # resolution of the outline tables
@@ -42,20 +46,17 @@ class Plane:
     angle: Floats
     pixel: float
 
-    def zoom(self, scale: float) -> tuple[Plane, tuple[slice, slice]]:
-        """Return the middle of the plane with ``scale`` as the new unit, and where it lies."""
-        box = tuple(
-            slice(int(side / 2 * (1 - reach)), side - int(side / 2 * (1 - reach)))
-            for side in self.radius.shape
-            for reach in (min(1.0, 1.1 * scale),)
+    def zoom(self, scale: float, where: Mask | None = None) -> tuple[Plane, Box]:
+        """Return the middle of the plane with ``scale`` as the new unit, and where it lies.
+
+        With ``where``, only the part that is true there.
+        """
+        inside = self.radius < 1.08 * scale
+        box = _extent(inside if where is None else inside & where)
+        return (
+            Plane(self.radius[box] * np.float32(1 / scale), self.angle[box], self.pixel / scale),
+            box,
         )
-        rows, columns = box
-        inner = Plane(
-            self.radius[rows, columns] / np.float32(scale),
-            self.angle[rows, columns],
-            self.pixel / scale,
-        )
-        return inner, (rows, columns)
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Stamp:
         rgb: Floats,
         cover: Floats,
         halo: Floats | None = None,
-        box: tuple[slice, slice] = (slice(None), slice(None)),
+        box: Box = _ALL,
     ) -> None:
         """Lay ``rgb`` over what is there, darkened by ``halo``."""
         under, alpha = self.rgb[..., *box], self.alpha[box]
@@ -126,7 +127,7 @@ def _rgb(red: float, green: float, blue: float) -> Floats:
 
 def _overlap(
     canvas: tuple[int, ...], stamp: tuple[int, ...], row: float, column: float
-) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+) -> tuple[Box, Box]:
     """Return the part of a canvas that a stamp centred at row, column covers, and vice versa."""
     here, there = [], []
     for size, own, middle in zip(canvas, stamp, (row, column), strict=False):
@@ -135,6 +136,12 @@ def _overlap(
         here.append(slice(min(start, stop), stop))
         there.append(slice(min(start, stop) - first, stop - first))
     return (here[0], here[1]), (there[0], there[1])
+
+
+def _extent(inside: Mask) -> Box:
+    """Return the smallest box that holds all true pixels."""
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def _box(radius: float, height: float = 1.05, width: float = 1.05) -> tuple[Floats, Floats]:
@@ -271,12 +278,14 @@ def _blade(
     scene: Scene,
     rng: Generator,
     bend: float = 0.0,
-) -> Layer:
-    """Draw a single petal or leaf from the plane's centre towards ``angle``."""
+) -> tuple[Layer, Box]:
+    """Draw a single petal from the plane's centre towards ``angle``, and say where it lies."""
     reach = plane.radius * np.float32(1 / length)
     u = reach * np.cos(plane.angle - np.float32(angle))
     v = reach * np.sin(plane.angle - np.float32(angle))
     v += np.float32(bend) * u * u
+    box = _extent((u > -0.05) & (u < 1.05) & (np.abs(v) < outline.width + 0.1))
+    u, v = u[box], v[box]
     distance, across = _edge(u, v, outline, rng.uniform(0, 2 * math.pi))
     facing = angle - scene.sun
     light = (1 + rng.normal(0, 0.03)) * (
@@ -284,13 +293,8 @@ def _blade(
         + scene.contrast * math.cos(facing) * (u - 0.4)
         + scene.contrast * math.sin(facing) * across
     )
-    return Layer(
-        np.clip(u, 0, 1),
-        across,
-        light,
-        _cover(distance, plane.pixel / length),
-        np.clip(distance * 12 + 1, 0, 1),
-    )
+    cover, halo = _cover(distance, plane.pixel / length), np.clip(distance * 12 + 1, 0, 1)
+    return Layer(np.clip(u, 0, 1), across, light, cover, halo), box
 
 
 # --- colour ------------------------------------------------------------------------------------
@@ -450,15 +454,16 @@ def _centre(stamp: Stamp, plane: Plane, kind: Kind, scene: Scene, rng: Generator
 
 def _rosette(kind: Kind, radius: float, scene: Scene, rng: Generator) -> Stamp:
     """Whorls of petals seen from above: daisies, lilies, roses, dahlias, daffodils."""
-    lean = 0.6 if kind.whorls > 1 else 0.85
+    lean = 0.7 if kind.whorls > 1 else 1.0
     return _rosette_on(_pose(radius, rng, lean), kind, scene, rng)
 
 
 def _rosette_on(plane: Plane, kind: Kind, scene: Scene, rng: Generator) -> Stamp:
     stamp = Stamp((plane.radius.shape[0], plane.radius.shape[1]))
+    plenty = 1 + rng.normal(0, 0.07)
     for number in range(kind.whorls):
         inner, box = plane.zoom(1 - 0.84 * number / kind.whorls)
-        petals = max(3, kind.petals - number) if kind.petals < 10 else kind.petals
+        petals = kind.petals - number if kind.petals < 10 else round(kind.petals * plenty)
         layer = _whorl(inner, kind.petal, petals, scene, rng)
         rgb = _pigment(layer, kind, scene, rng)
         if kind.whorls > 1:
@@ -507,10 +512,10 @@ def _face(kind: Kind, radius: float, scene: Scene, rng: Generator) -> Stamp:
     ):
         angle = math.radians(degrees + rng.normal(0, 4))
         outline = replace(broad, width=0.66, notch=0.08) if degrees == 90 else broad
-        layer = _blade(plane, outline, angle, length, scene, rng)
+        layer, box = _blade(plane, outline, angle, length, scene, rng)
         upper = kind if marked or kind.pattern != "eye" else replace(kind, colour=kind.second)
         rgb = _pigment(layer, upper, scene, rng, pattern=None if marked else "plain")
-        stamp.paint(rgb, layer.cover, layer.halo)
+        stamp.paint(rgb, layer.cover, layer.halo, box)
     _eye(stamp, plane, scene.dye(kind.heart))
     return stamp
 
@@ -533,9 +538,9 @@ def _cup(kind: Kind, radius: float, scene: Scene, rng: Generator) -> Stamp:
     ):
         angle = _UP + math.radians(degrees * open_ + rng.normal(0, 2))
         length *= 1 + rng.normal(0, 0.02)
-        layer = _blade(plane, outline, angle, length, scene, rng, -degrees * 0.004)
+        layer, box = _blade(plane, outline, angle, length, scene, rng, -degrees * 0.004)
         rgb = np.float32(tone) * _pigment(layer, kind, scene, rng)
-        stamp.paint(rgb, layer.cover, layer.halo)
+        stamp.paint(rgb, layer.cover, layer.halo, box)
     return stamp
 
 
@@ -657,13 +662,13 @@ def _brush(kind: Kind, radius: float, scene: Scene, rng: Generator) -> Stamp:
     stamp = Stamp((plane.radius.shape[0], plane.radius.shape[1]))
     off = np.arccos(np.cos(plane.angle - np.float32(_UP)))
     for length, tone in ((1.3, 0.75), (1.2, 0.95), (0.95, 1.1)):
-        long = Plane(plane.radius / np.float32(length), plane.angle, plane.pixel / length)
-        layer = _whorl(long, kind.petal, kind.petals, scene, rng, 1.8)
-        fan = _smooth(-off, -spread, -spread + 0.15)
+        fan, box = plane.zoom(length, off < spread)
+        layer = _whorl(fan, kind.petal, kind.petals, scene, rng, 1.8)
         rgb = np.float32(tone) * _pigment(layer, kind, scene, rng)
-        stamp.paint(rgb, layer.cover * fan, layer.halo * fan * 0.5)
+        ends = _smooth(-off[box], -spread, 0.15 - spread)
+        stamp.paint(rgb, layer.cover * ends, layer.halo * ends * 0.5, box)
     bulb = 1 - _far(x / 0.4, (y - 0.12) / 0.36)
-    scales = np.cos(14 * x + 16 * y) * np.cos(14 * x - 16 * y)
+    scales = np.abs(np.cos(11 * x + 13 * y) * np.cos(11 * x - 13 * y)) - 0.5
     light = 0.85 + 0.3 * scales + 0.5 * x * math.cos(scene.sun) - 0.6 * x * x
     rgb = scene.dye(kind.heart) * 0.8 * light
     stamp.paint(rgb, _cover(bulb * 0.35, 1 / radius), _smooth(bulb, -0.3, 0.1))
@@ -694,15 +699,16 @@ def _spathe(kind: Kind, radius: float, scene: Scene, rng: Generator) -> Stamp:
     plane = _plane((c * x + s * y) / squeeze, c * y - s * x - np.float32(0.75), radius)
     stamp = Stamp((plane.radius.shape[0], plane.radius.shape[1]))
     bend = rng.normal(0, 0.12)
-    layer = _blade(plane, kind.petal, _UP, 1.7, scene, rng, bend)
+    layer, box = _blade(plane, kind.petal, _UP, 1.7, scene, rng, bend)
     rgb = _pigment(layer, kind, scene, rng)
     rgb += 0.25 * _smooth(np.cos(layer.across * 3 - 1 + layer.along * 2), 0.85, 1.0)
-    stamp.paint(rgb, layer.cover)
-    away = Plane(plane.radius, plane.angle, plane.pixel)
-    rod = _blade(away, Outline(0.09, 0.5, 0.22), _UP + rng.normal(0, 0.06), 0.95, scene, rng, bend)
+    stamp.paint(rgb, layer.cover, None, box)
+    turn = _UP + rng.normal(0, 0.06)
+    rod, box = _blade(plane, Outline(0.09, 0.5, 0.22), turn, 0.95, scene, rng, bend)
     bumps = 0.9 + 0.16 * np.cos(rod.along * 70) * np.cos(rod.across * 7) - 0.3 * rod.across**2
     rgb = scene.dye(kind.heart) * (rod.light * bumps)
-    stamp.paint(rgb, rod.cover * (rod.along > 0.12), rod.halo * (rod.along > 0.12))
+    shown = rod.along > 0.12
+    stamp.paint(rgb, rod.cover * shown, rod.halo * shown, box)
     return stamp
 
 
@@ -723,16 +729,15 @@ _HABITS: dict[str, Callable[[Kind, float, Scene, Generator], Stamp]] = {
 # --- the rest of the picture -------------------------------------------------------------------
 
 
-def _resized(values: Floats, shape: tuple[int, int]) -> Floats:
-    """Return a (h, w) array enlarged smoothly to ``shape``."""
-    image = Image.fromarray(values).resize((shape[1], shape[0]), Image.Resampling.BICUBIC)
-    return np.asarray(image)
+def _resized(values: Floats, shape: tuple[int, int], how: Image.Resampling) -> Floats:
+    """Return a (h, w) array enlarged to ``shape``."""
+    return np.asarray(Image.fromarray(values).resize((shape[1], shape[0]), how))
 
 
 def _noise(shape: tuple[int, int], cells: int, rng: Generator) -> Floats:
-    """Return smooth noise of about unit size with ``cells`` lumps along the longer side."""
+    """Return smooth noise of about unit size with ``cells`` lumps along each side."""
     small = rng.normal(0, 1, (cells + 2, cells + 2)).astype(np.float32)
-    return _resized(small, shape)
+    return _resized(small, shape, Image.Resampling.BICUBIC)
 
 
 def _mixed(low: Floats, high: Floats, share: Floats) -> Floats:
@@ -843,7 +848,7 @@ _UPRIGHT = {"cup", "spike", "brush", "cone", "spathe", "bell"}
 
 
 def _scene(rng: Generator) -> Scene:
-    tint = _rgb(*np.exp(rng.normal(0, 0.07, 3)))
+    tint = _rgb(*np.exp(rng.normal(0, 0.11, 3)))
     return Scene(sun=rng.uniform(-math.pi, 0), contrast=rng.uniform(0.08, 0.24), tint=tint)
 
 
@@ -866,7 +871,7 @@ def _background(shape: tuple[int, int], kind: Kind, scene: Scene, rng: Generator
             row, column = rng.uniform(0, small[0]), rng.uniform(0, small[1])
             _stem(canvas, (row, column), 1.5, scene, rng)
             _put(canvas, _HABITS[kind.habit](kind, radius, scene, rng), row, column)
-    return np.stack([_resized(channel, shape) for channel in canvas])
+    return np.stack([_resized(channel, shape, Image.Resampling.BILINEAR) for channel in canvas])
 
 
 def _plant(
@@ -888,7 +893,7 @@ def _plant(
 def _developed(canvas: Floats, rng: Generator) -> NDArray[np.uint8]:
     """Return the picture as a camera gives it: exposure, white balance, light, blur, grain."""
     _, height, width = canvas.shape
-    gain = rng.uniform(0.75, 1.2) * np.exp(rng.normal(0, 0.04, 3))
+    gain = rng.uniform(0.55, 1.25) * np.exp(rng.normal(0, 0.04, 3))
     down, right = rng.normal(0, 0.12, 2)
     slope = down * np.linspace(-1, 1, height)[:, None] + right * np.linspace(-1, 1, width)
     canvas *= _rgb(*gain) * np.float32(1 + slope)
@@ -929,6 +934,10 @@ def paint(kind: Kind, size: tuple[int, int], rng: Generator) -> NDArray[np.uint8
             row, column = middle + sign * shift + rng.normal(0, side * 0.03, 2)
             _plant(canvas, kind, (row, column), side * scale * rng.uniform(0.85, 1.2), scene, rng)
     else:
-        row, column = middle + rng.normal(0, side * 0.07, 2)
-        _plant(canvas, kind, (row, column), side * rng.uniform(0.28, 0.46), scene, rng)
+        row, column = middle + rng.normal(0, side * 0.08, 2)
+        _plant(canvas, kind, (row, column), side * rng.uniform(0.2, 0.45), scene, rng)
+    if rng.random() < 0.2:
+        base = (shape[0] * 1.05, rng.uniform(0, shape[1]))
+        reach = side * rng.uniform(0.5, 0.9)
+        _leaf(canvas, LEAVES[kind.leaf], base, rng.normal(_UP, 0.4), reach, scene, rng)
     return _developed(canvas, rng)

@@ -29,9 +29,7 @@ BLOCK = 1000
 
 def _sigmoid(z: Array) -> None:
     np.negative(z, out=z)
-    # For z below about −709 (−88 in float32) exp overflows; 1 / (1 + inf) is 0, as it should be.
-    with np.errstate(over="ignore"):
-        np.exp(z, out=z)
+    np.exp(z, out=z)
     z += 1
     np.reciprocal(z, out=z)
 
@@ -150,15 +148,16 @@ class Gradients(NamedTuple):
 
 
 class _Workspace:
-    """What a pass over a batch writes to, made once for batches of up to ``rows`` samples."""
+    """What a pass over a batch writes to, made once and used again for every batch as large."""
 
-    def __init__(self, rows: int, net: Mlp) -> None:
-        self.activations = [np.empty((rows, size), net.dtype) for size in net.sizes[1:]]
-        self.deltas = [np.empty_like(a) for a in self.activations]
+    def __init__(self, rows: int, sizes: Sequence[int], dtype: np.dtype[Any]) -> None:
+        self.rows = rows
+        self._activations = [np.empty((rows, size), dtype) for size in sizes[1:]]
+        self._deltas = [np.empty_like(a) for a in self._activations]
 
     def first(self, rows: int) -> tuple[list[Array], list[Array]]:
-        """Return activations and deltas of the first ``rows`` samples, as views."""
-        return [a[:rows] for a in self.activations], [d[:rows] for d in self.deltas]
+        """Return every layer's activations and deltas for ``rows`` samples, as views."""
+        return [a[:rows] for a in self._activations], [d[:rows] for d in self._deltas]
 
 
 class Mlp:
@@ -167,6 +166,8 @@ class Mlp:
     Attributes:
         weights: one array (out, in) a layer, from input to output, all float64 or all float32.
         biases: one array (out,) a layer, of the same dtype.
+        sizes: number of inputs, units of each hidden layer, and outputs.
+        dtype: the precision of all arrays.
         activation: of the hidden layers: "sigmoid", "relu" or "tanh".
         output: of the last layer: "sigmoid" or "linear".
         loss: of outputs a and one-hot targets y, summed over the classes and averaged over the n
@@ -193,6 +194,8 @@ class Mlp:
         """
         check_kinds(activation, output, loss)
         _check_layers(weights, biases)
+        self.sizes = (weights[0].shape[1], *(len(b) for b in biases))
+        self.dtype: np.dtype[Any] = weights[0].dtype
         self.weights = list(weights)
         self.biases = list(biases)
         self.activation = activation
@@ -201,25 +204,7 @@ class Mlp:
         self._gradients = Gradients(
             [np.empty_like(w) for w in weights], [np.empty_like(b) for b in biases]
         )
-        self._spaces: dict[int, _Workspace] = {}
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Number of inputs, units of each hidden layer, and outputs."""
-        return (self.weights[0].shape[1], *(len(b) for b in self.biases))
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The precision of every array of the net."""
-        return self.weights[0].dtype
-
-    def check(self, x: Array, y: Array | None = None) -> None:
-        """Raise UserError unless the net can take inputs ``x`` and, where given, targets ``y``."""
-        _check_samples("inputs", x, self.sizes[0], self.dtype)
-        if y is not None:
-            _check_samples("targets", y, self.sizes[-1], self.dtype)
-            if len(x) != len(y):
-                raise UserError(f"targets: expected {len(x)} rows, one an input; found {len(y)}")
+        self._space = _Workspace(0, self.sizes, self.dtype)
 
     def predict(self, x: Array) -> Array:
         """Return the outputs, shape (n, out), for inputs of shape (n, in).
@@ -227,22 +212,26 @@ class Mlp:
         Raises:
             UserError: wrong shape or dtype, no samples, or NaN.
         """
-        self.check(x)
+        self._check_shape(x)
+        _check_finite("inputs", x)
         outputs = np.empty((len(x), self.sizes[-1]), self.dtype)
         for rows in _blocks(len(x)):
-            activations, _ = self._space(BLOCK).first(len(x[rows]))
+            activations, _ = self._workspace(len(x[rows]))
             outputs[rows] = self._forward(x[rows], activations)
         return outputs
 
     def evaluate(self, x: Array, y: Array) -> tuple[float, float]:
         """Return loss and accuracy (0 to 1) on inputs (n, in) and one-hot targets (n, out).
 
+        Values are not checked: NaN comes back as the loss.
+
         Raises:
-            UserError: there are no samples.
+            UserError: wrong shape or dtype, or no samples.
         """
+        self._check_shape(x, y)
         total, correct = 0.0, 0
         for rows in _blocks(len(x)):
-            activations, gradients = self._space(BLOCK).first(len(x[rows]))
+            activations, gradients = self._workspace(len(x[rows]))
             a = self._forward(x[rows], activations)
             total += LOSSES[self.loss](a, y[rows], gradients[-1])
             correct += int(np.count_nonzero(a.argmax(axis=1) == y[rows].argmax(axis=1)))
@@ -254,7 +243,9 @@ class Mlp:
         Raises:
             UserError: wrong shape or dtype, no samples, or NaN.
         """
-        self.check(x, y)
+        self._check_shape(x, y)
+        _check_finite("inputs", x)
+        _check_finite("targets", y)
         loss = self._gradients_times(1.0, x, y)
         weights, biases = self._gradients
         return loss, Gradients([w.copy() for w in weights], [b.copy() for b in biases])
@@ -262,28 +253,41 @@ class Mlp:
     def step(self, x: Array, y: Array, learning_rate: float) -> float:
         """Take one step of gradient descent; return the loss before it.
 
-        For speed the values are not checked: NaN in ``x`` or ``y`` comes back as a loss of NaN.
+        Values are not checked: NaN comes back as the loss.
+
+        Raises:
+            UserError: wrong shape or dtype, or no samples.
         """
+        self._check_shape(x, y)
         loss = self._gradients_times(learning_rate, x, y)
         for layer, (weights, biases) in enumerate(zip(*self._gradients, strict=True)):
             self.weights[layer] -= weights
             self.biases[layer] -= biases
         return loss
 
-    def _space(self, rows: int) -> _Workspace:
-        if rows not in self._spaces:
-            self._spaces[rows] = _Workspace(rows, self)
-        return self._spaces[rows]
+    def _check_shape(self, x: Array, y: Array | None = None) -> None:
+        _check_samples("inputs", x, self.sizes[0], self.dtype)
+        if y is not None:
+            _check_samples("targets", y, self.sizes[-1], self.dtype)
+            if len(x) != len(y):
+                raise UserError(f"targets: expected {len(x)} rows, one an input; found {len(y)}")
+
+    def _workspace(self, rows: int) -> tuple[list[Array], list[Array]]:
+        if self._space.rows < rows:
+            self._space = _Workspace(rows, self.sizes, self.dtype)
+        return self._space.first(rows)
 
     def _forward(self, x: Array, activations: list[Array]) -> Array:
         """Fill ``activations``, one array a layer; return the last, which is the output."""
         a, last = x, len(activations) - 1
-        for layer, z in enumerate(activations):
-            np.matmul(a, self.weights[layer].T, out=z)
-            np.add(z, self.biases[layer], out=z)
-            kind = OUTPUTS[self.output] if layer == last else ACTIVATIONS[self.activation]
-            kind.forward(z)
-            a = z
+        # In the sigmoid of a large negative z, exp overflows; 1 / (1 + inf) is 0, as it should be.
+        with np.errstate(over="ignore"):
+            for layer, z in enumerate(activations):
+                np.matmul(a, self.weights[layer].T, out=z)
+                np.add(z, self.biases[layer], out=z)
+                kind = OUTPUTS[self.output] if layer == last else ACTIVATIONS[self.activation]
+                kind.forward(z)
+                a = z
         return a
 
     def _gradients_times(self, scale: float, x: Array, y: Array) -> float:
@@ -293,7 +297,7 @@ class Mlp:
         pass over every weight.
         """
         n = len(x)
-        activations, deltas = self._space(n).first(n)
+        activations, deltas = self._workspace(n)
         a = self._forward(x, activations)
         loss = LOSSES[self.loss](a, y, deltas[-1]) / n
         deltas[-1] *= scale / n
@@ -355,6 +359,9 @@ def _check_samples(what: str, values: Array, columns: int, dtype: np.dtype[Any])
         raise UserError(f"{what}: expected at least one sample; found none")
     if values.dtype != dtype:
         raise UserError(f"{what}: expected {dtype}, as the net's weights; found {values.dtype}")
+
+
+def _check_finite(what: str, values: Array) -> None:
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
         raise UserError(f"{what}: expected finite numbers; found NaN or infinity in row {row}")

@@ -169,6 +169,26 @@ class Registry(Mapping[str, Entry]):
         return len(self._entries)
 
 
+def prove(proofs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Prove files that may have been put in place by hand.
+
+    Args:
+        proofs: for each path the fields of its :class:`Proof`.
+
+    Raises:
+        UserError: naming the first file that is missing or not what it should be.
+    """
+    for path, fields in proofs.items():
+        try:
+            problem = Proof(**fields).mismatch(path)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+        if problem:
+            raise UserError(
+                f"{path}: not the right file: {problem}; delete it and run again to fetch it"
+            )
+
+
 def load_registry(
     paths: Iterable[str | os.PathLike[str]], extra: Mapping[str, Any] | None = None
 ) -> Registry:

@@ -8,27 +8,34 @@ from typing import Any
 
 import pandas as pd
 
-_DASH = "\u2013"
-NAMES = {
+METRIC_NAMES = {
     "accuracy": "accuracy %",
     "running_accuracy": "accuracy %",
     "auc_ovr_softmax": "AUC",
-    "auc_ovr_raw": "AUC (raw)",
-    "auc_ovr_sum": "AUC (sum-normalised)",
+    "auc_ovr_raw": "AUC (raw scores)",
+    "auc_ovr_sum": "AUC (scores by sum)",
     "auc_ovo_softmax": "AUC (one-vs-one)",
 }
+_DASH = "\u2013"
+_PLUS_MINUS = "\u00b1"
+_IN_WORDS = "in words"
+_LEGEND = """\
+Differences in percentage points. AUC: macro, one-vs-rest on softmax of the outputs.
+95 % interval: Wilson's, of the accuracy on held-out images.
+"""
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> str:
     """Return an aligned Markdown table; the columns in ``numbers`` are set flush right."""
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    # Two characters are the least that the rule below the header can do with.
+    widths = [max(2, *(len(row[i]) for row in [header, *rows])) for i in range(len(header))]
 
     def line(cells: Sequence[str]) -> str:
-        set_flush = [
+        padded = [
             cell.rjust(width) if i in numbers else cell.ljust(width)
             for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
         ]
-        return "| " + " | ".join(set_flush) + " |"
+        return "| " + " | ".join(padded) + " |"
 
     rule = [
         "-" * (width - 1) + ":" if i in numbers else "-" * width for i, width in enumerate(widths)
@@ -37,65 +44,122 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequ
 
 
 def comparison(rows: pd.DataFrame) -> str:
-    """Return the comparison as Markdown: the figures first, the spread over runs after it."""
-    return main_table(rows)
+    """Return the comparison as Markdown: the figures, the spread over runs, the notes."""
+    parts = [_figures(rows), _LEGEND, _spread(rows), _notes(rows)]
+    return "\n".join(part for part in parts if part)
 
 
-def main_table(rows: pd.DataFrame) -> str:
-    """Return one line per figure, grouped by model."""
+def _figures(rows: pd.DataFrame) -> str:
     header = ["figure", "reported", "reproduced", "diff.", "95 % interval", "verdict"]
     lines: list[list[str]] = []
     for (_, title), group in rows.groupby(["model", "title"], sort=False):
         lines.append([f"**{title}**", "", "", "", "", ""])
-        for row in group.to_dict("records"):
-            lines.append(_line(row))
+        lines += [_figure(row) for row in group.to_dict("records")]
     return markdown(header, lines, numbers=(1, 2, 3, 4))
 
 
-def _line(row: dict[str, Any]) -> list[str]:
-    metric = row["metric"]
-    low, high = (number(row[key], metric) for key in ("wilson_low", "wilson_high"))
-    why_not = row["why_not"]
+def _figure(row: dict[str, Any]) -> list[str]:
+    metric, why_not = row["metric"], row["why_not"]
+    reported = number(row["reported"], metric, row["reported_precision"])
+    if reported and missing(row["reported_precision"]):
+        reported = _IN_WORDS
     return [
-        f"{row['split']} {NAMES.get(metric, metric)}",
-        number(row["reported"], metric),
+        figure_name(row),
+        reported,
         number(row["reproduced"], metric),
         signed(row["difference_pp"]),
-        f"{low}{_DASH}{high}" if low else "",
-        f"{row['verdict']} ({why_not})" if why_not else row["verdict"],
+        between(row["wilson_low"], row["wilson_high"], metric),
+        row["verdict"] if missing(why_not) else f"{row['verdict']} ({why_not})",
     ]
 
 
-def missing(value: Any) -> bool:
-    """Return whether a cell of a frame is empty."""
-    return value is None or (isinstance(value, float) and math.isnan(value))
-
-
-def number(value: Any, metric: str) -> str:
-    """Return an accuracy in percent with two digits, anything else with three or four."""
-    if missing(value):
+def _spread(rows: pd.DataFrame) -> str:
+    """Return mean, deviation and range of the models that ran more than once, or nothing."""
+    many = rows[rows["n_seeds"] > 1]
+    if many.empty:
         return ""
-    return f"{100 * value:.2f}" if metric.endswith("accuracy") else f"{value:.4f}"
+    header = ["spread over runs", "runs", f"mean {_PLUS_MINUS} sd", f"min{_DASH}max"]
+    lines: list[list[str]] = []
+    for (_, title), group in many.groupby(["model", "title"], sort=False):
+        lines.append([f"**{title}**", "", "", ""])
+        for row in group.to_dict("records"):
+            metric = row["metric"]
+            mean, sd = number(row["mean"], metric), number(row["sd"], metric)
+            lines.append(
+                [
+                    figure_name(row),
+                    str(row["n_seeds"]),
+                    f"{mean} {_PLUS_MINUS} {sd}",
+                    between(row["min"], row["max"], metric),
+                ]
+            )
+    return markdown(header, lines, numbers=(1, 2, 3))
 
 
-def signed(value: Any) -> str:
-    """Return a difference in percentage points with its sign and two digits."""
-    return "" if missing(value) else f"{value:+.2f}"
+def _notes(rows: pd.DataFrame) -> str:
+    """Return what has to be known of figures that were run, one line each, or nothing."""
+    noted = rows[rows["reproduced"].notna() & ~rows["note"].map(missing)]
+    return "".join(
+        f"- {row['title']}, {figure_name(row)}: {row['note']}.\n"
+        for row in noted.to_dict("records")
+    )
 
 
 def claims(rows: pd.DataFrame) -> str:
     """Return the claims as Markdown: a table of verdicts, then what carries each."""
+    records = rows.to_dict("records")
     table = markdown(
-        ["", "claim", "verdict"],
-        [[str(row["claim"]), row["text"], row["verdict"]] for row in rows.to_dict("records")],
+        ["", "verdict", "claim"],
+        [[str(row["claim"]), row["verdict"], row["text"]] for row in records],
         numbers=(0,),
     )
-    details = []
-    for row in rows.to_dict("records"):
-        lines = [f"**{row['claim']}. {row['text']}: {row['verdict']}**", f"Test: {row['test']}"]
-        if row["evidence"]:
-            lines.append(f"Found: {row['evidence']}.")
-        if row["needs"]:
-            lines.append(f"Judging it {row['needs']}.")
-        details.append("  \n".join(lines) + "\n")
-    return table + "\n" + "\n".join(details)
+    return table + "\n" + "\n".join(_claim(row) for row in records)
+
+
+def _claim(row: dict[str, Any]) -> str:
+    lines = [f"**{row['claim']}. {row['text']}: {row['verdict']}.**", f"Test: {row['test']}"]
+    if not missing(row["evidence"]):
+        lines.append(f"Found: {row['evidence']}.")
+    if not missing(row["needs"]):
+        lines.append(f"To judge it: {row['needs']}.")
+    return "\n".join(f"{line}  " for line in lines).rstrip() + "\n"
+
+
+def figure_name(row: dict[str, Any]) -> str:
+    """Return e.g. "test accuracy %" for a row of the comparison."""
+    return f"{row['split']} {METRIC_NAMES.get(row['metric'], row['metric'])}"
+
+
+def missing(value: Any) -> bool:
+    """Return whether a cell is empty, be it in memory or read back from a CSV."""
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def number(value: Any, metric: str, precision: Any = None) -> str:
+    """Return an accuracy in percent, anything else as it is; empty for a missing value.
+
+    Without a ``precision`` (size of the last digit, as a fraction) an accuracy has two digits,
+    anything else four.
+    """
+    if missing(value):
+        return ""
+    percent = metric.endswith("accuracy")
+    digits = 2 if percent else 4
+    if not missing(precision):
+        digits = max(0, round(-math.log10(100 * precision if percent else precision)))
+    return f"{100 * value if percent else value:.{digits}f}"
+
+
+def between(low: Any, high: Any, metric: str) -> str:
+    """Return e.g. "94.08 to 94.97" with a dash; empty where there is no interval."""
+    if missing(low) or missing(high):
+        return ""
+    return f"{number(low, metric)}{_DASH}{number(high, metric)}"
+
+
+def signed(value: Any) -> str:
+    """Return a difference in percentage points with its sign and two digits."""
+    if missing(value):
+        return ""
+    text = f"{value:+.2f}"
+    return "0.00" if float(text) == 0 else text

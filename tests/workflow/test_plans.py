@@ -1,0 +1,83 @@
+"""Plans of the shipped configurations, and how mistakes are met."""
+
+import os
+
+import pytest
+
+
+def test_the_full_run_plans_every_model(project):
+    project.config.write_text("{}")
+    planned = project.planned("--resources", "gpu=1")
+    for model in (
+        "numpy_1hidden",
+        "numpy_2hidden",
+        "torch_2hidden",
+        "resnet152",
+        "convnext_large",
+    ):
+        assert planned[f"train_{model}"] == 1
+    assert planned["fetch"] == 8
+    assert planned["layout_flowers"] == planned["report"] == 1
+
+
+def test_flower_models_declare_a_gpu_and_no_other_rule(project, monkeypatch):
+    from snakemake.api import SnakemakeApi
+    from snakemake.settings.types import OutputSettings, ResourceSettings
+
+    monkeypatch.chdir(project.folder)
+    with SnakemakeApi(OutputSettings(dryrun=True)) as api:
+        plan = api.workflow(
+            resource_settings=ResourceSettings(cores=1), snakefile=project.folder / "Snakefile"
+        )
+        plan.dag()
+        rules = {rule.name: dict(rule.resources) for rule in plan._workflow.rules}
+    wanting = {name for name, resources in rules.items() if "gpu" in resources}
+    nets = ("resnet152", "convnext_large", "efficientnet_lite0")
+    assert wanting == {f"{verb}_{net}" for verb in ("features", "train") for net in nets}
+    assert all(rules[name]["gpu"].value == 1 for name in wanting)
+
+
+def test_demo_plans_without_official_sources(project):
+    project.config.write_text((project.folder / "config/demo.yaml").read_text())
+    planned = project.planned()
+    assert planned["draw_flowers"] == 1
+    assert planned["fetch"] == 5
+    assert not [rule for rule in planned if "resnet" in rule or "convnext" in rule]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"modles": 1}, ["unknown key 'modles'", "known are", "models"]),
+        ({"models": ["resnet"]}, ["'resnet' is described nowhere"]),
+        ({"flowers": {"data": "roses"}}, ["flowers.data: 'roses' needs"]),
+        ({"downloads": {"a/b": {"sha": 1}}}, ["a/b", "sha"]),
+    ],
+)
+def test_a_wrong_configuration_is_refused_in_words(project, changes, words):
+    output = project.snakemake("-n", changes=changes, ok=False)
+    assert "Traceback" not in output
+    for word in words:
+        assert word in output
+
+
+def test_no_network_stops_the_flowers_and_not_mnist(project):
+    """With every road closed the fetch says so in one message; -k still finishes MNIST."""
+    closed = {"HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    changes = {"models": ["numpy_1hidden", "resnet152"], "flowers": {"data": "oxford102"}}
+    output = project.snakemake("-k", ok=False, env=closed, changes=changes)
+    assert "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/102flowers.tgz" in output
+    assert "by hand" in output
+    assert "Traceback" not in output
+    results = project.folder / "results"
+    assert (results / "runs/numpy_1hidden/seed-123/metrics.csv").exists()
+    assert (results / "figures/numpy_1hidden/accuracy.png").exists()
+    assert not (results / "comparison.csv").exists()
+    leftovers = [f for f in os.listdir(project.folder / "data/downloads/oxford102") if "log" in f]
+    assert not leftovers
+
+
+def test_runs_from_another_folder(project, tmp_path):
+    here = tmp_path / "elsewhere"
+    output = project.snakemake("-n", "--directory", str(here), "mnist")
+    assert "train_numpy_1hidden" in output

@@ -1,0 +1,104 @@
+"""Real runs of the whole DAG on tiny data, and what a dry run plans afterwards."""
+
+from contextlib import contextmanager
+import os
+
+import pandas as pd
+import pytest
+
+
+@contextmanager
+def edited(file, line="\n# edited\n"):
+    original = file.read_bytes()
+    file.write_bytes(original + line.encode())
+    try:
+        yield
+    finally:
+        file.write_bytes(original)
+
+
+def test_the_whole_dag_leaves_everything(finished):
+    results = finished.folder / "results"
+    comparison = pd.read_csv(results / "comparison.csv")
+    metrics = pd.read_csv(results / "metrics.csv")
+    assert set(metrics["model"]) == {"numpy_1hidden", "numpy_2hidden", "torch_2hidden", "tiny"}
+    assert list(metrics.columns) == ["model", "run", "seed", "split", "metric", "value", "n"]
+    assert (comparison.loc[comparison["model"] == "resnet152", "verdict"] == "not run").all()
+    own = comparison[comparison["model"] == "tiny"]
+    assert (own["verdict"] == "not comparable here").all()
+    assert (own["why_not"] == "generated data").all()
+    page = (results / "report.html").read_text()
+    assert "Training curves" in page
+    assert "tiny/accuracy.png" in page
+    manifest = pd.read_csv(finished.folder / "data/generated/manifest.csv")
+    folders = finished.folder / "data/generated/folders"
+    assert all((folders / file).is_file() for file in manifest["file"])
+    assert manifest["split"].value_counts().to_dict() == {"train": 18, "validation": 9, "test": 9}
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    assert "Nothing to be done" in finished.snakemake()
+    assert finished.planned() == {}
+
+
+def test_touched_code_reruns_nothing(finished):
+    for file in [*finished.folder.glob("scripts/*.py"), *finished.folder.glob("scripts/repro/*")]:
+        os.utime(file)
+    assert finished.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("helper", "reruns", "keeps"),
+    [
+        ("scripts/repro/mlp.py", {"train_numpy_1hidden", "train_numpy_2hidden"}, {"features_tiny"}),
+        ("scripts/repro/torch_mlp.py", {"train_torch_2hidden"}, {"train_numpy_1hidden"}),
+        ("scripts/repro/heads.py", {"train_tiny"}, {"features_tiny", "train_numpy_1hidden"}),
+        ("scripts/repro/metrics.py", {"evaluate"}, {"train_tiny", "train_numpy_1hidden"}),
+        ("scripts/split_flowers.py", {"split_flowers", "train_tiny"}, {"features_tiny"}),
+        ("scripts/repro/figures.py", {"plot_curves"}, {"evaluate", "compare"}),
+        ("scripts/fetch.py", set(), {"fetch"}),
+    ],
+)
+def test_edited_code_reruns_what_imports_it(finished, helper, reruns, keeps):
+    with edited(finished.folder / helper):
+        planned = finished.planned()
+    assert reruns <= set(planned)
+    assert not keeps & set(planned)
+    assert finished.planned() == {}
+
+
+def test_a_changed_setting_reruns_what_depends_on_it(finished):
+    planned = finished.planned(changes={"flowers": {"head": {"epochs": 3}}})
+    assert "train_tiny" in planned
+    assert "features_tiny" not in planned
+    assert "train_numpy_1hidden" not in planned
+
+
+def test_another_source_for_the_same_file_fetches_nothing(finished):
+    elsewhere = {"mnist/t10k-labels-idx1-ubyte": {"sources": [{"path": "elsewhere"}]}}
+    planned = finished.planned(changes={"downloads": elsewhere})
+    assert set(planned) == {"save_configuration", "report", "all"}
+
+
+def test_one_model_can_be_rerun_alone(finished):
+    planned = finished.planned("-R", "train_tiny")
+    assert planned["train_tiny"] == planned["evaluate"] == 1
+    assert not [rule for rule in planned if "hidden" in rule or rule.startswith("features")]
+    alone = finished.planned("-R", "train_torch_2hidden", "--until", "train_torch_2hidden")
+    assert set(alone) == {"train_torch_2hidden"}
+
+
+def test_targets(finished):
+    (finished.folder / "results/runs/tiny/seed-1/metrics.csv").unlink()
+    assert set(finished.planned("mnist")) == set()
+    assert "evaluate" in finished.planned("flowers")
+    finished.snakemake("report")
+    assert finished.planned() == {}
+
+
+def test_another_seed_is_another_run_of_the_same_rule(finished):
+    planned = finished.planned(
+        changes={"mnist": {"nets": {"numpy_1hidden": {"seeds": [123, 7]}}}}
+    )
+    assert planned["train_numpy_1hidden"] == 1
+    assert "train_numpy_2hidden" not in planned
