@@ -56,6 +56,10 @@ MNIST_FILES = {
     "test_labels": "mnist/t10k-labels-idx1-ubyte",
 }
 
+# The report shows loss curves of the flower nets only.
+LOSS_CURVES = {"mnist": (), "flowers": ("loss",)}
+CLOSER_LOOKS = ("confusion", "gallery", "reliability")
+
 MODELS = config["models"]
 NETS = {"mnist": config["mnist"]["nets"], "flowers": config["flowers"]["nets"]}
 
@@ -95,18 +99,29 @@ def of_runs(model, name):
     return [f"{RESULTS}/runs/{model}/{run}/{name}" for run in runs_of(model)]
 
 
+def of_all_runs(name):
+    """Return the file ``name`` of each run of each model."""
+    return [file for model in MODELS for file in of_runs(model, name)]
+
+
+def of_headline(name):
+    """Return an input function: the file ``name`` of a model's headline run."""
+    return lambda wildcards: of_runs(wildcards.model, name)[0]
+
+
 def products(models):
     """Return what models end in: flower images by label, metrics and curves."""
     metrics = [file for model in models for file in of_runs(model, "metrics.csv")]
     folders = [f"{FLOWERS}/manifest.csv"] if any(part_of(m) == "flowers" for m in models) else []
-    return folders + metrics + curves(models)
+    return folders + metrics + figures_of(models)
 
 
-def curves(models):
+def figures_of(models):
+    """Return the figures of the models: the report's own, and those that look closer."""
     return [
-        f"{RESULTS}/figures/{model}/{quantity}.png"
+        f"{RESULTS}/figures/{model}/{figure}.png"
         for model in models
-        for quantity in (("accuracy", "loss") if part_of(model) == "flowers" else ("accuracy",))
+        for figure in ("accuracy", *LOSS_CURVES[part_of(model)], *CLOSER_LOOKS)
     ]
 
 
@@ -157,7 +172,7 @@ def model_table(models):
         table.append(
             {
                 "name": model,
-                "title": net["title"],
+                "title": full_title(model),
                 "framework": net.get("framework", "torch"),
                 "reported": net["reported"],
                 "recipe": net["recipe"],
@@ -234,8 +249,30 @@ def curve_of(wildcards):
     return shipped(file) if (BASE / file).exists() and not not_comparable(wildcards.model) else []
 
 
+def full_title(model):
+    """Return a model's title; figures from drawn flowers say so wherever they are shown."""
+    title = NETS[part_of(model)][model]["title"]
+    return f"{title} on drawn flowers" if part_of(model) == "flowers" and GENERATED else title
+
+
 def title_of(wildcards):
-    return NETS[part_of(wildcards.model)][wildcards.model]["title"]
+    return full_title(wildcards.model)
+
+
+def images_of(wildcards):
+    """Return what the images of a model's data set are looked up in."""
+    return (
+        f"{FLOWERS}/images.csv"
+        if part_of(wildcards.model) == "flowers"
+        else f"{DATA}/mnist/images.npy"
+    )
+
+
+def running_history_of(wildcards):
+    """Return the history of a flower net: its train figures are running averages, as reported."""
+    if part_of(wildcards.model) == "mnist":
+        return []
+    return f"{RESULTS}/runs/{wildcards.model}/{wildcards.run}/history.csv"
 
 
 def splits_of(wildcards):

@@ -5,10 +5,14 @@ rule evaluate:
     input:
         predictions=f"{RESULTS}/runs/{{model}}/{{run}}/predictions.npz",
         names=names_of,
+        history=running_history_of,
         code=code("evaluate"),
     output:
         metrics=f"{RESULTS}/runs/{{model}}/{{run}}/metrics.csv",
         per_class=f"{RESULTS}/runs/{{model}}/{{run}}/per_class.csv",
+        confusion=f"{RESULTS}/runs/{{model}}/{{run}}/confusion.csv",
+        mistakes=f"{RESULTS}/runs/{{model}}/{{run}}/mistakes.csv",
+        reliability=f"{RESULTS}/runs/{{model}}/{{run}}/reliability.csv",
     log:
         f"{LOGS}/evaluate/{{model}}/{{run}}.log",
     benchmark:
@@ -32,7 +36,7 @@ rule evaluate:
 
 rule compare:
     input:
-        metrics=[file for model in MODELS for file in of_runs(model, "metrics.csv")],
+        metrics=of_all_runs("metrics.csv"),
         reported=shipped("resources/reported.yaml"),
         code=code("compare"),
     output:
@@ -60,3 +64,32 @@ rule compare:
         "Lay the reproduced figures beside the reported ones"
     script:
         "../scripts/compare.py"
+
+
+rule judge_claims:
+    input:
+        metrics=f"{RESULTS}/metrics.csv",
+        histories=of_all_runs("history.csv"),
+        predictions=of_all_runs("predictions.npz"),
+        reported=shipped("resources/reported.yaml"),
+        code=code("judge_claims"),
+    output:
+        claims=f"{RESULTS}/claims.csv",
+        table=f"{RESULTS}/claims.md",
+    log:
+        f"{LOGS}/judge_claims.log",
+    benchmark:
+        f"{BENCHMARKS}/judge_claims.tsv"
+    conda:
+        "../envs/numpy.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        models=model_table(MODELS),
+        runs=[[model, run] for model in MODELS for run in runs_of(model)],
+    message:
+        "Judge what the report says in words"
+    script:
+        "../scripts/judge_claims.py"

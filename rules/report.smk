@@ -67,6 +67,131 @@ rule plot_comparison:
         "../scripts/plot_comparison.py"
 
 
+rule plot_confusion:
+    input:
+        confusion=of_headline("confusion.csv"),
+        style=shipped("resources/style.mplstyle"),
+        code=code("plot_confusion"),
+    output:
+        png=report(
+            f"{RESULTS}/figures/{{model}}/confusion.png",
+            caption="../resources/captions/confusion.rst",
+            category="A closer look",
+            labels={"model": "{model}", "figure": "confusion of classes"},
+        ),
+        svg=f"{RESULTS}/figures/{{model}}/confusion.svg",
+    log:
+        f"{LOGS}/plot_confusion/{{model}}.log",
+    benchmark:
+        f"{BENCHMARKS}/plot_confusion/{{model}}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        title=title_of,
+    message:
+        "Plot confusion of classes of {wildcards.model}"
+    script:
+        "../scripts/plot_confusion.py"
+
+
+rule plot_gallery:
+    input:
+        mistakes=of_headline("mistakes.csv"),
+        images=images_of,
+        style=shipped("resources/style.mplstyle"),
+        code=code("plot_gallery"),
+    output:
+        png=report(
+            f"{RESULTS}/figures/{{model}}/gallery.png",
+            caption="../resources/captions/gallery.rst",
+            category="A closer look",
+            labels={"model": "{model}", "figure": "most confident mistakes"},
+        ),
+        svg=f"{RESULTS}/figures/{{model}}/gallery.svg",
+    log:
+        f"{LOGS}/plot_gallery/{{model}}.log",
+    benchmark:
+        f"{BENCHMARKS}/plot_gallery/{{model}}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        title=title_of,
+    message:
+        "Plot most confident mistakes of {wildcards.model}"
+    script:
+        "../scripts/plot_gallery.py"
+
+
+rule plot_reliability:
+    input:
+        metrics=of_headline("metrics.csv"),
+        reliability=of_headline("reliability.csv"),
+        style=shipped("resources/style.mplstyle"),
+        code=code("plot_reliability"),
+    output:
+        png=report(
+            f"{RESULTS}/figures/{{model}}/reliability.png",
+            caption="../resources/captions/reliability.rst",
+            category="A closer look",
+            labels={"model": "{model}", "figure": "reliability of probabilities"},
+        ),
+        svg=f"{RESULTS}/figures/{{model}}/reliability.svg",
+    log:
+        f"{LOGS}/plot_reliability/{{model}}.log",
+    benchmark:
+        f"{BENCHMARKS}/plot_reliability/{{model}}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        title=title_of,
+    message:
+        "Plot reliability of probabilities of {wildcards.model}"
+    script:
+        "../scripts/plot_reliability.py"
+
+
+rule plot_seeds:
+    input:
+        metrics=f"{RESULTS}/metrics.csv",
+        comparison=f"{RESULTS}/comparison.csv",
+        style=shipped("resources/style.mplstyle"),
+        code=code("plot_seeds"),
+    output:
+        png=report(
+            f"{RESULTS}/figures/seeds.png",
+            caption="../resources/captions/seeds.rst",
+            category="Comparison",
+            labels={"what": "Spread over seeds and splits"},
+        ),
+        svg=f"{RESULTS}/figures/seeds.svg",
+    log:
+        f"{LOGS}/plot_seeds.log",
+    benchmark:
+        f"{BENCHMARKS}/plot_seeds.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    message:
+        "Plot the spread over seeds and splits"
+    script:
+        "../scripts/plot_seeds.py"
+
+
 rule save_configuration:
     input:
         code=code("save_configuration"),
@@ -94,7 +219,9 @@ rule report:
     input:
         products(MODELS),
         f"{RESULTS}/comparison.csv",
+        f"{RESULTS}/claims.csv",
         f"{RESULTS}/figures/comparison.png",
+        f"{RESULTS}/figures/seeds.png",
         config=f"{RESULTS}/config.yaml",
         captions=captions(),
     output:
@@ -109,7 +236,12 @@ rule report:
         runtime=10,
     params:
         snakefile=shipped("Snakefile"),
-        content=[f"{RESULTS}/figures/comparison.png", *curves(MODELS)],
+        content=[
+            f"{RESULTS}/claims.csv",
+            f"{RESULTS}/figures/comparison.png",
+            f"{RESULTS}/figures/seeds.png",
+            *figures_of(MODELS),
+        ],
     message:
         "Gather tables and figures in one page: {output.page}"
     shell:

@@ -1,5 +1,6 @@
 """Draw the generated flowers: an archive in the layout of Oxford-102."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,23 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
-    params = snakemake.params
+    start = time.perf_counter()
     draw_flowers(
-        *(Path(snakemake.output[name]) for name in ("archive", "labels", "setid")),
-        kinds=params.kinds,
-        images_per_kind=params.images_per_kind,
-        seed=params.seed,
+        Path(snakemake.output.archive),
+        Path(snakemake.output.labels),
+        Path(snakemake.output.setid),
+        kinds=snakemake.params.kinds,
+        images_per_kind=snakemake.params.images_per_kind,
+        seed=snakemake.params.seed,
         workers=snakemake.threads,
     )
-    logger.info("%d kinds, %d images each, drawn", params.kinds, params.images_per_kind)
+    logger.info(
+        "%d kinds, %d images each, seed %d: drawn in %.1f s",
+        snakemake.params.kinds,
+        snakemake.params.images_per_kind,
+        snakemake.params.seed,
+        time.perf_counter() - start,
+    )
 
 
 if __name__ == "__main__":

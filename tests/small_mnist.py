@@ -8,6 +8,7 @@ runs the rule's script as Snakemake would: inputs and outputs in FOLDER.
 from __future__ import annotations
 
 import json
+import logging
 import runpy
 import sys
 from pathlib import Path
@@ -52,7 +53,7 @@ def write_small(folder: Path, recipe: dict[str, Any], **sizes: int) -> None:
 
 
 def run_script(framework: str, folder: Path) -> None:
-    """Run the rule's script in this process."""
+    """Run the rule's script in this process, and leave logging as it was."""
     snakemake = SimpleNamespace(
         input=SimpleNamespace(
             images=folder / "images.npy", labels=folder / "labels.npy", split=folder / "split.csv"
@@ -66,11 +67,17 @@ def run_script(framework: str, folder: Path) -> None:
         threads=1,
         log=[str(folder / "log.txt")],
     )
-    runpy.run_path(
-        str(SCRIPTS / f"train_{framework}.py"),
-        init_globals={"snakemake": snakemake},
-        run_name="__main__",
-    )
+    root = logging.getLogger()
+    handlers, level, hook = root.handlers[:], root.level, sys.excepthook
+    try:
+        runpy.run_path(
+            str(SCRIPTS / f"train_{framework}.py"),
+            init_globals={"snakemake": snakemake},
+            run_name="__main__",
+        )
+    finally:
+        root.handlers[:], sys.excepthook = handlers, hook
+        root.setLevel(level)
 
 
 if __name__ == "__main__":

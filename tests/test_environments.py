@@ -77,5 +77,9 @@ def test_every_script_finds_its_imports_in_its_environment(script):
 
 
 def test_no_environment_is_unused():
-    used = set(re.findall(r"envs/(\w+)\.yaml", "".join(f.read_text() for f in Path(ROOT / "rules").glob("*.smk"))))
+    used = set(
+        re.findall(
+            r"envs/(\w+)\.yaml", "".join(f.read_text() for f in Path(ROOT / "rules").glob("*.smk"))
+        )
+    )
     assert set(ENVIRONMENTS) <= used | {"numpy", "torch"}

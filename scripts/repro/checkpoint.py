@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from repro.errors import UserError
 from repro.files import atomic_path
 
-_CONFIGURATION = "configuration"
+_HEADER = "header"
 
 Configuration = Mapping[str, Any]
 
@@ -29,14 +28,14 @@ def save_checkpoint(
         path: the checkpoint file; one that is there is replaced.
         configuration: all that decides the outcome of the training, as JSON values: recipe, seed,
             hash of the data.
-        state: arrays by name, none of them of dtype object.
+        state: arrays by name, none of them of dtype object and none called "header".
     """
-    if _CONFIGURATION in state:
-        raise ValueError(f"{_CONFIGURATION!r} cannot be the name of a state")
-    text = np.array(json.dumps(dict(configuration), sort_keys=True))
+    if _HEADER in state:
+        raise ValueError(f"{_HEADER!r} cannot be the name of a state")
+    header = json.dumps({"configuration": dict(configuration), "names": sorted(state)})
     with atomic_path(path) as aside, aside.open("wb") as stream:
         # Not compressed: it is written every epoch and is soon gone.
-        np.savez(stream, allow_pickle=False, **{_CONFIGURATION: text}, **state)
+        np.savez(stream, allow_pickle=False, **{_HEADER: np.array(header)}, **state)
 
 
 def load_checkpoint(
@@ -50,29 +49,36 @@ def load_checkpoint(
     if not Path(path).exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
-            state = {name: file[name] for name in file.files}
-        found = json.loads(str(state.pop(_CONFIGURATION)))
-    except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        header, state = _read(path)
+    except Exception as error:  # a damaged zip file raises errors of many kinds
         raise UserError(
             f"{path}: not a whole checkpoint ({error}); delete it to train from the start"
         ) from error
     expected = json.loads(json.dumps(dict(configuration)))
-    if found != expected:
+    if header != expected:
         raise UserError(
-            f"{path}: checkpoint of another configuration ({_difference(found, expected)}); "
+            f"{path}: checkpoint of another configuration ({_difference(header, expected)}); "
             "set that back to resume, or delete the file to train from the start"
         )
     return state
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return configuration and state; the zip file's checksums guard the arrays."""
+    with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+        state = {name: file[name] for name in file.files}
+    header = json.loads(str(state.pop(_HEADER)))
+    if sorted(state) != header["names"]:
+        raise ValueError("arrays are missing")
+    return header["configuration"], state
 
 
 def _difference(found: dict[str, Any], expected: dict[str, Any]) -> str:
     def shown(values: dict[str, Any], key: str) -> str:
         return json.dumps(values[key]) if key in values else "absent"
 
-    keys = sorted(
-        key for key in found.keys() | expected.keys() if shown(found, key) != shown(expected, key)
-    )
-    return "; ".join(
-        f"{key}: {shown(found, key)} there, {shown(expected, key)} now" for key in keys
-    )
+    pairs = {
+        key: (shown(found, key), shown(expected, key))
+        for key in sorted(found.keys() | expected.keys())
+    }
+    return "; ".join(f"{key}: {a} there, {b} now" for key, (a, b) in pairs.items() if a != b)

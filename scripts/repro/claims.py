@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -59,11 +58,13 @@ class Evidence:
         """The history of the headline run."""
         return self.histories.get(self.model.headline)
 
-    @cached_property
-    def headline(self) -> dict[tuple[str, str], float]:
-        """The metrics of the headline run by (split, metric)."""
+    def value(self, split: str, metric: str) -> float:
+        """Return a metric of the headline run; raise NotEnoughError where it was not made."""
         own = self.metrics[self.metrics["run"] == self.model.headline]
-        return dict(zip(zip(own["split"], own["metric"], strict=True), own["value"], strict=True))
+        found = own.loc[(own["split"] == split) & (own["metric"] == metric), "value"]
+        if found.empty:
+            raise NotEnoughError(f"the {split} {metric} of {self.model.title}")
+        return float(found.iloc[0])
 
     def n(self, split: str) -> int:
         """Return the number of images in a split of the headline run."""
@@ -125,7 +126,7 @@ def _of_stand_ins(claim: Claim, report: Report, everything: Sequence[Evidence]) 
             texts += [finding.text for finding in TESTS[claim.number][0](claim, [stand_in], [])]
         except NotEnoughError:
             continue
-    return "of what stands in, " + "; ".join(texts) if texts else ""
+    return "; ".join(f"in place of the report's models, {text}" for text in texts)
 
 
 def _of_reported(everything: Sequence[Evidence], key: str) -> list[Evidence]:
@@ -225,7 +226,7 @@ def keep_rising(
                 rises.append(slope.low > 0)
                 texts.append(f"{split} {slope.in_points()}")
             else:
-                before, after = (part.headline[split, "accuracy"] for part in (short, found))
+                before, after = (part.value(split, "accuracy") for part in (short, found))
                 rises.append(after > before)
                 texts.append(f"{split} from {100 * before:.2f} to {100 * after:.2f} %")
         findings.append(
@@ -266,7 +267,7 @@ def aucs_about(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> 
     """Claim 4: the macro AUC (one-vs-rest on softmax, validation) is within 0.01 of that stated."""
     findings = []
     for found in own:
-        auc = found.headline["validation", "auc_ovr_softmax"]
+        auc = found.value("validation", "auc_ovr_softmax")
         close = abs(auc - claim.parameters["auc"]) <= _AUC_WITHIN
         findings.append(Finding(close, _named(found, f"{auc:.4f}")))
     return findings
@@ -431,14 +432,15 @@ def mcnemar(first: Predictions, second: Predictions) -> McNemar:
 
 def beats(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
     """Claim 9: the first is right more often where the two disagree, beyond chance."""
-    if len(own) < 2:
+    pair = [next((x for x in own if x.model.reported == key), None) for key in claim.models]
+    better, worse = pair
+    if better is None or worse is None:
         return []
-    better, worse = own[0], own[1]
     paths = [part.predictions.get(part.model.headline) for part in (better, worse)]
     if None in paths:
         raise NotEnoughError("the predictions of both models")
     outcome = mcnemar(*(Predictions.load(path) for path in paths if path is not None))
-    accuracies = [100 * part.headline["test", "accuracy"] for part in (better, worse)]
+    accuracies = [100 * part.value("test", "accuracy") for part in (better, worse)]
     return [
         Finding(
             outcome.only_first > outcome.only_second and outcome.p < _P,

@@ -174,9 +174,9 @@ def spread(metrics: pd.DataFrame, rows: pd.DataFrame) -> Figure:
 
 
 def _values(metrics: pd.DataFrame, row: dict[str, Any]) -> pd.Series:
-    same = (
-        metrics[["model", "split", "metric"]] == [row["model"], row["split"], row["metric"]]
-    ).all(axis=1)
+    same = pd.Series(True, index=metrics.index)
+    for key in ("model", "split", "metric"):
+        same &= metrics[key] == row[key]
     return metrics.loc[same, "value"]
 
 

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.io import savemat
 
+from repro.drawing.kinds import KINDS, kind
+from repro.drawing.picture import paint
 from repro.errors import UserError
 from repro.files import atomic_path
-from repro.flower_kinds import KINDS, kind
-from repro.flower_painter import paint
 
 _OFFICIAL_SHARE = 10  # images a kind in each of the official train and validation sets
 _MAT_HEADER = b"MATLAB 5.0 MAT-file, flowers drawn by a program, not photographs"
@@ -134,13 +134,13 @@ def _official_split(
 ) -> dict[str, NDArray[np.uint16]]:
     share = max(1, min(_OFFICIAL_SHARE, images_per_kind // 4))
     ids = np.argsort(order, kind="stable").reshape(-1, images_per_kind) + 1
-    ids = rng.permuted(ids, axis=1).astype(np.uint16)
+    ids = rng.permuted(ids, axis=1)
     parts = {
         "trnid": ids[:, :share],
         "valid": ids[:, share : 2 * share],
         "tstid": ids[:, 2 * share :],
     }
-    return {name: part.reshape(1, -1) for name, part in parts.items()}
+    return {name: part.reshape(1, -1).astype(np.uint16) for name, part in parts.items()}
 
 
 def _write_mat(path: Path, arrays: dict[str, NDArray[Any]]) -> None:

@@ -259,7 +259,8 @@ def confident_mistakes(predictions: Predictions, most: int) -> list[Mistake]:
     chosen = predicted(predictions)
     confidences = probabilities(predictions).max(axis=1)
     wrong = np.flatnonzero(chosen != predictions.labels)
-    order = wrong[np.lexsort((predictions.ids[wrong], -confidences[wrong]))][:most]
+    # Rounded, so that equal confidences are ordered by id and not by how they were summed up.
+    order = wrong[np.lexsort((predictions.ids[wrong], -confidences[wrong].round(12)))][:most]
     classes = predictions.classes
     return [
         Mistake(

@@ -7,7 +7,6 @@ and then into its activation. ``delta`` is the gradient of the loss with respect
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -324,14 +323,14 @@ class Mlp:
     def load(cls, path: str | os.PathLike[str]) -> Mlp:
         """Read what :meth:`save` wrote; raise UserError where the file is not that."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
                 layers = sum(name.startswith("weights_") for name in file.files)
                 return cls(
                     [file[f"weights_{layer}"] for layer in range(layers)],
                     [file[f"biases_{layer}"] for layer in range(layers)],
                     **{name: str(file[name]) for name in _KINDS},
                 )
-        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        except Exception as error:  # a damaged zip file raises errors of many kinds
             raise UserError(
                 f"{path}: not a saved net ({error}); delete it and train again"
             ) from error

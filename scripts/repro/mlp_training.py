@@ -109,8 +109,8 @@ def _is_count(value: object) -> bool:
 
 
 def _check_positive(name: str, value: object) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and math.isfinite(value) and value > 0):  # type: ignore[arg-type, operator]
+    # Written so that NaN, which is above nothing, is refused.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise UserError(f"{name}: expected a number above 0; found {value!r}")
 
 

@@ -53,13 +53,15 @@ def _figures(rows: pd.DataFrame) -> str:
     header = ["figure", "reported", "reproduced", "diff.", "95 % interval", "verdict"]
     lines: list[list[str]] = []
     for (_, title), group in rows.groupby(["model", "title"], sort=False):
-        lines.append([f"**{title}**", "", "", "", "", ""])
+        reasons = [reason for reason in group["why_not"] if not missing(reason)]
+        about = reasons[0] if reasons else f"recipe {group['recipe'].iloc[0]}"
+        lines.append([f"**{title}**", "", "", "", "", f"*{about}*"])
         lines += [_figure(row) for row in group.to_dict("records")]
     return markdown(header, lines, numbers=(1, 2, 3, 4))
 
 
 def _figure(row: dict[str, Any]) -> list[str]:
-    metric, why_not = row["metric"], row["why_not"]
+    metric = row["metric"]
     reported = number(row["reported"], metric, row["reported_precision"])
     if reported and missing(row["reported_precision"]):
         reported = _IN_WORDS
@@ -69,7 +71,7 @@ def _figure(row: dict[str, Any]) -> list[str]:
         number(row["reproduced"], metric),
         signed(row["difference_pp"]),
         between(row["wilson_low"], row["wilson_high"], metric),
-        row["verdict"] if missing(why_not) else f"{row['verdict']} ({why_not})",
+        row["verdict"],
     ]
 
 
@@ -97,12 +99,13 @@ def _spread(rows: pd.DataFrame) -> str:
 
 
 def _notes(rows: pd.DataFrame) -> str:
-    """Return what has to be known of figures that were run, one line each, or nothing."""
+    """Return what has to be known of figures that were run, one line a note, or nothing."""
     noted = rows[rows["reproduced"].notna() & ~rows["note"].map(missing)]
-    return "".join(
-        f"- {row['title']}, {figure_name(row)}: {row['note']}.\n"
-        for row in noted.to_dict("records")
-    )
+    lines = []
+    for note, group in noted.groupby("note", sort=False):
+        where = "; ".join(f"{row['title']}, {figure_name(row)}" for row in group.to_dict("records"))
+        lines.append(f"- {where}: {note}.\n")
+    return "".join(lines)
 
 
 def claims(rows: pd.DataFrame) -> str:
@@ -121,7 +124,7 @@ def _claim(row: dict[str, Any]) -> str:
     if not missing(row["evidence"]):
         lines.append(f"Found: {row['evidence']}.")
     if not missing(row["needs"]):
-        lines.append(f"To judge it: {row['needs']}.")
+        lines.append(f"Needed to judge it: {row['needs']}.")
     return "\n".join(f"{line}  " for line in lines).rstrip() + "\n"
 
 

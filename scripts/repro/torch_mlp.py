@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Mapping
@@ -85,8 +86,10 @@ class TorchTrainer:
         self._targets = {}
         for name in ("train", "validation"):
             part: ImageSet = getattr(data, name)
-            self._inputs[name] = torch.from_numpy(scale_pixels(part.pixels, recipe.dtype))
-            self._targets[name] = torch.from_numpy(one_hot(part.labels, CLASSES, recipe.dtype))
+            # Copied to PyTorch's own memory, which is always aligned alike: the last bit of a
+            # matrix product may depend on that.
+            self._inputs[name] = torch.tensor(scale_pixels(part.pixels, recipe.dtype))
+            self._targets[name] = torch.tensor(one_hot(part.labels, CLASSES, recipe.dtype))
 
     def train_epoch(self) -> None:
         """Pass over the training images once, in an order drawn anew."""
@@ -149,8 +152,10 @@ class TrainedTorchMlp:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the weights to ``path`` (.safetensors), whole or not at all."""
         kinds = {name: getattr(self.recipe, name) for name in ("activation", "output", "loss")}
+        # One entry, because safetensors writes several in an order that changes from run to run.
+        metadata = {"net": json.dumps(kinds)}
         with atomic_path(path) as aside:
-            save_file(self.net.state_dict(), aside, metadata=kinds)
+            save_file(self.net.state_dict(), aside, metadata=metadata)
 
 
 def train_torch_mlp(

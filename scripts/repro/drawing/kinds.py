@@ -122,7 +122,7 @@ _FORMS: dict[str, dict[str, str]] = {
         "colour": "orange orange white white pink pink",
         "second": "maroon yellow yellow magenta maroon white",
         "pattern": "spots eye stripe plain spots margin",
-        "centre": "stamens",
+        "centre": "anthers",
         "heart": "brown maroon orange brown brown yellow",
         "leaf": "lance grass lance oval lance oval",
     },
@@ -161,7 +161,7 @@ _FORMS: dict[str, dict[str, str]] = {
         "leaf": "toothed oval toothed oval toothed oval",
     },
     "bell": {
-        "habit": "bell",
+        "habit": "bells",
         "petals": "5 5 4 6 5 6",
         "petal": "pointed round pointed pointed round pointed",
         "whorls": "3 1 4 1 5 2",
