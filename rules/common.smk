@@ -173,6 +173,8 @@ def model_table(models):
             {
                 "name": model,
                 "title": full_title(model),
+                "part": part_of(model),
+                "longer_of": NETS["mnist"].get(net.get("longer_of"), {}).get("reported"),
                 "framework": net.get("framework", "torch"),
                 "reported": net["reported"],
                 "recipe": net["recipe"],
@@ -192,7 +194,7 @@ def recipe_of(net):
     return {
         key: value
         for key, value in net.items()
-        if key not in ("title", "framework", "seeds", "reported", "recipe")
+        if key not in ("title", "framework", "seeds", "reported", "recipe", "longer_of")
     }
 
 
@@ -273,6 +275,15 @@ def running_history_of(wildcards):
     if part_of(wildcards.model) == "mnist":
         return []
     return f"{RESULTS}/runs/{wildcards.model}/{wildcards.run}/history.csv"
+
+
+def loss_label_of(wildcards):
+    """Return what the loss axis of a model's curve says."""
+    return {
+        "mse": "Loss (mean squared error)",
+        "cross_entropy": "Loss (cross-entropy, nats)",
+        "nll": "Loss (negative log-likelihood, nats)",
+    }[loss_of(wildcards)]
 
 
 def splits_of(wildcards):

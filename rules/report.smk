@@ -32,6 +32,7 @@ rule plot_curves:
         model="{model}",
         quantity="{quantity}",
         splits=splits_of,
+        loss_label=loss_label_of,
     message:
         "Plot {wildcards.quantity} per epoch of {wildcards.model}"
     script:

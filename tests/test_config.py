@@ -60,6 +60,10 @@ def test_shipped_configurations_are_valid(file):
             {"mnist": {"nets": {"numpy_1hidden": {"loss": "cross_entropy"}}}},
             ["mnist.nets.numpy_1hidden", "linear with cross_entropy"],
         ),
+        (
+            {"mnist": {"nets": {"torch_2hidden_long": {"longer_of": "torch"}}}},
+            ["mnist.nets.torch_2hidden_long.longer_of", "'torch' is no net", "torch_2hidden"],
+        ),
         ({"flowers": {"data": "roses"}}, ["flowers.data: 'roses'", "roses/102flowers.tgz"]),
         ({"mnist": {"split": {"test": 60000, "validation": 10000}}}, ["mnist.split", "none of"]),
     ],

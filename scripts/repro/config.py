@@ -89,6 +89,11 @@ def _contradictions(config: Mapping[str, Any]) -> list[str]:
         problems.append(f"{model!r} stands under mnist.nets and flowers.nets; rename one")
     for name, net in nets.items():
         key = f"mnist.nets.{name}"
+        if net.get("longer_of", name) not in nets:
+            problems.append(
+                f"{key}.longer_of: {net['longer_of']!r} is no net; must be one of "
+                f"{', '.join(sorted(nets))}"
+            )
         if (net["output"] == "linear") != (net["loss"] == "cross_entropy"):
             problems.append(
                 f"{key}: output {net['output']!r} with loss {net['loss']!r} is not allowed; "

@@ -15,7 +15,7 @@ def test_the_full_run_plans_every_model(project):
         "resnet152",
         "convnext_large",
     ):
-        assert planned[f"train_{model}"] == 1
+        assert planned[f"train_{model}"] >= 1
     assert planned["fetch"] == 8
     assert planned["layout_flowers"] == planned["report"] == 1
 

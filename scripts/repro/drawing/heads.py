@@ -309,7 +309,7 @@ def _umbel(kind: Kind, radius: float, scene: Scene) -> Stamp:
 
 def _brush(kind: Kind, radius: float, scene: Scene) -> Stamp:
     """A brush of thin florets on a scaly bulb: thistles and knapweeds."""
-    x, y = turned(*grid(radius), scene.rng.normal(0, 0.25))
+    x, y = turned(*grid(radius, 1.05, 1.4), scene.rng.normal(0, 0.25))
     y = y - np.float32(0.38)
     around = plane(x, y, radius)
     stamp = Stamp(around.shape)

@@ -34,7 +34,11 @@ _SHADOW = 12  # a petal's shadow ends a twelfth of its length beyond its edge
 
 @dataclass(frozen=True)
 class Scene:
-    """What the flowers of one picture share: light, the tint of this plant, and chance."""
+    """What the flowers of one picture share: light, the tint of this plant, and chance.
+
+    ``sun`` is the direction of the light, ``contrast`` how much it shades, ``tint`` an exponent
+    near 1 for each of red, green and blue: white stays white.
+    """
 
     sun: float
     contrast: float
@@ -43,7 +47,7 @@ class Scene:
 
     def dye(self, colour: RGB) -> Floats:
         """Return the colour as this plant has it, shape (3, 1, 1)."""
-        return np.clip(rgb(*colour) * self.tint, 0, 1)
+        return np.asarray(rgb(*colour) ** self.tint)
 
 
 @dataclass(frozen=True)
@@ -183,39 +187,44 @@ def overlap(
 
 @lru_cache(maxsize=256)
 def _profile(outline: Outline) -> tuple[Floats, Floats]:
-    """Return tables of half width and of 1/sqrt(1 + slope²) over ``along``.
+    """Return tables of the half width w and of (w dw/du)² over u = ``along``.
 
-    The width is that of an arc like an ellipse's, (4q(1-q))^blunt with q = along^p, p such that
-    it peaks at ``outline.peak``. The first and last entry stand for points beyond the ends.
+    The width is that of an arc like an ellipse's, (4q(1-q))^blunt with q = u^p, p such that it
+    peaks at ``outline.peak``. The first and last entry stand for points beyond the ends.
     """
     along = np.linspace(0, 1, _STEPS)
     q = along ** (math.log(0.5) / math.log(outline.peak))
     width = outline.width * np.clip(4 * q * (1 - q), 0, 1) ** outline.blunt
-    flat = 1 / np.sqrt(1 + np.gradient(width, along) ** 2)
+    steep = (0.5 * np.gradient(width * width, along)) ** 2
     return (
-        np.pad(width, 1, constant_values=-0.1).astype(np.float32),
-        np.pad(flat, 1, constant_values=1.0).astype(np.float32),
+        np.pad(width, 1, constant_values=-0.3).astype(np.float32),
+        np.pad(steep, 1, mode="edge").astype(np.float32),
     )
 
 
 def edge(along: Floats, side: Floats, outline: Outline, phase: float) -> tuple[Floats, Floats]:
     """Return the distance to the outline, positive inside, and ``across``.
 
-    ``side`` is the distance from the petal's axis; all lengths are in petal lengths.
+    ``side`` is the distance from the petal's axis; all lengths are in petal lengths. The distance
+    is f/|grad f| of f = w² - side², right near the outline also where that is steep, or what is
+    left to the nearer end of the petal.
     """
     if outline.notch:
         along = along * (1 + outline.notch * np.exp(-((side / (0.4 * outline.width)) ** 2)))
     if outline.fringe:
         teeth = np.abs(np.sin(side * (outline.teeth * math.pi / 2 / outline.width) + phase))
         along = along * (1 + outline.fringe * teeth)
-    width, flat = _profile(outline)
+    width, steep = _profile(outline)
     place = np.clip(along * _STEPS + 1, 0, _STEPS + 1).astype(np.intp)
     half = width.take(place)
     if outline.wave:
         turns = 2 * math.pi * (outline.teeth or 1.5)
         half = half * (1 + outline.wave * np.sin(along * turns + phase))
     across = np.clip(side / np.maximum(half, 0.02), -1, 1)
-    return (half - np.abs(side)) * flat.take(place), across
+    square = side * side
+    slope = np.sqrt(steep.take(place) + square + np.float32(1e-4))
+    sideways = (half * np.abs(half) - square) / (2 * slope)
+    return np.minimum(sideways, 0.5 - np.abs(along - 0.5)), across
 
 
 def cover(distance: Floats, pixel: float) -> Floats:

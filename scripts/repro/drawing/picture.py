@@ -69,7 +69,7 @@ def _scene(rng: Generator) -> Scene:
     return Scene(
         sun=rng.uniform(-math.pi, 0),
         contrast=rng.uniform(0.08, 0.24),
-        tint=rgb(*np.exp(rng.normal(0, 0.08, 3))),
+        tint=rgb(*np.exp(rng.normal(0, 0.18, 3))),
         rng=rng,
     )
 
