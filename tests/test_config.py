@@ -2,10 +2,10 @@ from copy import deepcopy
 
 import pytest
 import yaml
-from support import ROOT
 
 from repro.config import check, check_names
 from repro.errors import UserError
+from support import ROOT
 
 SCHEMA = yaml.safe_load((ROOT / "config/schema.yaml").read_text())
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())

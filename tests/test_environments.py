@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support import ROOT
 
 from repro.code_inputs import code_of
+from support import ROOT
 
 SCRIPTS = ROOT / "scripts"
 PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", re.M)

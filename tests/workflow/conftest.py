@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+
 from support import MNIST_PARTS, ROOT
 
 PARTS = ("Snakefile", "config.yaml", "config", "envs", "profiles", "resources", "rules", "scripts")
@@ -44,7 +45,7 @@ class Project:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             **(env or {}),
         }
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             command,
             cwd=self.folder,
             env=environment,
@@ -101,7 +102,7 @@ def tiny_config(downloads: dict) -> dict:
         "downloads": downloads,
         "mnist": {
             "split": {"test": 100, "validation": 50, "seed": 123},
-            "nets": {name: net for name in ("numpy_1hidden", "numpy_2hidden", "torch_2hidden")},
+            "nets": dict.fromkeys(("numpy_1hidden", "numpy_2hidden", "torch_2hidden"), net),
         },
         "flowers": {
             "data": "generated",

@@ -1,7 +1,7 @@
 """Real runs of the whole DAG on tiny data, and what a dry run plans afterwards."""
 
-from contextlib import contextmanager
 import os
+from contextlib import contextmanager
 
 import pandas as pd
 import pytest
@@ -97,8 +97,6 @@ def test_targets(finished):
 
 
 def test_another_seed_is_another_run_of_the_same_rule(finished):
-    planned = finished.planned(
-        changes={"mnist": {"nets": {"numpy_1hidden": {"seeds": [123, 7]}}}}
-    )
+    planned = finished.planned(changes={"mnist": {"nets": {"numpy_1hidden": {"seeds": [123, 7]}}}})
     assert planned["train_numpy_1hidden"] == 1
     assert "train_numpy_2hidden" not in planned

@@ -1,0 +1,29 @@
+"""The report's two backbones through the very rules of the full run, on a handful of images."""
+
+import json
+
+import pandas as pd
+import pytest
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    ("model", "parameters", "width"),
+    [("resnet152", 60_192_808, 2048), ("convnext_large", 197_767_336, 1536)],
+)
+def test_backbone_with_random_weights(project, model, parameters, width):
+    changes = {
+        "models": [model],
+        "flowers": {
+            "generated": {"kinds": 2, "images_per_kind": 8},
+            "nets": {model: {"weights": "none"}},
+        },
+    }
+    project.snakemake("flowers", changes=changes)
+    features = project.folder / f"data/generated/features/{model}"
+    manifest = json.loads((features / "manifest.json").read_text())
+    assert manifest["backbone"]["parameters"] == parameters
+    assert manifest["backbone"]["width"] == width
+    history = pd.read_csv(project.folder / f"results/runs/{model}/seed-1/history.csv")
+    assert set(history["split"]) == {"train", "validation", "test"}
+    assert history["loss"].notna().all()
