@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from repro.files import atomic_path, write_text
-from repro.mlp import BLOCK
+from repro.mlp import BLOCK, memory_orders
 from repro.mlp_training import MlpRecipe, NumpyTrainer, full_batches
 from repro.mnist import CLASSES, MnistSplits, load_splits, scale_pixels
 from repro.predictions import SPLITS
@@ -220,20 +220,22 @@ class MatrixProducts:
     def __init__(self, data: Data, dtype: str) -> None:
         """Fill operands with numbers of the size that a real net has."""
         random = np.random.RandomState(SEED)
+        orders = memory_orders(np.dtype(dtype))
 
-        def filled(*shape: int) -> Array:
-            return random.normal(0.0, STD, shape).astype(dtype)
+        def filled(rows: int, columns: int, order: Literal["C", "F"] = "C") -> Array:
+            return random.normal(0.0, STD, (rows, columns)).astype(dtype, order=order)
 
         self.sets = [data.scaled(name, dtype) for name in EVALUATED]
         batch, inputs = RECIPE.batch_size, self.sets[0].shape[1]
-        self.w1, self.w2 = filled(HIDDEN, inputs), filled(CLASSES, HIDDEN)
+        self.w1 = filled(HIDDEN, inputs, orders.weights)
+        self.w2 = filled(CLASSES, HIDDEN, orders.weights)
         self.gradient1, self.gradient2 = np.empty_like(self.w1), np.empty_like(self.w2)
-        self.x, self.hidden, self.delta1 = (
-            filled(batch, columns) for columns in (inputs, HIDDEN, HIDDEN)
-        )
-        self.out = filled(batch, CLASSES)
+        self.x, self.out = filled(batch, inputs), filled(batch, CLASSES)
+        self.hidden = filled(batch, HIDDEN, orders.activations)
+        self.delta1 = filled(batch, HIDDEN, orders.activations)
         self.steps = len(list(full_batches(len(self.sets[0]), batch)))
-        self.block_hidden, self.block_out = filled(BLOCK, HIDDEN), filled(BLOCK, CLASSES)
+        self.block_hidden = filled(BLOCK, HIDDEN, orders.activations)
+        self.block_out = filled(BLOCK, CLASSES)
 
     def train_epoch(self) -> None:
         """Multiply what the updates of an epoch multiply."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import MNIST_PARTS, ROOT
 
+from support import MNIST_PARTS, ROOT
 
 
 @pytest.fixture(scope="session")

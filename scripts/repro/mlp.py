@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -146,17 +146,32 @@ class Gradients(NamedTuple):
     biases: list[Array]
 
 
+class MemoryOrders(NamedTuple):
+    """How arrays lie in memory: row by row ("C") or column by column ("F")."""
+
+    weights: Literal["C", "F"]
+    activations: Literal["C", "F"]
+
+
+def memory_orders(dtype: np.dtype[Any]) -> MemoryOrders:
+    """Return how weights, and activations of hidden layers, lie in memory.
+
+    It changes no result but its last bit. These orders were the fastest for the products of the
+    report's nets, by up to a fifth (OpenBLAS on a processor with AVX-512).
+    """
+    return MemoryOrders("C", "F") if dtype == np.float64 else MemoryOrders("F", "C")
+
+
 class _Workspace:
-    """What a pass over a batch writes to, made once and used again for every batch as large."""
+    """What a pass over ``rows`` samples writes to: each layer's activations and deltas."""
 
     def __init__(self, rows: int, sizes: Sequence[int], dtype: np.dtype[Any]) -> None:
         self.rows = rows
-        self._activations = [np.empty((rows, size), dtype) for size in sizes[1:]]
-        self._deltas = [np.empty_like(a) for a in self._activations]
-
-    def first(self, rows: int) -> tuple[list[Array], list[Array]]:
-        """Return every layer's activations and deltas for ``rows`` samples, as views."""
-        return [a[:rows] for a in self._activations], [d[:rows] for d in self._deltas]
+        _, *hidden, last = sizes
+        order = memory_orders(dtype).activations
+        self.activations = [np.empty((rows, units), dtype, order=order) for units in hidden]
+        self.activations.append(np.empty((rows, last), dtype))
+        self.deltas = [np.empty_like(a) for a in self.activations]
 
 
 class Mlp:
@@ -186,7 +201,7 @@ class Mlp:
         output: str = "sigmoid",
         loss: str = "mse",
     ) -> None:
-        """Make a net of these arrays; they are not copied, and steps change them in place.
+        """Make a net of copies of these arrays.
 
         Raises:
             UserError: the arrays do not fit together or a kind is not known.
@@ -195,15 +210,16 @@ class Mlp:
         _check_layers(weights, biases)
         self.sizes = (weights[0].shape[1], *(len(b) for b in biases))
         self.dtype: np.dtype[Any] = weights[0].dtype
-        self.weights = list(weights)
-        self.biases = list(biases)
+        order = memory_orders(self.dtype).weights
+        self.weights = [np.array(w, order=order) for w in weights]
+        self.biases = [np.array(b) for b in biases]
         self.activation = activation
         self.output = output
         self.loss = loss
         self._gradients = Gradients(
-            [np.empty_like(w) for w in weights], [np.empty_like(b) for b in biases]
+            [np.empty_like(w) for w in self.weights], [np.empty_like(b) for b in self.biases]
         )
-        self._space = _Workspace(0, self.sizes, self.dtype)
+        self._spaces: dict[str, _Workspace] = {}
 
     def predict(self, x: Array) -> Array:
         """Return the outputs, shape (n, out), for inputs of shape (n, in).
@@ -215,8 +231,7 @@ class Mlp:
         _check_finite("inputs", x)
         outputs = np.empty((len(x), self.sizes[-1]), self.dtype)
         for rows in _blocks(len(x)):
-            activations, _ = self._workspace(len(x[rows]))
-            outputs[rows] = self._forward(x[rows], activations)
+            outputs[rows] = self._forward(x[rows], self._workspace("block", len(x[rows])))
         return outputs
 
     def evaluate(self, x: Array, y: Array) -> tuple[float, float]:
@@ -230,9 +245,9 @@ class Mlp:
         self._check_shape(x, y)
         total, correct = 0.0, 0
         for rows in _blocks(len(x)):
-            activations, gradients = self._workspace(len(x[rows]))
-            a = self._forward(x[rows], activations)
-            total += LOSSES[self.loss](a, y[rows], gradients[-1])
+            space = self._workspace("block", len(x[rows]))
+            a = self._forward(x[rows], space)
+            total += LOSSES[self.loss](a, y[rows], space.deltas[-1])
             correct += int(np.count_nonzero(a.argmax(axis=1) == y[rows].argmax(axis=1)))
         return total / len(x), correct / len(x)
 
@@ -271,17 +286,19 @@ class Mlp:
             if len(x) != len(y):
                 raise UserError(f"targets: expected {len(x)} rows, one an input; found {len(y)}")
 
-    def _workspace(self, rows: int) -> tuple[list[Array], list[Array]]:
-        if self._space.rows < rows:
-            self._space = _Workspace(rows, self.sizes, self.dtype)
-        return self._space.first(rows)
+    def _workspace(self, use: str, rows: int) -> _Workspace:
+        """Return arrays for ``rows`` samples: those of the last time, unless its rows differed."""
+        space = self._spaces.get(use)
+        if space is None or space.rows != rows:
+            space = self._spaces[use] = _Workspace(rows, self.sizes, self.dtype)
+        return space
 
-    def _forward(self, x: Array, activations: list[Array]) -> Array:
-        """Fill ``activations``, one array a layer; return the last, which is the output."""
-        a, last = x, len(activations) - 1
+    def _forward(self, x: Array, space: _Workspace) -> Array:
+        """Fill the activations of ``space``; return the last, which is the output."""
+        a, last = x, len(self.weights) - 1
         # In the sigmoid of a large negative z, exp overflows; 1 / (1 + inf) is 0, as it should be.
         with np.errstate(over="ignore"):
-            for layer, z in enumerate(activations):
+            for layer, z in enumerate(space.activations):
                 np.matmul(a, self.weights[layer].T, out=z)
                 np.add(z, self.biases[layer], out=z)
                 kind = OUTPUTS[self.output] if layer == last else ACTIVATIONS[self.activation]
@@ -296,18 +313,19 @@ class Mlp:
         pass over every weight.
         """
         n = len(x)
-        activations, deltas = self._workspace(n)
-        a = self._forward(x, activations)
-        loss = LOSSES[self.loss](a, y, deltas[-1]) / n
-        deltas[-1] *= scale / n
-        OUTPUTS[self.output].backward(deltas[-1], a)
-        self._backward(x, activations, deltas)
+        space = self._workspace("batch", n)
+        a, delta = self._forward(x, space), space.deltas[-1]
+        loss = LOSSES[self.loss](a, y, delta) / n
+        delta *= scale / n
+        OUTPUTS[self.output].backward(delta, a)
+        self._backward(x, space)
         return loss
 
-    def _backward(self, x: Array, activations: list[Array], deltas: list[Array]) -> None:
+    def _backward(self, x: Array, space: _Workspace) -> None:
         """Carry the last layer's delta back to the first; write every layer's gradients."""
+        deltas = space.deltas
         for layer in reversed(range(len(deltas))):
-            below = activations[layer - 1] if layer else x
+            below = space.activations[layer - 1] if layer else x
             np.matmul(deltas[layer].T, below, out=self._gradients.weights[layer])
             np.add.reduce(deltas[layer], axis=0, out=self._gradients.biases[layer])
             if layer:

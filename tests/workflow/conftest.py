@@ -96,7 +96,7 @@ def tiny_mnist(folder: Path) -> dict:
 
 
 def tiny_config(downloads: dict) -> dict:
-    net = {"hidden": [8], "epochs": 2, "batch_size": 20}
+    net = {"hidden": [8], "epochs": 2, "batch_size": 20, "seeds": [123]}
     return {
         "models": ["numpy_1hidden", "numpy_2hidden", "torch_2hidden", "tiny"],
         "downloads": downloads,
@@ -107,6 +107,7 @@ def tiny_config(downloads: dict) -> dict:
         "flowers": {
             "data": "generated",
             "generated": {"kinds": 3, "images_per_kind": 12, "seed": 1},
+            "split_seeds": [2],
             "head": {"epochs": 2},
             "nets": {
                 "tiny": {

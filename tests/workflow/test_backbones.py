@@ -16,14 +16,16 @@ def test_backbone_with_random_weights(project, model, parameters, width):
         "models": [model],
         "flowers": {
             "generated": {"kinds": 2, "images_per_kind": 8},
+            "split_seeds": [],
             "nets": {model: {"weights": "none"}},
         },
     }
-    project.snakemake("flowers", changes=changes)
+    metrics = f"results/runs/{model}/seed-1/metrics.csv"
+    project.snakemake("--", metrics, changes=changes)
     features = project.folder / f"data/generated/features/{model}"
     manifest = json.loads((features / "manifest.json").read_text())
-    assert manifest["backbone"]["parameters"] == parameters
-    assert manifest["backbone"]["width"] == width
+    assert manifest["parameters"] == parameters
+    assert manifest["width"] == width
     history = pd.read_csv(project.folder / f"results/runs/{model}/seed-1/history.csv")
     assert set(history["split"]) == {"train", "validation", "test"}
     assert history["loss"].notna().all()
