@@ -231,7 +231,13 @@ def setid_of_split(wildcards):
 
 def names_of(wildcards):
     """Return the file of class names, where a model's classes have names."""
-    return shipped("resources/flower_names.csv") if part_of(wildcards.model) == "flowers" else []
+    if part_of(wildcards.model) == "mnist":
+        return []
+    names = {
+        "oxford102": shipped("resources/flower_names.csv"),
+        "generated": f"{DATA}/generated/names.csv",
+    }
+    return names.get(config["flowers"]["data"], [])
 
 
 def loss_of(wildcards):

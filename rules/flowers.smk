@@ -11,6 +11,7 @@ if GENERATED:
             archive=f"{DATA}/generated/102flowers.tgz",
             labels=f"{DATA}/generated/imagelabels.mat",
             setid=f"{DATA}/generated/setid.mat",
+            names=f"{DATA}/generated/names.csv",
         log:
             f"{LOGS}/draw_flowers.log",
         benchmark:

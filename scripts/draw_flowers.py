@@ -1,10 +1,13 @@
-"""Draw the generated flowers: an archive in the layout of Oxford-102."""
+"""Draw the generated flowers: an archive in the layout of Oxford-102, and the kinds' names."""
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from repro import logs
+from repro.drawing.kinds import kind
+from repro.files import atomic_path
 from repro.generated import draw_flowers
 
 if TYPE_CHECKING:
@@ -13,23 +16,19 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
-    start = time.perf_counter()
+    params = snakemake.params
     draw_flowers(
-        Path(snakemake.output.archive),
-        Path(snakemake.output.labels),
-        Path(snakemake.output.setid),
-        kinds=snakemake.params.kinds,
-        images_per_kind=snakemake.params.images_per_kind,
-        seed=snakemake.params.seed,
+        *(Path(snakemake.output[name]) for name in ("archive", "labels", "setid")),
+        kinds=params.kinds,
+        images_per_kind=params.images_per_kind,
+        seed=params.seed,
         workers=snakemake.threads,
     )
-    logger.info(
-        "%d kinds, %d images each, seed %d: drawn in %.1f s",
-        snakemake.params.kinds,
-        snakemake.params.images_per_kind,
-        snakemake.params.seed,
-        time.perf_counter() - start,
-    )
+    labels = range(1, params.kinds + 1)
+    names = pd.DataFrame({"label": labels, "name": [kind(label).name for label in labels]})
+    with atomic_path(snakemake.output.names) as aside:
+        names.to_csv(aside, index=False)
+    logger.info("%d kinds, %d images each", params.kinds, params.images_per_kind)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,101 @@
+# How the run was made, for those who check it: provenance, a card for each model, and the results
+# as a Workflow Run RO-Crate.
+
+
+# What this run takes from elsewhere, by its path.
+PROOFS = {
+    **(proofs_of(*MNIST_FILES.values()) if models_of("mnist") else {}),
+    **(flowers_proofs() if models_of("flowers") else {}),
+    **{
+        path: proof
+        for model in models_of("flowers")
+        for path, proof in weights_proof(NETS["flowers"][model]).items()
+    },
+}
+PROVED = [path.removeprefix(f"{DATA}/downloads/") for path in PROOFS]
+
+
+# After the figures, so that their jobs are among those whose times are written down.
+rule record_run:
+    input:
+        tables=[*rules.compare.output, *rules.judge_claims.output],
+        metrics=of_all_runs("metrics.csv"),
+        histories=of_all_runs("history.csv"),
+        predictions=of_all_runs("predictions.npz"),
+        figures=figures_of(MODELS),
+        splits=[
+            *([f"{DATA}/mnist/split.csv"] if models_of("mnist") else []),
+            *(flower_splits() if models_of("flowers") else []),
+        ],
+        images=f"{FLOWERS}/images.csv" if models_of("flowers") else [],
+        manifests=[f"{FLOWERS}/features/{model}/manifest.json" for model in models_of("flowers")],
+        config=f"{RESULTS}/config.yaml",
+        environments=[shipped(file) for file in sorted(BASE.glob("envs/*.yaml"))],
+        code=code("record_run"),
+    output:
+        provenance=f"{RESULTS}/provenance.json",
+        cards=[f"{RESULTS}/runs/{model}/model_card.md" for model in MODELS],
+    log:
+        f"{LOGS}/record_run.log",
+    benchmark:
+        f"{BENCHMARKS}/record_run.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        project=shipped("."),
+        results=RESULTS,
+        data=DATA,
+        benchmarks=BENCHMARKS,
+        models=model_table(MODELS),
+        runs={model: runs_of(model) for model in MODELS},
+        sources={name: asdict(REGISTRY[name]) for name in PROVED},
+    message:
+        "Record how the run was made, and write a card for each model"
+    script:
+        "../scripts/record_run.py"
+
+
+rule write_crate:
+    input:
+        rules.report.output,
+        rules.report.input,
+        rules.record_run.output,
+        snakefile=shipped("Snakefile"),
+        rules=[shipped(file) for file in sorted(BASE.glob("rules/*.smk"))],
+        config=f"{RESULTS}/config.yaml",
+        provenance=f"{RESULTS}/provenance.json",
+        code=code("write_crate"),
+    output:
+        crate=f"{RESULTS}/ro-crate-metadata.json",
+        workflow=directory(f"{RESULTS}/workflow"),
+    log:
+        f"{LOGS}/write_crate.log",
+    benchmark:
+        f"{BENCHMARKS}/write_crate.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        results=RESULTS,
+        runs={model: runs_of(model) for model in MODELS},
+        sources={name: asdict(REGISTRY[name]) for name in PROVED},
+    message:
+        "Describe the results as a Workflow Run RO-Crate"
+    script:
+        "../scripts/write_crate.py"
+
+
+rule provenance:
+    input:
+        rules.record_run.output,
+        rules.write_crate.output,
+    localrule: True
+    message:
+        "Provenance, model cards and the crate"

@@ -1,0 +1,300 @@
+"""How a run was made: its code, data and packages, and what it cost.
+
+What two runs of the same configuration must share (identity) is kept apart from what may differ
+between them (circumstances). Neither holds a path outside the project or the name of a machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Collection, Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from threadpoolctl import threadpool_info
+
+from repro.errors import UserError
+from repro.files import hash_of
+from repro.predictions import SPLITS
+
+# Where a run works, not what it computes; may be private.
+_FOLDERS = ("data_dir", "results_dir", "logs_dir", "benchmarks_dir")
+# What results are made by. Tests and documents are left out.
+_CODE = ("Snakefile", "rules/*.smk", "scripts/**/*.py", "envs/*.yaml", "resources/**/*")
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_PIN = re.compile(r"^([A-Za-z0-9_.-]+)==")
+_MOST_NAMED = 20
+
+
+def hash_of_value(value: Any) -> str:
+    """Return the sha256 of a value as JSON with sorted keys and no blanks."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def what_is_computed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration without its folders and without where downloads come from.
+
+    What is left decides the results; what is left out may be private.
+    """
+    kept = {key: value for key, value in config.items() if key not in _FOLDERS}
+    kept["downloads"] = {
+        name: {key: value for key, value in entry.items() if key != "sources"}
+        for name, entry in config["downloads"].items()
+    }
+    return kept
+
+
+def seeds(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every seed of the models that run, by where it stands in the configuration."""
+    mnist, flowers = config["mnist"], config["flowers"]
+    found: dict[str, Any] = {}
+    nets = {name: net["seeds"] for name, net in mnist["nets"].items() if name in config["models"]}
+    if nets:
+        found["mnist.split.seed"] = mnist["split"]["seed"]
+        found |= {f"mnist.nets.{name}.seeds": values for name, values in nets.items()}
+    if set(flowers["nets"]) & set(config["models"]):
+        if flowers["data"] == "generated":
+            found["flowers.generated.seed"] = flowers["generated"]["seed"]
+        if flowers["split"]["kind"] != "official":
+            found["flowers.split.seed"] = flowers["split"]["seed"]
+        found["flowers.seeds"] = flowers["seeds"]
+        found["flowers.split_seeds"] = flowers["split_seeds"]
+    return found
+
+
+def code(root: Path) -> dict[str, Any]:
+    """Return which code the project in ``root`` is: git's commit, and a hash of its files.
+
+    Keys: ``sha256`` of Snakefile, rules, scripts, environments and resources, by path and content;
+    ``commit`` and ``dirty`` (whether tracked files differ from it, or new ones lie beside them that
+    git does not ignore), both None where git does not know the project; ``changed``, the first 20
+    of those files; ``note``, why there is no commit, or an empty text.
+    """
+    found: dict[str, Any] = {"commit": None, "dirty": None, "changed": [], "note": ""}
+    if shutil.which("git") is None:
+        found["note"] = "git is not installed"
+    elif _git(root, "ls-files", "--error-unmatch", "Snakefile") is None:
+        found["note"] = "not a git checkout"
+    elif (commit := _git(root, "rev-parse", "HEAD")) is None:
+        found["note"] = "nothing is committed yet"
+    else:
+        changed = (_git(root, "status", "--porcelain", "-z", "--", ".") or "").split("\0")
+        # Two letters of state and a blank stand before each name; an old name after a renaming has
+        # none, and is left out.
+        names = [entry[3:] for entry in changed if entry[2:3] == " "]
+        found |= {"commit": commit.strip(), "dirty": bool(names), "changed": names[:_MOST_NAMED]}
+    found["sha256"] = hash_of_code(root)
+    return found
+
+
+def hash_of_code(root: Path) -> str:
+    """Return one sha256 over the files that results are made by."""
+    files = {file for pattern in _CODE for file in root.glob(pattern) if file.is_file()}
+    return hash_of_value(
+        {
+            file.relative_to(root).as_posix(): hash_of(file)
+            for file in files
+            if "__pycache__" not in file.parts
+        }
+    )
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """Return what git prints, or None where it refuses."""
+    done = subprocess.run(
+        ["git", "-C", str(root), *arguments],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout if done.returncode == 0 else None
+
+
+def split_hashes(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the number of images and a hash of their ids for each set of a split.
+
+    The hash is the sha256 of the ids in the file's order, in decimal, each followed by a line feed:
+    order counts, as training follows it.
+
+    Raises:
+        UserError: the file is not a split.
+    """
+    try:
+        rows = pd.read_csv(path)
+        ids = {name: rows.loc[rows["split"] == name, "id"].astype("int64") for name in SPLITS}
+    except (OSError, KeyError, ValueError) as error:
+        raise UserError(f"{path}: not a split ({error}); delete it and run again") from error
+    return {
+        name: {
+            "images": len(own),
+            "ids_sha256": hashlib.sha256("".join(f"{i}\n" for i in own).encode()).hexdigest(),
+        }
+        for name, own in ids.items()
+    }
+
+
+def features(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what a manifest of features says of network, images, and the features themselves.
+
+    Raises:
+        UserError: the file is not such a manifest.
+    """
+    keys = ("architecture", "weights_sha256", "protocol", "preprocess", "images_sha256")
+    try:
+        manifest = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = {key: manifest[key] for key in (*keys, "features_sha256")}
+        found["forward_passes"] = forward_passes(manifest)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: not a manifest of features ({error}); delete it and run again"
+        ) from error
+    return found
+
+
+def forward_passes(manifest: Mapping[str, Any]) -> int:
+    """Return how often an image went through the backbone, from the manifest of its features.
+
+    Each image that is not damaged once; those that batch statistics were adapted on once more.
+    """
+    once = int(manifest["images"]) - len(manifest["damaged"])
+    return int(manifest.get("forward_passes", once + manifest["protocol"].get("adapted_on", 0)))
+
+
+def packages_of(environments: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Return the packages that conda environment files pin under ``pip``, sorted.
+
+    Raises:
+        UserError: a file is not such an environment.
+    """
+    names: set[str] = set()
+    for path in environments:
+        try:
+            dependencies = yaml.safe_load(Path(path).read_text(encoding="utf-8"))["dependencies"]
+            pins = next(entry["pip"] for entry in dependencies if isinstance(entry, dict))
+        except (OSError, yaml.YAMLError, KeyError, TypeError, StopIteration) as error:
+            raise UserError(f"{path}: not an environment with pip packages") from error
+        names |= {match[1] for pin in pins if (match := _PIN.match(pin))}
+    return sorted(names)
+
+
+def versions(packages: Iterable[str]) -> dict[str, str | None]:
+    """Return the installed version of each package; None for one that is not installed here."""
+    return {name: _version(name) for name in packages}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def results(paths: Iterable[str | os.PathLike[str]], folder: Path) -> dict[str, str]:
+    """Return the sha256 of each file by its path relative to ``folder``, sorted."""
+    hashes = {Path(path).relative_to(folder).as_posix(): hash_of(path) for path in paths}
+    return dict(sorted(hashes.items()))
+
+
+def machine() -> dict[str, Any]:
+    """Describe processor, graphics cards, system and linear algebra, without names or paths.
+
+    Libraries are those loaded in this process; threads are what each would use in it. The
+    variables are those of the environment that limit them.
+    """
+    return {
+        "processor": processor(),
+        "cores": usable_cores(),
+        "gpus": graphics_cards(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "blas": [
+            {key: pool.get(key) for key in ("internal_api", "version", "architecture")}
+            | {"threads": pool["num_threads"]}
+            for pool in threadpool_info()
+            if pool["user_api"] == "blas"
+        ],
+        "thread_variables": {
+            name: os.environ[name] for name in _THREAD_VARIABLES if name in os.environ
+        },
+    }
+
+
+def processor() -> str:
+    """Return the processor's model as far as the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def usable_cores() -> int:
+    """Return the number of cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def graphics_cards() -> list[str]:
+    """Return the model of each NVIDIA card; an empty list where there is none."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return done.stdout.split("\n")[:-1] if done.returncode == 0 else []
+
+
+def jobs(
+    folder: Path, runs: Mapping[str, Collection[str]], nets: Iterable[str]
+) -> dict[str, dict[str, float | None]]:
+    """Return time and peak memory of each job, from Snakemake's benchmark files.
+
+    A file stays when the configuration changes, so those of other nets and runs are left out.
+
+    Args:
+        folder: where the benchmark files are, one ``.tsv`` a job, in folders.
+        runs: the runs of each model, by the model's name.
+        nets: all nets there might be a job of.
+
+    Returns:
+        By job, which is named as its file: ``seconds`` and ``peak_memory_mib`` (resident set), None
+        where a job was too short to be measured.
+    """
+    found = {}
+    for file in sorted(folder.rglob("*.tsv")):
+        job = file.relative_to(folder).with_suffix("").as_posix()
+        if _belongs(job, runs, nets):
+            row = pd.read_csv(file, sep="\t").iloc[-1]
+            found[job] = {"seconds": _number(row["s"]), "peak_memory_mib": _number(row["max_rss"])}
+    return found
+
+
+def _belongs(job: str, runs: Mapping[str, Collection[str]], nets: Iterable[str]) -> bool:
+    for net in nets:
+        # As "train_NET/RUN", "evaluate/NET/RUN", "features_NET" or "plot_curves/NET-loss".
+        if match := re.search(rf"[_/]{re.escape(net)}(?:/(.+)|-.*)?$", job):
+            return net in runs and (match[1] is None or match[1] in runs[net])
+    return True
+
+
+def _number(value: Any) -> float | None:
+    number = pd.to_numeric(value, errors="coerce")
+    return None if pd.isna(number) else float(number)
