@@ -18,6 +18,7 @@ PROVED = [path.removeprefix(f"{DATA}/downloads/") for path in PROOFS]
 # After the figures, so that their jobs are among those whose times are written down.
 rule record_run:
     input:
+        comparison=f"{RESULTS}/comparison.csv",
         tables=[*rules.compare.output, *rules.judge_claims.output],
         metrics=of_all_runs("metrics.csv"),
         histories=of_all_runs("history.csv"),
@@ -63,6 +64,8 @@ rule write_crate:
     input:
         rules.report.output,
         rules.report.input,
+        rules.compare.output,
+        rules.judge_claims.output,
         rules.record_run.output,
         snakefile=shipped("Snakefile"),
         rules=[shipped(file) for file in sorted(BASE.glob("rules/*.smk"))],

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
-    params = snakemake.params
+    params, made = snakemake.params, snakemake.output
     draw_flowers(
-        *(Path(snakemake.output[name]) for name in ("archive", "labels", "setid")),
+        Path(made.archive),
+        Path(made.labels),
+        Path(made.setid),
         kinds=params.kinds,
         images_per_kind=params.images_per_kind,
         seed=params.seed,
@@ -26,9 +28,10 @@ def main() -> None:
     )
     labels = range(1, params.kinds + 1)
     names = pd.DataFrame({"label": labels, "name": [kind(label).name for label in labels]})
-    with atomic_path(snakemake.output.names) as aside:
+    with atomic_path(made.names) as aside:
         names.to_csv(aside, index=False)
-    logger.info("%d kinds, %d images each", params.kinds, params.images_per_kind)
+    drawn = (params.kinds, params.images_per_kind, params.seed)
+    logger.info("%d kinds, %d images each, seed %d", *drawn)
 
 
 if __name__ == "__main__":

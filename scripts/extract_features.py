@@ -21,6 +21,7 @@ def main() -> None:
     params = snakemake.params
     threads = snakemake.threads
     prove(params.proofs)
+    devices.keep_freed_memory()
     devices.set_threads(threads)
     device = devices.choose(snakemake.resources.get("gpu", 0))
     weights = Path(snakemake.input.weights) if snakemake.input.get("weights") else None

@@ -48,6 +48,7 @@ def predictions_of(
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
     source, made = snakemake.input, snakemake.output
+    devices.keep_freed_memory()
     devices.set_threads(snakemake.threads)
     device = devices.choose(snakemake.resources.get("gpu", 0))
     images = read_images(Path(source.images))
@@ -67,7 +68,7 @@ def main() -> None:
         len(classes),
         recipe,
     )
-    with tqdm(total=recipe.epochs, unit="epoch", desc="heads", disable=None) as bar:
+    with tqdm(total=recipe.epochs * len(runs), unit="epoch", desc="heads", disable=None) as bar:
         results = train_heads(
             features.features,
             labels,
@@ -75,7 +76,8 @@ def main() -> None:
             recipe,
             device,
             classes=len(classes),
-            on_epoch=lambda _: bar.update(),
+            threads=snakemake.threads,
+            on_epoch=bar.update,
         )
     for i, (run, result) in enumerate(zip(runs, results, strict=True)):
         log_history(snakemake.params.runs[i]["run"], result.history)

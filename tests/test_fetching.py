@@ -768,17 +768,16 @@ def test_the_script_under_snakemake(tmp_path: Path) -> None:
     (tmp_path / "mine").write_bytes(BODY)
     (tmp_path / "Snakefile").write_text(
         textwrap.dedent(f"""
+        config["downloads"] = dict(
+            right=dict(sha256="{sha256(BODY)}", sources=[dict(path="mine")]),
+            wrong=dict(sha256="{sha256(OTHER)}", sources=[dict(path="mine")]),
+        )
         rule fetch:
-            output: "data/{{name}}"
-            log: "logs/{{name}}.log"
+            output: "data/{{file}}"
+            log: "logs/{{file}}.log"
             params:
-                name=lambda wildcards: wildcards.name,
-                registry=[{str(ROOT / "resources" / "registry.yaml")!r}],
+                registry={str(ROOT / "resources" / "registry.yaml")!r},
                 cache="data/.cache",
-                extra=dict(
-                    right=dict(sha256="{sha256(BODY)}", sources=[dict(path="mine")]),
-                    wrong=dict(sha256="{sha256(OTHER)}", sources=[dict(path="mine")]),
-                ),
             script: {str(ROOT / "scripts" / "fetch.py")!r}
         """)
     )

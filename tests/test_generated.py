@@ -294,8 +294,9 @@ def test_script_draws_what_the_rule_asks(
 ) -> None:
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # put back what the script sets
     files = [tmp_path / name for name in NAMES]
+    names = tmp_path / "names.csv"
     rule = SimpleNamespace(
-        output=SimpleNamespace(archive=files[0], labels=files[1], setid=files[2]),
+        output=SimpleNamespace(archive=files[0], labels=files[1], setid=files[2], names=names),
         params=SimpleNamespace(kinds=5, images_per_kind=4, seed=3),
         threads=1,
         log=[str(tmp_path / "draw.log")],
@@ -304,4 +305,5 @@ def test_script_draws_what_the_rule_asks(
     runpy.run_path(str(script), {"snakemake": rule}, "__main__")
     assert [hash_of(file) for file in files[1:]] == [hash_of(file) for file in drawn[1:]]
     assert len(pictures(files[0])) == 20
+    assert names.read_text().splitlines()[1] == '1,"white daisy, plain"'
     assert "5 kinds, 4 images each, seed 3" in (tmp_path / "draw.log").read_text()

@@ -103,10 +103,11 @@ class Backbone:
 
 
 def _preprocess_from(settings: Mapping[str, Any]) -> Preprocess:
+    values: dict[str, Any] = {}
+    for name, value in settings.items():
+        values[name] = tuple(value) if isinstance(value, list) else value
     try:
-        return Preprocess(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-        )
+        return Preprocess(**values)
     except TypeError as error:
         raise UserError(
             f"preprocess: {error}; known settings are {', '.join(Preprocess().as_dict())}"

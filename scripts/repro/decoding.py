@@ -1,14 +1,11 @@
-"""Photographs to pixels, in threads, in batches and in order."""
+"""Photographs to pixels: decoded, scaled, cropped, in batches."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,11 +18,6 @@ from torchvision.transforms import functional as transforms
 from repro.backbones import Preprocess
 from repro.errors import UserError
 from repro.flower_images import ImageRef
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-_AHEAD = 2
 
 
 class DamagedImageError(UserError):
@@ -106,32 +98,6 @@ def read_batch(
         damaged=damaged,
         end=start + len(chosen),
     )
-
-
-def in_order(
-    work: Callable[[Item], Result],
-    items: Iterable[Item],
-    workers: int,
-    initializer: Callable[[], None] | None = None,
-) -> Iterator[Result]:
-    """Yield ``work(item)`` for each item, in order, worked out ahead in ``workers`` threads.
-
-    Unlike ``Executor.map`` it never runs more than a few items ahead of whoever takes the results,
-    so memory stays level however many items there are.
-    """
-    waiting = iter(items)
-    workers = max(1, workers)
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="images", initializer=initializer)
-    try:
-        ahead: deque[Future[Result]] = deque()
-        for item in waiting:
-            ahead.append(pool.submit(work, item))
-            if len(ahead) >= workers + _AHEAD:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def normalised(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:

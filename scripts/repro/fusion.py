@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import operator
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,9 +61,7 @@ class FusedConv2d(nn.Module):
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         """Map x (n, c, h, w), and other of the output's shape, to the output."""
         if self.same:
-            from timm.layers import pad_same  # noqa: PLC0415  only timm's own layers need it
-
-            x = pad_same(x, list(self.kernel), self.geometry[1], self.geometry[2])
+            x = _padded(x, self.kernel, self.geometry[1], self.geometry[2])
         act = self.activation
         if other is None:
             result: Tensor = torch.ops.mkldnn._convolution_pointwise(
@@ -79,6 +78,17 @@ class FusedConv2d(nn.Module):
                 x, other, self.weight, self.bias, *self.geometry, "add", 1.0, *unary
             )
         return result
+
+
+def _padded(x: Tensor, kernel: Sequence[int], stride: list[int], dilation: list[int]) -> Tensor:
+    """Pad as TensorFlow does: so that the output has 1 / stride of the input's size, rounded up."""
+    amounts: list[int] = []
+    for size, k, s, d in zip(
+        x.shape[:1:-1], kernel[::-1], stride[::-1], dilation[::-1], strict=True
+    ):
+        total = max((math.ceil(size / s) - 1) * s + (k - 1) * d + 1 - size, 0)
+        amounts += [total // 2, total - total // 2]
+    return functional.pad(x, amounts)
 
 
 class FusedLinear(nn.Module):
@@ -115,7 +125,7 @@ def fused(module: nn.Module, example: Tensor) -> nn.Module:
     try:
         result = _rewritten(module, example)
         error = relative_error(result(example), module(example))
-    except Exception as reason:  # noqa: BLE001  whatever goes wrong, the plain network is at hand
+    except Exception as reason:  # whatever goes wrong, the plain network is at hand
         logger.info("layers are not fused, this network does not allow it: %s", _short(reason))
         return module
     if not error <= TOLERANCE:
@@ -223,9 +233,7 @@ def _with_batch_norm(
     return fuse_conv_bn_eval(conv, norm), after, Activation()
 
 
-def _activation(
-    traced: fx.GraphModule, node: fx.Node | None
-) -> tuple[fx.Node, Activation] | None:
+def _activation(traced: fx.GraphModule, node: fx.Node | None) -> tuple[fx.Node, Activation] | None:
     if node is None:
         return None
     if node.op == "call_function" and node.target in (functional.relu, torch.relu):
@@ -277,7 +285,7 @@ def _replace(
 
 
 def _allow_in_place(traced: fx.GraphModule) -> None:
-    """Let a sum overwrite its other term where that is a convolution's output nobody reads later."""
+    """Let a sum overwrite its other term: a convolution's output that nobody reads later."""
     position = {node: i for i, node in enumerate(traced.graph.nodes)}
     for node in traced.graph.nodes:
         layer = _layer(traced, node)
@@ -286,5 +294,3 @@ def _allow_in_place(traced: fx.GraphModule) -> None:
             fresh = isinstance(_layer(traced, other), FusedConv2d)
             last = max(position[user] for user in other.users)
             layer.in_place = fresh and last == position[node]
-
-

@@ -24,8 +24,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from repro.files import atomic_path
+from repro.threads import in_order
 
 logger = logging.getLogger("repro")
+
+
+# The tensors of a head, under the names they have in :func:`head_module`'s state dict.
+STATE_NAMES = ("0.weight", "0.bias", "2.weight", "2.bias")
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,8 @@ def train_heads(
     device: torch.device,
     *,
     classes: int | None = None,
-    on_epoch: Callable[[int], None] | None = None,
+    threads: int = 1,
+    on_epoch: Callable[[int], object] = lambda runs: None,
 ) -> list[HeadResult]:
     """Train one head per run; runs with equally many training images are trained side by side.
 
@@ -130,36 +136,52 @@ def train_heads(
         recipe: how.
         device: where.
         classes: number of classes k; by default the largest label plus one.
-        on_epoch: called with the epoch's number after each epoch of each group.
+        threads: on a CPU, groups of runs trained at the same time.
+        on_epoch: called after each epoch of a group with the number of its runs.
 
     Returns:
         One result per run, in the order of ``runs``.
     """
     k = int(labels.max()) + 1 if classes is None else classes
-    x = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32)).to(device)
-    y = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64)).to(device)
-    results: list[HeadResult | None] = [None] * len(runs)
-    for members in _groups(runs):
+    x = torch.from_numpy(np.array(features, dtype=np.float32)).to(device)
+    y = torch.from_numpy(np.array(labels, dtype=np.int64)).to(device)
+
+    def train(members: list[int]) -> list[HeadResult]:
         group = _Group([runs[i] for i in members], x, y, recipe, k)
         for epoch in range(1, recipe.epochs + 1):
             group.train_epoch(epoch)
-            if on_epoch:
-                on_epoch(epoch)
-        for i, result in zip(members, group.results(), strict=True):
-            results[i] = result
-    return [result for result in results if result is not None]
+            on_epoch(len(members))
+        return group.results()
+
+    groups = _groups(runs, threads if device.type == "cpu" else 1)
+    trained = in_order(train, groups, threads) if device.type == "cpu" else map(train, groups)
+    results: dict[int, HeadResult] = {}
+    for members, group_results in zip(groups, trained, strict=True):
+        results.update(zip(members, group_results, strict=True))
+    return [results[i] for i in range(len(runs))]
 
 
-def _groups(runs: Sequence[HeadRun]) -> list[list[int]]:
-    """Group runs by their number of training images: within a group all batches are alike."""
-    groups: dict[int, list[int]] = {}
+def _groups(runs: Sequence[HeadRun], shares: int) -> list[list[int]]:
+    """Group runs by their number of training images, so that within a group all batches are alike.
+
+    Each such group is then cut in up to ``shares`` equal ones.
+    """
+    alike: dict[int, list[int]] = {}
     for i, run in enumerate(runs):
-        groups.setdefault(len(run.train_rows), []).append(i)
-    return list(groups.values())
+        alike.setdefault(len(run.train_rows), []).append(i)
+    groups = []
+    for members in alike.values():
+        size = math.ceil(len(members) / max(1, shares))
+        groups += [members[i : i + size] for i in range(0, len(members), size)]
+    return groups
 
 
 class _Group:
-    """Heads trained side by side. Their tensors carry a leading axis R, one entry per run."""
+    """Heads trained side by side. Their tensors carry a leading axis R, one entry per run.
+
+    Weights lie as (R, inputs, outputs), so that no matrix product, forward or backward, has to
+    turn one around first.
+    """
 
     def __init__(
         self, runs: Sequence[HeadRun], x: Tensor, y: Tensor, recipe: HeadRecipe, classes: int
@@ -170,38 +192,25 @@ class _Group:
             initial_state(x.shape[1], recipe.hidden, classes, generator)
             for generator in self.generators
         ]
-        self.state = {
-            name: torch.stack([state[name] for state in states]).to(x.device).requires_grad_()
-            for name in states[0]
-        }
+        self.w1, self.b1, self.w2, self.b2 = (
+            torch.stack([_turned(state[name]) for state in states]).to(x.device).requires_grad_()
+            for name in STATE_NAMES
+        )
         # The fused kernel reads and writes each number once per step.
-        self.optimizer = torch.optim.Adam(self.state.values(), lr=recipe.learning_rate, fused=True)
+        self.optimizer = torch.optim.Adam(
+            [self.w1, self.b1, self.w2, self.b2], lr=recipe.learning_rate, fused=True
+        )
         self.rows = [
             {name: torch.from_numpy(rows).to(x.device) for name, rows in run.sets.items()}
             for run in runs
         ]
         self.histories: list[list[HistoryRow]] = [[] for _ in runs]
 
-    def log_probabilities(self, batch: Tensor) -> Tensor:
-        """Map features (R, n, width), or (n, width) shared by all runs, to (R, n, k)."""
-        if batch.ndim == 2:
-            batch = batch.expand(len(self.runs), -1, -1)
-        hidden = torch.baddbmm(
-            self.state["0.bias"].unsqueeze(1), batch, self.state["0.weight"].transpose(1, 2)
-        )
-        scores = torch.baddbmm(
-            self.state["2.bias"].unsqueeze(1),
-            functional.relu(hidden),
-            self.state["2.weight"].transpose(1, 2),
-        )
-        return functional.log_softmax(scores, dim=2)
-
     def train_epoch(self, epoch: int) -> None:
+        """Take every run through its training images once, and add to the histories."""
         order = torch.stack(
             [
-                rows["train"][
-                    torch.randperm(len(rows["train"]), generator=generator).to(self.x.device)
-                ]
+                _shuffled(rows["train"], generator)
                 for rows, generator in zip(self.rows, self.generators, strict=True)
             ]
         )
@@ -209,27 +218,31 @@ class _Group:
         loss_sum = torch.zeros(len(self.runs), dtype=torch.float64, device=self.x.device)
         hits = torch.zeros(len(self.runs), dtype=torch.int64, device=self.x.device)
         for batch in torch.split(order, self.recipe.batch_size, dim=1):
-            target = self.y[batch]
-            scores = self.log_probabilities(self.x[batch])
-            # Summed over runs, averaged over each run's own batch: every run gets the gradient it
-            # would get alone.
-            losses = -scores.gather(2, target.unsqueeze(2)).squeeze(2).mean(dim=1)
-            self.optimizer.zero_grad()
-            losses.sum().backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-            loss_sum += losses.detach().double() * batch.shape[1]
-            hits += (scores.detach().argmax(dim=2) == target).sum(dim=1)
+            losses, right = self._step(self.x[batch], self.y[batch])
+            loss_sum += losses.double() * batch.shape[1]
+            hits += right
         for r, history in enumerate(self.histories):
             history.append(HistoryRow(epoch, "train", float(loss_sum[r]) / n, int(hits[r]) / n))
             for split in ("validation", "test"):
                 loss, accuracy = self._evaluate(r, self.rows[r][split])
                 history.append(HistoryRow(epoch, split, loss, accuracy))
 
+    def _step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Update on x (R, n, width), y (R, n); return each run's mean loss and number of hits."""
+        hidden = functional.relu(torch.baddbmm(self.b1.unsqueeze(1), x, self.w1))
+        scores = functional.log_softmax(torch.baddbmm(self.b2.unsqueeze(1), hidden, self.w2), dim=2)
+        # Averaged over each run's own batch, then summed over runs: every run gets the gradient it
+        # would get alone.
+        losses = -scores.gather(2, y.unsqueeze(2)).squeeze(2).mean(dim=1)
+        self.optimizer.zero_grad()
+        losses.sum().backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return losses.detach(), (scores.detach().argmax(dim=2) == y).sum(dim=1)
+
     @torch.no_grad()
     def _scores_of(self, r: int, rows: Tensor | slice) -> Tensor:
-        w0, b0, w2, b2 = (self.state[n][r] for n in ("0.weight", "0.bias", "2.weight", "2.bias"))
-        hidden = functional.relu(functional.linear(self.x[rows], w0, b0))
-        return functional.log_softmax(functional.linear(hidden, w2, b2), dim=1)
+        hidden = functional.relu(torch.addmm(self.b1[r], self.x[rows], self.w1[r]))
+        return functional.log_softmax(torch.addmm(self.b2[r], hidden, self.w2[r]), dim=1)
 
     def _evaluate(self, r: int, rows: Tensor) -> tuple[float, float]:
         if len(rows) == 0:
@@ -240,16 +253,27 @@ class _Group:
 
     def results(self) -> list[HeadResult]:
         """Return what each run has come to."""
+        tensors = (self.w1, self.b1, self.w2, self.b2)
         return [
             HeadResult(
                 history=history,
                 scores=self._scores_of(r, slice(None)).cpu().numpy(),
                 state={
-                    name: tensor[r].detach().cpu().clone() for name, tensor in self.state.items()
+                    name: _turned(tensor[r].detach().cpu()).clone()
+                    for name, tensor in zip(STATE_NAMES, tensors, strict=True)
                 },
             )
             for r, history in enumerate(self.histories)
         ]
+
+
+def _turned(tensor: Tensor) -> Tensor:
+    """Turn a weight (outputs, inputs) around, or back; leave a bias as it is."""
+    return tensor.T.contiguous() if tensor.ndim == 2 else tensor
+
+
+def _shuffled(rows: Tensor, generator: torch.Generator) -> Tensor:
+    return rows[torch.randperm(len(rows), generator=generator).to(rows.device)]
 
 
 def write_history(path: Path, history: Sequence[HistoryRow]) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
 from repro.errors import UserError
 from repro.files import hash_of
@@ -33,6 +33,20 @@ _CODE = ("Snakefile", "rules/*.smk", "scripts/**/*.py", "envs/*.yaml", "resource
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PIN = re.compile(r"^([A-Za-z0-9_.-]+)==")
 _MOST_NAMED = 20
+# A manifest's list of damaged images holds paths, so only their number is taken.
+_MANIFEST_KEYS = (
+    "architecture",
+    "weights_sha256",
+    "parameters",
+    "width",
+    "protocol",
+    "preprocess",
+    "images",
+    "images_sha256",
+    "batch_size",
+    "device",
+    "features_sha256",
+)
 
 
 def hash_of_value(value: Any) -> str:
@@ -149,16 +163,25 @@ def features(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         UserError: the file is not such a manifest.
     """
-    keys = ("architecture", "weights_sha256", "protocol", "preprocess", "images_sha256")
+    manifest = read_manifest(path)
+    return {
+        **{key: manifest[key] for key in _MANIFEST_KEYS},
+        "damaged": len(manifest["damaged"]),
+        "forward_passes": forward_passes(manifest),
+    }
+
+
+def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a manifest of features; raise UserError where the file is not that."""
     try:
         manifest = json.loads(Path(path).read_text(encoding="utf-8"))
-        found = {key: manifest[key] for key in (*keys, "features_sha256")}
-        found["forward_passes"] = forward_passes(manifest)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if absent := sorted({*_MANIFEST_KEYS, "damaged"} - set(manifest)):
+            raise ValueError(f"{absent[0]} is missing")
+    except (OSError, ValueError, TypeError) as error:
         raise UserError(
             f"{path}: not a manifest of features ({error}); delete it and run again"
         ) from error
-    return found
+    return dict(manifest)
 
 
 def forward_passes(manifest: Mapping[str, Any]) -> int:
@@ -199,8 +222,20 @@ def _version(package: str) -> str | None:
         return None
 
 
-def results(paths: Iterable[str | os.PathLike[str]], folder: Path) -> dict[str, str]:
-    """Return the sha256 of each file by its path relative to ``folder``, sorted."""
+def python_version() -> str:
+    """Return the version of this Python, e.g. "3.12.4"."""
+    return platform.python_version()
+
+
+def hashes_of(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], folder: Path
+) -> dict[str, str]:
+    """Return the sha256 of each file by its path relative to ``folder``, sorted.
+
+    ``paths`` is one path or several.
+    """
+    if isinstance(paths, str | os.PathLike):
+        paths = [paths]
     hashes = {Path(path).relative_to(folder).as_posix(): hash_of(path) for path in paths}
     return dict(sorted(hashes.items()))
 

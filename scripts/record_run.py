@@ -1,0 +1,147 @@
+"""Record how the run was made: provenance, and a card for each model."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import yaml
+
+from repro import logs, model_cards, provenance
+from repro.comparison import Model
+from repro.files import write_json, write_text
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+MODEL_FILES = {"numpy": "model.npz", "torch": "model.safetensors"}
+
+
+def main() -> None:
+    logger = logs.set_up(snakemake.log[0])
+    config = yaml.safe_load(Path(snakemake.input.config).read_text(encoding="utf-8"))
+    manifests = {Path(file).parent.name: file for file in snakemake.input.manifests}
+    splits = {
+        Path(file).relative_to(snakemake.params.data).as_posix(): provenance.split_hashes(file)
+        for file in snakemake.input.splits
+    }
+    write_json(
+        snakemake.output.provenance,
+        {
+            "identity": identity(config, manifests, splits),
+            "circumstances": circumstances(config),
+        },
+    )
+    write_cards(config, manifests, splits)
+    logger.info("%s and %d cards", snakemake.output.provenance, len(snakemake.output.cards))
+
+
+def identity(
+    config: dict[str, Any], manifests: dict[str, str], splits: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what a second run of the same configuration on the same machine must share."""
+    source, params = snakemake.input, snakemake.params
+    computed = provenance.what_is_computed(config)
+    proofs = {
+        name: {key: value for key, value in entry["proof"].items() if value is not None}
+        for name, entry in params.sources.items()
+    }
+    networks = {model: provenance.features(file) for model, file in manifests.items()}
+    made = [*source.tables, *source.metrics, *source.histories, *source.predictions]
+    return {
+        "code": provenance.code(Path(params.project)),
+        "configuration": computed,
+        "configuration_sha256": provenance.hash_of_value(computed),
+        "runs": {model: list(runs) for model, runs in params.runs.items()},
+        "seeds": provenance.seeds(config),
+        "downloads": proofs,
+        "images": provenance.hashes_of(source.images, Path(params.data)),
+        "splits": splits,
+        "features": networks,
+        "forward_passes": {model: found["forward_passes"] for model, found in networks.items()},
+        "python": provenance.python_version(),
+        "packages": provenance.versions(provenance.packages_of(source.environments)),
+        "results": provenance.hashes_of(made, Path(params.results)),
+    }
+
+
+def circumstances(config: dict[str, Any]) -> dict[str, Any]:
+    """Return what may differ between two runs of the same configuration."""
+    params = snakemake.params
+    jobs = provenance.jobs(
+        Path(params.benchmarks),
+        params.runs,
+        [*config["mnist"]["nets"], *config["flowers"]["nets"]],
+    )
+    return {
+        "recorded": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": provenance.machine(),
+        "seconds_of_all_jobs": round(sum(job["seconds"] or 0 for job in jobs.values()), 2),
+        "jobs": jobs,
+    }
+
+
+def write_cards(config: dict[str, Any], manifests: dict[str, str], splits: dict[str, Any]) -> None:
+    source, params = snakemake.input, snakemake.params
+    comparison = pd.read_csv(source.comparison)
+    metrics = pd.concat([pd.read_csv(file) for file in source.metrics], ignore_index=True)
+    for entry, target in zip(params.models, snakemake.output.cards, strict=True):
+        model = Model.of(entry)
+        net = config[model.part]["nets"][model.name]
+        flowers = model.part == "flowers"
+        text = model_cards.card(
+            model,
+            config["flowers"]["head"] if flowers else net,
+            flower_data(config, splits) if flowers else mnist_data(config, splits),
+            backbone(net, manifests[model.name]) if flowers else None,
+            comparison=comparison,
+            metrics=metrics,
+            files=[f"{run}/{MODEL_FILES[model.framework]}" for run in params.runs[model.name]],
+        )
+        write_text(target, text)
+
+
+def mnist_data(config: dict[str, Any], splits: dict[str, Any]) -> model_cards.Data:
+    seed = config["mnist"]["split"]["seed"]
+    return model_cards.Data(
+        "MNIST",
+        counts(splits["mnist/split.csv"]),
+        f"stratified, seed {seed}",
+        model_cards.MNIST_CLASSES,
+        licences("mnist/"),
+    )
+
+
+def flower_data(config: dict[str, Any], splits: dict[str, Any]) -> model_cards.Data:
+    flowers = config["flowers"]
+    names = {"oxford102": "Oxford-102 flowers", "generated": "drawn flowers"}
+    split = flowers["split"]
+    return model_cards.Data(
+        names.get(flowers["data"], flowers["data"]),
+        counts(splits[f"{flowers['data']}/splits/main.csv"]),
+        split["kind"] if split["kind"] == "official" else f"{split['kind']}, seed {split['seed']}",
+        int(pd.read_csv(snakemake.input.images)["label"].nunique()),
+        licences(f"{flowers['data']}/"),
+    )
+
+
+def backbone(net: dict[str, Any], manifest: str) -> model_cards.Backbone:
+    weights = snakemake.params.sources.get(net["weights"], {})
+    return model_cards.Backbone.of(
+        manifest, weights.get("description") or weights.get("name", ""), weights.get("licence", "")
+    )
+
+
+def counts(split: dict[str, Any]) -> dict[str, int]:
+    return {name: found["images"] for name, found in split.items()}
+
+
+def licences(prefix: str) -> list[str]:
+    """Return the licences of the downloads under a name, each once."""
+    sources = snakemake.params.sources
+    found = [entry["licence"] for name, entry in sources.items() if name.startswith(prefix)]
+    return [licence for licence in dict.fromkeys(found) if licence]
+
+
+if __name__ == "__main__":
+    main()
