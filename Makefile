@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-heavy test-all reproduce check format lock clean
+.PHONY: help demo test test-heavy test-all reproduce bench-mnist bench-flowers archive verify-archive check format lock clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -30,6 +30,19 @@ test-all: $(READY)
 ## make reproduce    the full run: official sources, ResNet-152 and ConvNeXt-Large
 reproduce: $(READY)
 	@snakemake --cores 4 --resources gpu=1
+
+## make bench-mnist  time the from-scratch nets against others; writes docs/BENCH_MNIST.md
+bench-mnist: $(READY)
+	@snakemake --cores 1 --quiet all -- data/mnist/split.csv
+	@python scripts/bench_mnist.py --data data/mnist --output docs/BENCH_MNIST.md --csv docs/bench_mnist.csv
+
+## make archive      a run's results, its crate and the code in one zip (RESULTS=folder)
+archive: $(READY)
+	@python scripts/archive.py $(if $(RESULTS),--results "$(RESULTS)")
+
+## make verify-archive ARCHIVE=file.zip   its hashes, and its metrics from its predictions
+verify-archive: $(READY)
+	@python scripts/verify_archive.py "$(ARCHIVE)"
 
 ## make check        lint, format, types
 check: $(READY)

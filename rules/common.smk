@@ -73,16 +73,16 @@ def part_of(model):
     return "mnist" if model in NETS["mnist"] else "flowers"
 
 
-def flower_runs():
-    """Return the runs of every flower net: name, seed of the head and the split's name.
+def flower_runs(model):
+    """Return the runs of a flower net: name, seed of the head and the split's name.
 
     The main split is called "main"; a run on another split takes the first seed for its head.
     """
-    flowers = config["flowers"]
-    seeds = [{"run": f"seed-{seed}", "seed": seed, "split": "main"} for seed in flowers["seeds"]]
+    knobs = {**config["flowers"], **NETS["flowers"][model]}
+    seeds = [{"run": f"seed-{seed}", "seed": seed, "split": "main"} for seed in knobs["seeds"]]
     splits = [
-        {"run": f"split-{seed}", "seed": flowers["seeds"][0], "split": f"seed-{seed}"}
-        for seed in flowers["split_seeds"]
+        {"run": f"split-{seed}", "seed": knobs["seeds"][0], "split": f"seed-{seed}"}
+        for seed in knobs["split_seeds"]
     ]
     return seeds + splits
 
@@ -90,7 +90,7 @@ def flower_runs():
 def runs_of(model):
     """Return the names of a model's runs, the headline first."""
     if part_of(model) == "flowers":
-        return [run["run"] for run in flower_runs()]
+        return [run["run"] for run in flower_runs(model)]
     return [f"seed-{seed}" for seed in NETS["mnist"][model]["seeds"]]
 
 
@@ -112,7 +112,8 @@ def of_headline(name):
 def products(models):
     """Return what models end in: flower images by label, metrics and curves."""
     metrics = [file for model in models for file in of_runs(model, "metrics.csv")]
-    folders = [f"{FLOWERS}/manifest.csv"] if any(part_of(m) == "flowers" for m in models) else []
+    flowers = any(part_of(model) == "flowers" for model in models)
+    folders = [f"{FLOWERS}/manifests/main.csv"] if flowers else []
     return folders + metrics + figures_of(models)
 
 
@@ -202,19 +203,42 @@ def seed_of_run(wildcards):
     return int(wildcards.run.removeprefix("seed-"))
 
 
+def splits_of_runs(model):
+    """Return the names of the splits a flower net's runs use, in the order of the runs."""
+    return list(dict.fromkeys(run["split"] for run in flower_runs(model)))
+
+
+def numbered_flower_runs(model):
+    """Return the runs with each split given as an index into :func:`splits_of_runs`."""
+    names = splits_of_runs(model)
+    return [{**run, "split": names.index(run["split"])} for run in flower_runs(model)]
+
+
+def nets_with_features():
+    return {name: net for name, net in NETS["flowers"].items() if net["protocol"] != "notebook"}
+
+
+def nets_without_features():
+    return {name: net for name, net in NETS["flowers"].items() if net["protocol"] == "notebook"}
+
+
+def features_of(model, name):
+    """Return the file ``name`` of a net's features: one for all splits, or one for each."""
+    adapted = NETS["flowers"][model]["protocol"] == "adapted"
+    covers = splits_of_runs(model) if adapted else ["all"]
+    return [f"{FLOWERS}/features/{model}/{cover}/{name}" for cover in covers]
+
+
 def flower_splits():
-    """Return the files of all splits that runs use, the main one first."""
-    names = dict.fromkeys(["main", *(run["split"] for run in flower_runs())])
-    return [f"{FLOWERS}/splits/{name}.csv" for name in names]
+    """Return the files of all splits that flower nets use."""
+    names = [name for model in models_of("flowers") for name in splits_of_runs(model)]
+    return [f"{FLOWERS}/splits/{name}.csv" for name in dict.fromkeys(names)]
 
 
-def numbered_flower_runs():
-    """Return the runs with each split given as an index into :func:`flower_splits`."""
-    files = flower_splits()
-    return [
-        {**run, "split": files.index(f"{FLOWERS}/splits/{run['split']}.csv")}
-        for run in flower_runs()
-    ]
+def feature_manifests():
+    """Return what is known of every feature store that is used."""
+    nets = [model for model in models_of("flowers") if model in nets_with_features()]
+    return [file for model in nets for file in features_of(model, "manifest.json")]
 
 
 def split_parameters(wildcards):

@@ -88,15 +88,15 @@ rule layout_flowers:
     input:
         images=f"{FLOWERS}/images.csv",
         folder=f"{FLOWERS}/images",
-        split=f"{FLOWERS}/splits/main.csv",
+        split=f"{FLOWERS}/splits/{{split}}.csv",
         code=code("layout_flowers"),
     output:
-        folders=directory(f"{FLOWERS}/folders"),
-        manifest=f"{FLOWERS}/manifest.csv",
+        folders=directory(f"{FLOWERS}/folders/{{split}}"),
+        manifest=f"{FLOWERS}/manifests/{{split}}.csv",
     log:
-        f"{LOGS}/layout_flowers.log",
+        f"{LOGS}/layout_flowers/{{split}}.log",
     benchmark:
-        f"{BENCHMARKS}/layout_flowers.tsv"
+        f"{BENCHMARKS}/layout_flowers/{{split}}.tsv"
     conda:
         "../envs/numpy.yaml"
     threads: 1
@@ -104,12 +104,14 @@ rule layout_flowers:
         mem_mb=1000,
         runtime=30,
     message:
-        "Lay the flower images out in a folder per set and label"
+        "Lay the flower images out in a folder per set and label ({wildcards.split} split)"
     script:
         "../scripts/layout_flowers.py"
 
 
-for model, net in NETS["flowers"].items():
+# A frozen backbone's features serve every split; an adapted one has seen the training images, so
+# each split has features of its own.
+for model, net in nets_with_features().items():
 
     rule:
         name:
@@ -118,15 +120,18 @@ for model, net in NETS["flowers"].items():
             images=f"{FLOWERS}/images.csv",
             folder=f"{FLOWERS}/images",
             weights=weights_file(net),
+            split=f"{FLOWERS}/splits/{{cover}}.csv" if net["protocol"] == "adapted" else [],
             code=code("extract_features"),
         output:
-            features=f"{FLOWERS}/features/{model}/features.npy",
-            ids=f"{FLOWERS}/features/{model}/ids.npy",
-            manifest=f"{FLOWERS}/features/{model}/manifest.json",
+            features=f"{FLOWERS}/features/{model}/{{cover}}/features.npy",
+            ids=f"{FLOWERS}/features/{model}/{{cover}}/ids.npy",
+            manifest=f"{FLOWERS}/features/{model}/{{cover}}/manifest.json",
         log:
-            f"{LOGS}/features_{model}.log",
+            f"{LOGS}/features_{model}/{{cover}}.log",
         benchmark:
-            f"{BENCHMARKS}/features_{model}.tsv"
+            f"{BENCHMARKS}/features_{model}/{{cover}}.tsv"
+        wildcard_constraints:
+            cover="all|main|seed-[0-9]+",
         conda:
             "../envs/torch.yaml"
         threads: 4
@@ -141,9 +146,9 @@ for model, net in NETS["flowers"].items():
             protocol=net["protocol"],
             batch_size=config["flowers"]["batch_size"],
             on_damaged=config["flowers"]["on_damaged"],
-            work=f"{FLOWERS}/features/.{model}.partial",
+            work=f"{FLOWERS}/features/.{model}-{{cover}}.partial",
         message:
-            f"Run every flower image once through {net['title']}"
+            f"Run every flower image once through {net['title']} ({{wildcards.cover}})"
         script:
             "../scripts/extract_features.py"
 
@@ -151,10 +156,11 @@ for model, net in NETS["flowers"].items():
         name:
             f"train_{model}"
         input:
-            features=f"{FLOWERS}/features/{model}/features.npy",
-            ids=f"{FLOWERS}/features/{model}/ids.npy",
+            features=features_of(model, "features.npy"),
+            ids=features_of(model, "ids.npy"),
+            manifests=features_of(model, "manifest.json"),
             images=f"{FLOWERS}/images.csv",
-            splits=flower_splits(),
+            splits=[f"{FLOWERS}/splits/{split}.csv" for split in splits_of_runs(model)],
             code=code("train_head"),
         output:
             histories=of_runs(model, "history.csv"),
@@ -172,9 +178,47 @@ for model, net in NETS["flowers"].items():
             mem_mb=4000,
             runtime=60,
         params:
-            runs=numbered_flower_runs(),
+            runs=numbered_flower_runs(model),
             recipe=config["flowers"]["head"],
         message:
             f"Train the heads on {net['title']}"
         script:
             "../scripts/train_head.py"
+
+
+# What the report's notebook did: every image through the whole net in every epoch.
+for model, net in nets_without_features().items():
+
+    rule:
+        name:
+            f"train_{model}"
+        input:
+            folders=[f"{FLOWERS}/folders/{split}" for split in splits_of_runs(model)],
+            weights=weights_file(net),
+            code=code("train_notebook"),
+        output:
+            histories=of_runs(model, "history.csv"),
+            predictions=of_runs(model, "predictions.npz"),
+            models=of_runs(model, "model.safetensors"),
+        log:
+            f"{LOGS}/train_{model}.log",
+        benchmark:
+            f"{BENCHMARKS}/train_{model}.tsv"
+        conda:
+            "../envs/torch.yaml"
+        threads: 4
+        resources:
+            gpu=1,
+            mem_mb=8000,
+            runtime=1440,
+        params:
+            architecture=net["architecture"],
+            proofs=weights_proof(net),
+            preprocess=net["preprocess"],
+            runs=numbered_flower_runs(model),
+            recipe=config["flowers"]["head"],
+            work=f"{FLOWERS}/features/.{model}.partial",
+        message:
+            f"Train {net['title']} as the notebook did"
+        script:
+            "../scripts/train_notebook.py"

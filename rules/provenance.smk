@@ -6,6 +6,13 @@
 PROOFS = {
     **(proofs_of(*MNIST_FILES.values()) if models_of("mnist") else {}),
     **(flowers_proofs() if models_of("flowers") else {}),
+    **(
+        proofs_of(f"{config['flowers']['data']}/setid.mat")
+        if models_of("flowers")
+        and config["flowers"]["split"]["kind"] == "official"
+        and not GENERATED
+        else {}
+    ),
     **{
         path: proof
         for model in models_of("flowers")
@@ -26,10 +33,10 @@ rule record_run:
         figures=figures_of(MODELS),
         splits=[
             *([f"{DATA}/mnist/split.csv"] if models_of("mnist") else []),
-            *(flower_splits() if models_of("flowers") else []),
+            *flower_splits(),
         ],
         images=f"{FLOWERS}/images.csv" if models_of("flowers") else [],
-        manifests=[f"{FLOWERS}/features/{model}/manifest.json" for model in models_of("flowers")],
+        manifests=feature_manifests(),
         config=f"{RESULTS}/config.yaml",
         environments=[shipped(file) for file in sorted(BASE.glob("envs/*.yaml"))],
         code=code("record_run"),

@@ -20,7 +20,7 @@ MODEL_FILES = {"numpy": "model.npz", "torch": "model.safetensors"}
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
     config = yaml.safe_load(Path(snakemake.input.config).read_text(encoding="utf-8"))
-    manifests = {Path(file).parent.name: file for file in snakemake.input.manifests}
+    stores = {store_name(file, config): file for file in snakemake.input.manifests}
     splits = {
         Path(file).relative_to(snakemake.params.data).as_posix(): provenance.split_hashes(file)
         for file in snakemake.input.splits
@@ -28,16 +28,22 @@ def main() -> None:
     write_json(
         snakemake.output.provenance,
         {
-            "identity": identity(config, manifests, splits),
+            "identity": identity(config, stores, splits),
             "circumstances": circumstances(config),
         },
     )
-    write_cards(config, manifests, splits)
+    write_cards(config, stores, splits)
     logger.info("%s and %d cards", snakemake.output.provenance, len(snakemake.output.cards))
 
 
+def store_name(manifest: str, config: dict[str, Any]) -> str:
+    """Return the name of a feature store by its manifest: its net, and which splits it serves."""
+    folder = Path(snakemake.params.data) / config["flowers"]["data"] / "features"
+    return Path(manifest).relative_to(folder).parent.as_posix()
+
+
 def identity(
-    config: dict[str, Any], manifests: dict[str, str], splits: dict[str, Any]
+    config: dict[str, Any], stores: dict[str, str], splits: dict[str, Any]
 ) -> dict[str, Any]:
     """Return what a second run of the same configuration on the same machine must share."""
     source, params = snakemake.input, snakemake.params
@@ -46,7 +52,7 @@ def identity(
         name: {key: value for key, value in entry["proof"].items() if value is not None}
         for name, entry in params.sources.items()
     }
-    networks = {model: provenance.features(file) for model, file in manifests.items()}
+    features = {name: provenance.features(file) for name, file in stores.items()}
     made = [*source.tables, *source.metrics, *source.histories, *source.predictions]
     return {
         "code": provenance.code(Path(params.project)),
@@ -57,12 +63,37 @@ def identity(
         "downloads": proofs,
         "images": provenance.hashes_of(source.images, Path(params.data)),
         "splits": splits,
-        "features": networks,
-        "forward_passes": {model: found["forward_passes"] for model, found in networks.items()},
+        "features": features,
+        "forward_passes": forward_passes(config, features, splits),
         "python": provenance.python_version(),
         "packages": provenance.versions(provenance.packages_of(source.environments)),
         "results": provenance.hashes_of(made, Path(params.results)),
     }
+
+
+def forward_passes(
+    config: dict[str, Any], features: dict[str, Any], splits: dict[str, Any]
+) -> dict[str, int]:
+    """Return how often an image went through the backbone of each flower net."""
+    flowers, runs = config["flowers"], snakemake.params.runs
+    passes = {}
+    for model in [model for model in config["models"] if model in flowers["nets"]]:
+        if flowers["nets"][model]["protocol"] == "notebook":
+            files = [f"{flowers['data']}/splits/{split_of(run)}.csv" for run in runs[model]]
+            passes[model] = sum(
+                provenance.notebook_passes(counts(splits[file]), flowers["head"]["epochs"])
+                for file in files
+            )
+        else:
+            own = [found for name, found in features.items() if name.split("/")[0] == model]
+            passes[model] = sum(found["forward_passes"] for found in own)
+    return passes
+
+
+def split_of(run: str) -> str:
+    """Return the name of the split that a flower net's run is on: "split-2" is on "seed-2"."""
+    kind, _, seed = run.partition("-")
+    return f"seed-{seed}" if kind == "split" else "main"
 
 
 def circumstances(config: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +112,7 @@ def circumstances(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def write_cards(config: dict[str, Any], manifests: dict[str, str], splits: dict[str, Any]) -> None:
+def write_cards(config: dict[str, Any], stores: dict[str, str], splits: dict[str, Any]) -> None:
     source, params = snakemake.input, snakemake.params
     comparison = pd.read_csv(source.comparison)
     metrics = pd.concat([pd.read_csv(file) for file in source.metrics], ignore_index=True)
@@ -93,7 +124,7 @@ def write_cards(config: dict[str, Any], manifests: dict[str, str], splits: dict[
             model,
             config["flowers"]["head"] if flowers else net,
             flower_data(config, splits) if flowers else mnist_data(config, splits),
-            backbone(net, manifests[model.name]) if flowers else None,
+            backbone(model.name, net, stores) if flowers else None,
             comparison=comparison,
             metrics=metrics,
             files=[f"{run}/{MODEL_FILES[model.framework]}" for run in params.runs[model.name]],
@@ -125,10 +156,15 @@ def flower_data(config: dict[str, Any], splits: dict[str, Any]) -> model_cards.D
     )
 
 
-def backbone(net: dict[str, Any], manifest: str) -> model_cards.Backbone:
+def backbone(model: str, net: dict[str, Any], stores: dict[str, str]) -> model_cards.Backbone:
     weights = snakemake.params.sources.get(net["weights"], {})
-    return model_cards.Backbone.of(
-        manifest, weights.get("description") or weights.get("name", ""), weights.get("licence", "")
+    own = [file for name, file in stores.items() if name.split("/")[0] == model]
+    return model_cards.Backbone(
+        net["architecture"],
+        weights.get("description") or weights.get("name", ""),
+        weights.get("licence", ""),
+        net["protocol"],
+        provenance.read_manifest(own[0]) if own else None,
     )
 
 

@@ -25,15 +25,12 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 
-def rows_of_runs(
-    runs: Sequence[Mapping[str, Any]], splits: Sequence[Path], features: FeatureSet
-) -> list[HeadRun]:
-    """Turn the configured runs into rows of the feature matrix."""
-    sets = [
-        {name: np.array(features.rows_of(ids), np.int64) for name, ids in read_split(file).items()}
-        for file in splits
-    ]
-    return [HeadRun(run["seed"], *(sets[run["split"]][name] for name in SPLITS)) for run in runs]
+def rows_of_run(
+    run: Mapping[str, Any], splits: Sequence[Mapping[str, list[int]]], features: FeatureSet
+) -> HeadRun:
+    """Turn a configured run into rows of the feature matrix."""
+    ids = splits[run["split"]]
+    return HeadRun(run["seed"], *(np.array(features.rows_of(ids[s]), np.int64) for s in SPLITS))
 
 
 def predictions_of(
@@ -47,43 +44,44 @@ def predictions_of(
 
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
-    source, made = snakemake.input, snakemake.output
+    source, made, params = snakemake.input, snakemake.output, snakemake.params
     devices.keep_freed_memory()
     devices.set_threads(snakemake.threads)
     device = devices.choose(snakemake.resources.get("gpu", 0))
     images = read_images(Path(source.images))
-    manifest = source.get("manifest", Path(source.features).with_name("manifest.json"))
-    features = read_features(
-        Path(source.features), Path(source.ids), Path(manifest), hash_of_images(images)
-    )
     indices, classes = class_indices(image.label for image in images)
     index_of = {image.id: index for image, index in zip(images, indices, strict=True)}
-    labels = np.array([index_of[image] for image in features.ids.tolist()], np.int64)
-    runs = rows_of_runs(snakemake.params.runs, [Path(file) for file in source.splits], features)
-    recipe = HeadRecipe(**snakemake.params.recipe)
-    logger.info(
-        "%d runs, %d features, %d classes, %s",
-        len(runs),
-        *features.features.shape[1:],
-        len(classes),
-        recipe,
-    )
-    with tqdm(total=recipe.epochs * len(runs), unit="epoch", desc="heads", disable=None) as bar:
-        results = train_heads(
-            features.features,
-            labels,
-            runs,
-            recipe,
-            device,
-            classes=len(classes),
-            threads=snakemake.threads,
-            on_epoch=bar.update,
-        )
-    for i, (run, result) in enumerate(zip(runs, results, strict=True)):
-        log_history(snakemake.params.runs[i]["run"], result.history)
-        write_history(Path(made.histories[i]), result.history)
-        predictions_of(run, result, features.ids, labels, classes).save(made.predictions[i])
-        write_state(Path(made.models[i]), result.state)
+    splits = [read_split(Path(file)) for file in source.splits]
+    recipe = HeadRecipe(**params.recipe)
+    logger.info("%d runs, %d classes, %s", len(params.runs), len(classes), recipe)
+
+    total = recipe.epochs * len(params.runs)
+    with tqdm(total=total, unit="epoch", desc="heads", disable=None) as bar:
+        stores = list(zip(source.features, source.ids, source.manifests, strict=True))
+        for number, store in enumerate(stores):
+            features = read_features(*map(Path, store), hash_of_images(images))
+            labels = np.array([index_of[image] for image in features.ids.tolist()], np.int64)
+            # One store serves every split, or each split has a store of its own.
+            chosen = [
+                i for i, run in enumerate(params.runs) if len(stores) == 1 or run["split"] == number
+            ]
+            runs = [rows_of_run(params.runs[i], splits, features) for i in chosen]
+            results = train_heads(
+                features.features,
+                labels,
+                runs,
+                recipe,
+                device,
+                classes=len(classes),
+                threads=snakemake.threads,
+                on_epoch=bar.update,
+            )
+            for i, run, result in zip(chosen, runs, results, strict=True):
+                log_history(params.runs[i]["run"], result.history)
+                write_history(Path(made.histories[i]), result.history)
+                predictions = predictions_of(run, result, features.ids, labels, classes)
+                predictions.save(made.predictions[i])
+                write_state(Path(made.models[i]), result.state)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,11 @@ from repro.errors import UserError
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("archive", type=Path, help="the zip that `make archive` wrote")
-    path = parser.parse_args().archive
+    parser.add_argument("archive", help="the zip that `make archive` wrote")
+    name = parser.parse_args().archive
+    if not name:
+        parser.error("name the zip: make verify-archive ARCHIVE=results/archive.zip")
+    path = Path(name)
     found = archive.verify(path, on_run=lambda run: print(f"metrics of {run} ..."))
     if found.problems:
         sys.exit("\n".join([*found.problems, f"{path}: {len(found.problems)} problem(s)"]))

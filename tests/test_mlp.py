@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from repro import mlp
 from repro.errors import UserError
-from repro.mlp import ACTIVATIONS, LOSSES, OUTPUTS, Mlp, one_hot
+from repro.mlp import ACTIVATIONS, LOSSES, OUTPUTS, Mlp, aligned_empty, multiply, one_hot
 
 INPUTS, CLASSES = 5, 4
 HIDDEN = ((), (6,), (6, 3), (4, 3, 5))
@@ -30,6 +30,45 @@ def samples(seed: int, n: int, dtype: str = "float64") -> tuple[np.ndarray, np.n
     random = np.random.RandomState(seed)
     x = random.normal(0, 1, (n, INPUTS)).astype(dtype)
     return x, one_hot(random.randint(0, CLASSES, n), CLASSES, dtype)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (7,), (0, 4), (1, 1)])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_aligned_arrays_start_at_a_cache_line(shape, dtype):
+    array = aligned_empty(shape, dtype)
+    assert array.ctypes.data % 64 == 0
+    assert array.shape == shape
+    assert array.dtype == dtype
+    assert array.flags.writeable
+    assert array.flags.c_contiguous
+
+
+@given(
+    shape=st.tuples(st.integers(1, 40), st.integers(1, 12), st.integers(1, 12)),
+    limit=st.sampled_from([0, 1, 100, 1000]),
+    multiple=st.sampled_from([1, 3, 8]),
+    transposed=st.booleans(),
+)
+@settings(deadline=None)
+def test_a_product_in_slabs_is_the_product(shape, limit, multiple, transposed):
+    m, k, n = shape
+    random = np.random.RandomState(m)
+    a, b = random.normal(size=(m, k)), random.normal(size=(k, n))
+    out = np.full((n, m) if transposed else (m, n), np.nan)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlp, "_small_product", lambda: limit)
+        multiply(a, b, out.T if transposed else out, multiple=multiple)
+    np.testing.assert_allclose(out.T if transposed else out, a @ b, rtol=1e-12, atol=1e-13)
+
+
+def test_slabs_change_no_gradient(monkeypatch):
+    net, (x, y) = drawn(17, (6, 70)), samples(18, 200)
+    monkeypatch.setattr(mlp, "_small_product", lambda: 0)
+    loss, whole = net.gradients(x, y)
+    monkeypatch.setattr(mlp, "_small_product", lambda: 2000)
+    assert net.gradients(x, y)[0] == pytest.approx(loss, rel=1e-12)
+    for a, b in zip(whole.weights, net.gradients(x, y)[1].weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13)
 
 
 def test_a_net_worked_by_hand():

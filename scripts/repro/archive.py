@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -55,6 +56,8 @@ _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 # Below what one image more or less makes of 70,000; above what two machines' rounding makes.
 _TOLERANCE = 1e-6
 _BLOCK = 1 << 20
+# What reading a member raises where its bytes are not what they were.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)
 
 
 def results_files(results: Path) -> dict[str, Path]:
@@ -224,7 +227,7 @@ def _check_hashes(packed: zipfile.ZipFile, path: Path, checked: Checked) -> dict
     for name in sorted(set(packed.namelist()) - {MANIFEST}):
         try:
             found[name] = _hash_of_member(packed, name)
-        except zipfile.BadZipFile as error:
+        except _DAMAGED as error:
             checked.problems.append(f"{name}: damaged ({error})")
             continue
         if name not in stated:
@@ -253,7 +256,7 @@ def _check_crate(packed: zipfile.ZipFile, hashes: Mapping[str, str], checked: Ch
     member = f"results/{METADATA}"
     try:
         described = list(_described(json.loads(packed.read(member))))
-    except (KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, TypeError, *_DAMAGED) as error:
         checked.problems.append(f"{member}: not the metadata of a crate ({error})")
         return
     for name, sha256 in described:
@@ -270,7 +273,7 @@ def _check_metrics(
         config = yaml.safe_load(packed.read("results/config.yaml"))
         runs = list(stated.groupby(["model", "run", "seed"], sort=False))
         nets = config["mnist"]["nets"]
-    except (KeyError, ValueError, TypeError, yaml.YAMLError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, TypeError, yaml.YAMLError, *_DAMAGED) as error:
         checked.problems.append(
             f"results/metrics.csv or results/config.yaml: cannot be read ({error})"
         )
@@ -285,7 +288,7 @@ def _check_metrics(
             found = _computed(
                 packed, folder, Run(model, name, seed), loss, with_history=model not in nets
             )
-        except (UserError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (UserError, ValueError, KeyError, *_DAMAGED) as error:
             checked.problems.append(f"{folder}/predictions.npz: gives no metrics ({error})")
             continue
         _compare(rows, found, folder, checked)

@@ -6,21 +6,81 @@ and then into its activation. ``delta`` is the gradient of the loss with respect
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
 from repro.errors import UserError
 from repro.files import write_npz
 
 Array = NDArray[Any]
 
-# Rows that are evaluated at once: large enough for the matrix products to run at full rate, small
-# enough for a block to stay in the cache while it is multiplied.
+# Samples that are evaluated at once: many, so that calls cost little beside the work; few enough
+# for what a block gives to stay in the cache.
 BLOCK = 1000
+
+
+# --- arrays and products: what makes it fast ------------------------------------------------------
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    """Return an array of arbitrary content that starts at a cache line, as vector units like it.
+
+    NumPy aligns to 16 bytes; a vector of 64 then lies across two cache lines each time.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    raw = np.empty(size + _CACHE_LINE, np.uint8)
+    start = -raw.ctypes.data % _CACHE_LINE
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+_CACHE_LINE = 64  # bytes
+
+
+def _aligned_copy(array: Array) -> Array:
+    copy = aligned_empty(array.shape, array.dtype)
+    copy[...] = array
+    return copy
+
+
+def multiply(a: Array, b: Array, out: Array, *, multiple: int) -> None:
+    """Write the product of ``a`` and ``b`` to ``out``, in slabs of rows where that is faster.
+
+    A BLAS copies both operands into an order of its own before it multiplies. OpenBLAS leaves that
+    out for small products where it has kernels for them, and the products of a batch lie not far
+    above small: `make bench-mnist` prints what slabs save.
+
+    Args:
+        a: shape (m, k).
+        b: shape (k, n).
+        out: shape (m, n).
+        multiple: rows of a slab are a multiple of this, or else ``a`` is not cut: narrower slabs
+            were seen to be slower. 8 for ``a`` in row order, 64 for its transpose.
+    """
+    rows = _small_product() // b.size // multiple * multiple
+    if not 0 < rows < len(a):
+        np.matmul(a, b, out=out)
+        return
+    for start in range(0, len(a), rows):
+        slab = slice(start, start + rows)
+        np.matmul(a[slab], b, out=out[slab])
+
+
+@cache
+def _small_product() -> int:
+    """Return up to which m·n·k this machine's BLAS multiplies without copying; 0 for never.
+
+    The limit is OpenBLAS's own (its file ``dgemm_small_kernel_permit_skylakex.c``). For processors
+    without AVX-512 it has no such kernels, and slabs would be slower than one product.
+    """
+    kernels = {pool["architecture"] for pool in threadpool_info() if "architecture" in pool}
+    return 10**6 if kernels & {"SkylakeX", "Cooperlake", "SapphireRapids"} else 0
 
 
 # --- activations: in place, from ``z`` to ``a`` --------------------------------------------------
@@ -146,32 +206,13 @@ class Gradients(NamedTuple):
     biases: list[Array]
 
 
-class MemoryOrders(NamedTuple):
-    """How arrays lie in memory: row by row ("C") or column by column ("F")."""
-
-    weights: Literal["C", "F"]
-    activations: Literal["C", "F"]
-
-
-def memory_orders(dtype: np.dtype[Any]) -> MemoryOrders:
-    """Return how weights, and activations of hidden layers, lie in memory.
-
-    It changes no result but its last bit. These orders were the fastest for the products of the
-    report's nets, by up to a fifth (OpenBLAS on a processor with AVX-512).
-    """
-    return MemoryOrders("C", "F") if dtype == np.float64 else MemoryOrders("F", "C")
-
-
 class _Workspace:
     """What a pass over ``rows`` samples writes to: each layer's activations and deltas."""
 
     def __init__(self, rows: int, sizes: Sequence[int], dtype: np.dtype[Any]) -> None:
         self.rows = rows
-        _, *hidden, last = sizes
-        order = memory_orders(dtype).activations
-        self.activations = [np.empty((rows, units), dtype, order=order) for units in hidden]
-        self.activations.append(np.empty((rows, last), dtype))
-        self.deltas = [np.empty_like(a) for a in self.activations]
+        self.activations = [aligned_empty((rows, units), dtype) for units in sizes[1:]]
+        self.deltas = [aligned_empty((rows, units), dtype) for units in sizes[1:]]
 
 
 class Mlp:
@@ -210,14 +251,13 @@ class Mlp:
         _check_layers(weights, biases)
         self.sizes = (weights[0].shape[1], *(len(b) for b in biases))
         self.dtype: np.dtype[Any] = weights[0].dtype
-        order = memory_orders(self.dtype).weights
-        self.weights = [np.array(w, order=order) for w in weights]
-        self.biases = [np.array(b) for b in biases]
+        self.weights = [_aligned_copy(w) for w in weights]
+        self.biases = [_aligned_copy(b) for b in biases]
         self.activation = activation
         self.output = output
         self.loss = loss
         self._gradients = Gradients(
-            [np.empty_like(w) for w in self.weights], [np.empty_like(b) for b in self.biases]
+            [_aligned_copy(w) for w in weights], [_aligned_copy(b) for b in biases]
         )
         self._spaces: dict[str, _Workspace] = {}
 
@@ -299,7 +339,7 @@ class Mlp:
         # In the sigmoid of a large negative z, exp overflows; 1 / (1 + inf) is 0, as it should be.
         with np.errstate(over="ignore"):
             for layer, z in enumerate(space.activations):
-                np.matmul(a, self.weights[layer].T, out=z)
+                multiply(a, self.weights[layer].T, z, multiple=8)
                 np.add(z, self.biases[layer], out=z)
                 kind = OUTPUTS[self.output] if layer == last else ACTIVATIONS[self.activation]
                 kind.forward(z)
@@ -326,7 +366,8 @@ class Mlp:
         deltas = space.deltas
         for layer in reversed(range(len(deltas))):
             below = space.activations[layer - 1] if layer else x
-            np.matmul(deltas[layer].T, below, out=self._gradients.weights[layer])
+            # Both sides transposed, so that the inputs, which are many, are cut into slabs.
+            multiply(below.T, deltas[layer], self._gradients.weights[layer].T, multiple=64)
             np.add.reduce(deltas[layer], axis=0, out=self._gradients.biases[layer])
             if layer:
                 np.matmul(deltas[layer], self.weights[layer], out=deltas[layer - 1])

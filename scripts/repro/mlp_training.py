@@ -30,14 +30,14 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from repro.checkpoint import load_checkpoint, save_checkpoint
 from repro.errors import UserError
-from repro.mlp import Mlp, check_kinds, one_hot
+from repro.mlp import Mlp, aligned_empty, check_kinds, one_hot
 from repro.mnist import CLASSES, ImageSet, MnistSplits, scale_pixels
 from repro.predictions import SPLITS, Predictions
 
 logger = logging.getLogger("repro")
 
 DTYPES = ("float64", "float32")
-_PREDICTED_AT_ONCE = 10_000  # images; keeps their scaled copy within some 60 MB
+_SCALED_AT_ONCE = 5000  # images; keeps a passing copy within some 30 MB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,9 +274,9 @@ def predictions_of(
         splits=np.concatenate([np.full(len(part.ids), name) for name, part in parts]),
         scores=np.concatenate(
             [
-                scores_of(part.pixels[start : start + _PREDICTED_AT_ONCE])
+                scores_of(part.pixels[start : start + _SCALED_AT_ONCE])
                 for _, part in parts
-                for start in range(0, len(part.pixels), _PREDICTED_AT_ONCE)
+                for start in range(0, len(part.pixels), _SCALED_AT_ONCE)
             ]
         ),
         kind=output,
@@ -304,6 +304,15 @@ def initial_net(recipe: MlpRecipe, inputs: int, random: np.random.RandomState) -
     return Mlp(
         weights, biases, activation=recipe.activation, output=recipe.output, loss=recipe.loss
     )
+
+
+def scaled_inputs(pixels: NDArray[np.uint8], dtype: str) -> NDArray[Any]:
+    """Return :func:`repro.mnist.scale_pixels` of all images, in aligned memory."""
+    inputs = aligned_empty(pixels.shape, dtype)
+    for start in range(0, len(pixels), _SCALED_AT_ONCE):
+        rows = slice(start, start + _SCALED_AT_ONCE)
+        inputs[rows] = scale_pixels(pixels[rows], dtype)
+    return inputs
 
 
 def full_batches(n: int, batch_size: int) -> Iterator[slice]:
@@ -342,15 +351,15 @@ class NumpyTrainer:
         self._targets = {}
         for name in ("train", "validation"):
             part: ImageSet = getattr(data, name)
-            self._inputs[name] = scale_pixels(part.pixels, recipe.dtype)
+            self._inputs[name] = scaled_inputs(part.pixels, recipe.dtype)
             self._targets[name] = one_hot(part.labels, CLASSES, recipe.dtype)
 
     def train_epoch(self) -> None:
         """Pass over the training images once, in an order drawn anew."""
         inputs, targets = self._inputs["train"], self._targets["train"]
         size = min(self.recipe.batch_size, len(inputs))
-        x = np.empty((size, inputs.shape[1]), inputs.dtype)
-        y = np.empty((size, targets.shape[1]), targets.dtype)
+        x = aligned_empty((size, inputs.shape[1]), inputs.dtype)
+        y = aligned_empty((size, targets.shape[1]), targets.dtype)
         # A diverging net overflows; that is reported below, and once is enough.
         with np.errstate(over="ignore", invalid="ignore"):
             order = self._shuffle(len(inputs))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,7 +11,6 @@ import pandas as pd
 
 from repro import tables
 from repro.comparison import Model
-from repro.provenance import read_manifest
 
 MNIST_PIXELS = 784
 MNIST_CLASSES = 10
@@ -40,6 +38,12 @@ _WHY_NOT = {
     "random weights": "The backbone's weights are random, not pretrained; its figures cannot be "
     "held against the report's.",
 }
+_PROTOCOLS = {
+    "frozen": "frozen: in evaluation mode, its features computed once",
+    "adapted": "adapted: BatchNorm statistics estimated anew on the training images, then frozen",
+    "notebook": "as the report's notebook: not trained, but in training mode; every image through "
+    "the whole net in every epoch",
+}
 _LOSSES = {"mse": "mean squared error", "cross_entropy": "cross-entropy"}
 _FRAMEWORKS = {"numpy": "NumPy", "torch": "PyTorch"}
 
@@ -65,39 +69,21 @@ class Data:
 
 @dataclass(frozen=True)
 class Backbone:
-    """The frozen network below a head, from the manifest of its features.
+    """The network below a head.
 
     Attributes:
         architecture: as in the configuration, e.g. "torchvision:resnet152".
         weights: what its weights are, e.g. the registry's description; empty for random ones.
         licence: the weights' own.
-        parameters: their number, without a head.
-        width: length of a feature vector.
         protocol: "frozen", "adapted" or "notebook".
-        preprocess: resize, crop and so on.
+        manifest: of its features; None where none are kept, as by the notebook's protocol.
     """
 
     architecture: str
     weights: str
     licence: str
-    parameters: int
-    width: int
     protocol: str
-    preprocess: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, manifest: str | os.PathLike[str], weights: str, licence: str) -> Backbone:
-        """Take from a manifest of features what it says; raise UserError where it is not one."""
-        known = read_manifest(manifest)
-        return cls(
-            known["architecture"],
-            weights,
-            licence,
-            known["parameters"],
-            known["width"],
-            known["protocol"]["name"],
-            known["preprocess"],
-        )
+    manifest: Mapping[str, Any] | None
 
 
 def card(
@@ -176,21 +162,25 @@ def _mlp(recipe: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _head(recipe: Mapping[str, Any], data: Data, backbone: Backbone) -> dict[str, str]:
-    widths = [backbone.width, recipe["hidden"], data.classes]
-    look = backbone.preprocess
-    weights = backbone.weights or "random weights"
-    return {
-        "backbone": f"{backbone.architecture}, {backbone.protocol}, {weights}; "
-        f"{backbone.parameters:,} parameters",
-        "head": f"{'-'.join(map(str, widths))}, relu between, log-softmax at the end; "
-        f"{_parameters(widths):,} parameters, the only ones trained",
+    entries = {
+        "backbone": f"{backbone.architecture}, {backbone.weights or 'random weights'}",
+        "protocol": _PROTOCOLS[backbone.protocol],
+        "head": f"hidden layer of {recipe['hidden']}, relu, log-softmax over {data.classes}",
         "loss": "negative log-likelihood",
         "optimiser": f"Adam, learning rate {recipe['learning_rate']}, batches of "
         f"{recipe['batch_size']}",
         "epochs": f"{recipe['epochs']}; the last one is reported",
-        "input": f"shorter side to {look['resize']} pixels, centre crop of {look['crop']}, "
-        f"mean {look['mean']}, deviation {look['std']}",
     }
+    if backbone.manifest is not None:
+        widths = [backbone.manifest["width"], recipe["hidden"], data.classes]
+        look = backbone.manifest["preprocess"]
+        entries["backbone"] += f"; {backbone.manifest['parameters']:,} parameters"
+        entries["head"] += f"; {_parameters(widths):,} parameters, the only ones trained"
+        entries["input"] = (
+            f"shorter side to {look['resize']} pixels, centre crop of {look['crop']}, "
+            f"mean {look['mean']}, deviation {look['std']}"
+        )
+    return entries
 
 
 def _parameters(widths: Sequence[int]) -> int:

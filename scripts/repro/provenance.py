@@ -69,7 +69,10 @@ def what_is_computed(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def seeds(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every seed of the models that run, by where it stands in the configuration."""
+    """Return every seed of the models that run, by where it stands in the configuration.
+
+    A flower net's seeds stand under its own name, be they its own or those of all.
+    """
     mnist, flowers = config["mnist"], config["flowers"]
     found: dict[str, Any] = {}
     nets = {name: net["seeds"] for name, net in mnist["nets"].items() if name in config["models"]}
@@ -81,8 +84,11 @@ def seeds(config: Mapping[str, Any]) -> dict[str, Any]:
             found["flowers.generated.seed"] = flowers["generated"]["seed"]
         if flowers["split"]["kind"] != "official":
             found["flowers.split.seed"] = flowers["split"]["seed"]
-        found["flowers.seeds"] = flowers["seeds"]
-        found["flowers.split_seeds"] = flowers["split_seeds"]
+    for name, net in flowers["nets"].items():
+        if name in config["models"]:
+            knobs = {**flowers, **net}
+            found[f"flowers.nets.{name}.seeds"] = knobs["seeds"]
+            found[f"flowers.nets.{name}.split_seeds"] = knobs["split_seeds"]
     return found
 
 
@@ -191,6 +197,19 @@ def forward_passes(manifest: Mapping[str, Any]) -> int:
     """
     once = int(manifest["images"]) - len(manifest["damaged"])
     return int(manifest.get("forward_passes", once + manifest["protocol"].get("adapted_on", 0)))
+
+
+def notebook_passes(images: Mapping[str, int], epochs: int) -> int:
+    """Return how often an image goes through the whole net in one run of the notebook's protocol.
+
+    Every image of every set once an epoch, and the training images once more at the end, for the
+    predictions of the finished model.
+
+    Args:
+        images: number of images by set.
+        epochs: of the head.
+    """
+    return epochs * sum(images.values()) + images["train"]
 
 
 def packages_of(environments: Iterable[str | os.PathLike[str]]) -> list[str]:
@@ -324,9 +343,10 @@ def jobs(
 
 def _belongs(job: str, runs: Mapping[str, Collection[str]], nets: Iterable[str]) -> bool:
     for net in nets:
-        # As "train_NET/RUN", "evaluate/NET/RUN", "features_NET" or "plot_curves/NET-loss".
-        if match := re.search(rf"[_/]{re.escape(net)}(?:/(.+)|-.*)?$", job):
-            return net in runs and (match[1] is None or match[1] in runs[net])
+        # As "train_NET/RUN", "evaluate/NET/RUN", "features_NET/all" or "plot_curves/NET-loss".
+        if match := re.search(rf"[_/]{re.escape(net)}(?:[/-](.+))?$", job):
+            of_a_run = job.startswith(("train_", "evaluate/")) and match[1] is not None
+            return net in runs and (not of_a_run or match[1] in runs[net])
     return True
 
 

@@ -22,7 +22,7 @@ def test_backbone_with_random_weights(project, model, parameters, width):
     }
     metrics = f"results/runs/{model}/seed-1/metrics.csv"
     project.snakemake("--", metrics, changes=changes)
-    features = project.folder / f"data/generated/features/{model}"
+    features = project.folder / f"data/generated/features/{model}/all"
     manifest = json.loads((features / "manifest.json").read_text())
     assert manifest["parameters"] == parameters
     assert manifest["width"] == width

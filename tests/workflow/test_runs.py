@@ -30,8 +30,8 @@ def test_the_whole_dag_leaves_everything(finished):
     page = (results / "report.html").read_text()
     assert "Training curves" in page
     assert "tiny/accuracy.png" in page
-    manifest = pd.read_csv(finished.folder / "data/generated/manifest.csv")
-    folders = finished.folder / "data/generated/folders"
+    manifest = pd.read_csv(finished.folder / "data/generated/manifests/main.csv")
+    folders = finished.folder / "data/generated/folders/main"
     assert all((folders / file).is_file() for file in manifest["file"])
     assert manifest["split"].value_counts().to_dict() == {"train": 18, "validation": 9, "test": 9}
 

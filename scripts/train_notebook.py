@@ -1,0 +1,56 @@
+"""Train one net's heads as the report's notebook did: every image through it in every epoch."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from repro import devices, logs
+from repro.backbones import build
+from repro.heads import write_history, write_state
+from repro.notebook_protocol import DecodedImages, NotebookRecipe, read_folders, train
+from repro.registry import prove
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+
+def main() -> None:
+    logger = logs.set_up(snakemake.log[0])
+    source, made, params = snakemake.input, snakemake.output, snakemake.params
+    prove(params.get("proofs", {}))
+    devices.keep_freed_memory()
+    devices.set_threads(snakemake.threads)
+    device = devices.choose(snakemake.resources.get("gpu", 0))
+    backbone = build(params.architecture, Path(source.weights) if source.get("weights") else None)
+    preprocess = backbone.preprocess(params.get("preprocess"))
+    recipe = NotebookRecipe(**params.recipe)
+    folders = [source.folders] if isinstance(source.folders, str) else list(source.folders)
+    work = Path(params.work)
+    for i, run in enumerate(params.runs):
+        tree = read_folders(Path(folders[run["split"]]))
+        logger.info("%s: %d images, %s, %s", run["run"], len(tree.images), preprocess, recipe)
+        pixels = DecodedImages(tree.images, preprocess, work / "pixels.npy", snakemake.threads)
+        passes = recipe.epochs * len(tree.images) + len(tree.rows("train"))
+        with tqdm(total=passes, unit="image", desc=run["run"], disable=None) as bar:
+            result = train(
+                backbone.module,
+                tree,
+                pixels,
+                preprocess,
+                recipe,
+                seed=run["seed"],
+                device=device,
+                workers=snakemake.threads,
+                name=run["run"],
+                on_images=bar.update,
+            )
+        write_history(Path(made.histories[i]), result.history)
+        result.predictions.save(made.predictions[i])
+        write_state(Path(made.models[i]), result.state)
+    shutil.rmtree(work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""A model card says what was trained on what, and how far its figures go."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import yaml
+
+from repro import model_cards
+from repro.comparison import COLUMNS, METRIC_COLUMNS, Model
+from repro.model_cards import Backbone, Data
+
+NUMPY = Model(
+    "numpy_1hidden",
+    "NumPy, one hidden layer",
+    "numpy",
+    "numpy_1hidden",
+    "replayed",
+    "seed-123",
+    comparable=True,
+    why_not="",
+    part="mnist",
+)
+RESNET = replace(
+    NUMPY,
+    name="resnet152",
+    title="ResNet-152",
+    framework="torch",
+    reported="resnet152",
+    recipe="stated",
+    headline="seed-1",
+    part="flowers",
+)
+MNIST = Data("MNIST", {"train": 55000, "validation": 5000, "test": 10000}, "by digit", 10, ["CC"])
+FLOWERS = Data("Oxford-102 flowers", {"train": 4093, "test": 2048}, "stratified, seed 1", 102)
+BACKBONE = Backbone(
+    "torchvision:resnet152",
+    "ImageNet-1K weights",
+    "BSD-3-Clause",
+    "frozen",
+    {
+        "parameters": 58_143_808,
+        "width": 2048,
+        "preprocess": {"resize": 256, "crop": 224, "mean": [0.485], "std": [0.229]},
+    },
+)
+
+
+def comparison(*rows: dict) -> pd.DataFrame:
+    defaults = {"n_seeds": 1, "verdict": "to the digit", "metric": "accuracy", "split": "test"}
+    return pd.DataFrame([defaults | row for row in rows], columns=COLUMNS)
+
+
+def metrics(model: Model, *runs: str, ece: float = 0.25) -> pd.DataFrame:
+    rows = [(model.name, run, 1, "test", "ece", ece, 100) for run in runs]
+    return pd.DataFrame(rows, columns=METRIC_COLUMNS)
+
+
+def numpy_row(**changes) -> dict:
+    return {
+        "model": "numpy_1hidden",
+        "reported": 0.9454,
+        "reported_precision": 0.0001,
+        "reproduced": 0.9454,
+        "wilson_low": 0.9408,
+        "wilson_high": 0.9497,
+        **changes,
+    }
+
+
+@pytest.fixture(scope="module")
+def config(root) -> dict:
+    return yaml.safe_load((root / "config.yaml").read_text())
+
+
+@pytest.fixture
+def numpy_card(config) -> str:
+    return model_cards.card(
+        NUMPY,
+        config["mnist"]["nets"]["numpy_1hidden"],
+        MNIST,
+        comparison=comparison(numpy_row()),
+        metrics=metrics(NUMPY, "seed-123"),
+        files=["seed-123/model.npz"],
+    )
+
+
+def flower_card(config, model: Model = RESNET, backbone: Backbone = BACKBONE, **row) -> str:
+    defaults = {"model": "resnet152", "reproduced": 0.91, "n_seeds": 11}
+    return model_cards.card(
+        model,
+        config["flowers"]["head"],
+        FLOWERS,
+        backbone,
+        comparison=comparison(defaults | row),
+        metrics=metrics(model, "seed-1", "split-2"),
+        files=["seed-1/model.safetensors", "split-2/model.safetensors"],
+    )
+
+
+def test_data_recipe_figures_and_limits_of_an_mnist_net(numpy_card):
+    assert numpy_card.startswith("# NumPy, one hidden layer\n")
+    assert "`seed-123/model.npz`, the only run" in numpy_card
+    assert "train 55,000, validation 5,000, test 10,000 images" in numpy_card
+    assert "Licence: CC." in numpy_card
+    # 784 · 50 + 50 + 50 · 10 + 10 parameters.
+    assert "784-50-10, sigmoid between, sigmoid at the end; 39,760 parameters" in numpy_card
+    assert "SGD, learning rate 0.1, batches of 100" in numpy_card
+    row = "| test accuracy % |    94.54 |      94.54 |   94.08–94.97 | to the digit |"
+    assert row in numpy_card
+    assert "calibration error on the test set: 0.250" in numpy_card
+    assert "It was run once" in numpy_card
+    assert "28 × 28" in numpy_card
+
+
+def test_a_flower_net_names_its_backbone_and_what_was_trained(config):
+    card = flower_card(config)
+    # 2048 · 256 + 256 + 256 · 102 + 102 parameters.
+    assert "550,758 parameters, the only ones trained" in card
+    assert "torchvision:resnet152, ImageNet-1K weights; 58,143,808 parameters" in card
+    assert "frozen: in evaluation mode" in card
+    assert "Adam, learning rate 0.001, batches of 64" in card
+    assert "one of 2 runs" in card
+    assert "a licence of their own: BSD-3-Clause" in card
+    assert "It was run once" not in card
+
+
+def test_spread_over_runs(config):
+    card = flower_card(config, mean=0.91, sd=0.002, min=0.907, max=0.914)
+    assert "Test accuracy % over 11 runs: 91.00 ± 0.20 (90.70–91.40)." in card
+
+
+def test_figures_given_in_words_say_so(config):
+    card = flower_card(config, reported=0.9463, reported_precision=None)
+    assert "94.63 in words" in card
+
+
+@pytest.mark.parametrize(
+    ("why_not", "words"),
+    [
+        ("generated data", "drawn by a script"),
+        ("random weights", "weights are random"),
+        ("other data", "other images than the report's"),
+    ],
+)
+def test_what_cannot_be_compared_is_the_first_limit(config, why_not, words):
+    model = replace(RESNET, comparable=False, why_not=why_not)
+    limits = flower_card(config, model).partition("## Limits\n\n")[2]
+    assert words in limits.splitlines()[0]
+
+
+def test_an_inferred_recipe_is_a_limit(config):
+    card = model_cards.card(
+        replace(NUMPY, recipe="inferred"),
+        config["mnist"]["nets"]["numpy_2hidden"],
+        MNIST,
+        comparison=comparison(numpy_row()),
+        metrics=metrics(NUMPY, "seed-1"),
+        files=["seed-1/model.npz"],
+    )
+    assert "Inferred from the report's figures" in card
+    assert "the recipe may be the reason" in card
+
+
+def test_no_interval_no_word_about_intervals(config):
+    assert "intervals" not in flower_card(config)
+    assert "intervals" in flower_card(config, wilson_low=0.9, wilson_high=0.92)
+
+
+def test_every_shipped_net_has_a_card(config):
+    for name, net in config["mnist"]["nets"].items():
+        model = replace(NUMPY, name=name, recipe=net["recipe"])
+        card = model_cards.card(
+            model,
+            net,
+            MNIST,
+            comparison=comparison(numpy_row(model=name)),
+            metrics=metrics(model, "seed-1"),
+            files=["seed-1/model.npz"],
+        )
+        assert len(card.splitlines()) < 50, "a card is short"
+
+
+def test_a_net_without_kept_features_says_how_it_was_trained(config):
+    card = flower_card(config, backbone=replace(BACKBONE, protocol="notebook", manifest=None))
+    assert "in training mode" in card
+    assert "hidden layer of 256, relu, log-softmax over 102\n" in card

@@ -1,0 +1,322 @@
+"""What is written down of a run: right, whole, and nothing private."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from repro import provenance
+from repro.errors import UserError
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ["-c", "user.name=Nobody", "-c", "user.email=nobody@example.org"]
+    command = ["git", "-C", str(folder), *who, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def make_project(folder: Path) -> Path:
+    (folder / "scripts/repro").mkdir(parents=True)
+    (folder / "Snakefile").write_text("rule all:\n")
+    (folder / "scripts/train.py").write_text("import repro\n")
+    (folder / "README.md").write_text("Read me\n")
+    (folder / ".gitignore").write_text("/data/\n")
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return make_project(tmp_path / "project")
+
+
+@pytest.fixture
+def checkout(project: Path) -> Path:
+    git(project, "init", "--quiet")
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "-m", "all")
+    return project
+
+
+@pytest.fixture
+def config(root: Path) -> dict:
+    return yaml.safe_load((root / "config.yaml").read_text())
+
+
+class TestCode:
+    def test_a_clean_checkout(self, checkout):
+        found = provenance.code(checkout)
+        assert found["commit"] == git(checkout, "rev-parse", "HEAD").strip()
+        assert found["dirty"] is False
+        assert found["changed"] == []
+
+    @pytest.mark.parametrize("name", ["scripts/train.py", "scripts/new one.py"])
+    def test_a_changed_and_a_new_file_make_it_dirty(self, checkout, name):
+        (checkout / name).write_text("changed\n")
+        found = provenance.code(checkout)
+        assert found["dirty"] is True
+        assert found["changed"] == [name]
+
+    def test_a_renamed_file_is_named_once(self, checkout):
+        git(checkout, "mv", "README.md", "ABOUT.md")
+        assert provenance.code(checkout)["changed"] == ["ABOUT.md"]
+
+    def test_ignored_files_do_not_count(self, checkout):
+        (checkout / "data").mkdir()
+        (checkout / "data/huge").write_text("x")
+        assert provenance.code(checkout)["dirty"] is False
+
+    def test_no_checkout_says_so(self, project):
+        found = provenance.code(project)
+        assert found["commit"] is found["dirty"] is None
+        assert found["note"] == "not a git checkout"
+        assert len(found["sha256"]) == 64
+
+    def test_a_copy_inside_another_repository_is_no_checkout(self, tmp_path):
+        git(tmp_path, "init", "--quiet")
+        (tmp_path / "other").write_text("x")
+        git(tmp_path, "add", "other")
+        git(tmp_path, "commit", "--quiet", "-m", "other")
+        assert provenance.code(make_project(tmp_path / "copy"))["commit"] is None
+
+    def test_nothing_committed_says_so(self, project):
+        git(project, "init", "--quiet")
+        git(project, "add", "--all")
+        assert provenance.code(project)["note"] == "nothing is committed yet"
+
+    def test_no_git_says_so(self, checkout, monkeypatch):
+        monkeypatch.setenv("PATH", "")
+        assert provenance.code(checkout)["note"] == "git is not installed"
+
+
+class TestHashOfCode:
+    def test_follows_content_and_name(self, project):
+        before = provenance.hash_of_code(project)
+        (project / "scripts/train.py").write_text("import repro  # edited\n")
+        edited = provenance.hash_of_code(project)
+        (project / "scripts/train.py").rename(project / "scripts/learn.py")
+        assert len({before, edited, provenance.hash_of_code(project)}) == 3
+
+    def test_ignores_time_documents_and_caches(self, project):
+        before = provenance.hash_of_code(project)
+        os.utime(project / "Snakefile", (0, 0))
+        (project / "README.md").write_text("Other words\n")
+        (project / "scripts/repro/__pycache__").mkdir()
+        (project / "scripts/repro/__pycache__/x.py").write_text("x")
+        assert provenance.hash_of_code(project) == before
+
+
+class TestConfiguration:
+    def test_folders_and_sources_are_left_out(self, config):
+        config["results_dir"] = "/home/somebody/results"
+        config["downloads"] = {
+            "mine/102flowers.tgz": {"sha256": "0" * 64, "sources": [{"path": "/home/somebody/x"}]}
+        }
+        kept = provenance.what_is_computed(config)
+        assert "somebody" not in json.dumps(kept)
+        assert kept["downloads"] == {"mine/102flowers.tgz": {"sha256": "0" * 64}}
+        assert kept["mnist"] == config["mnist"]
+
+    def test_hash_is_about_what_is_computed_alone(self, config):
+        def hash_of(**changes):
+            changed = provenance.what_is_computed(config | changes)
+            return provenance.hash_of_value(changed)
+
+        reordered = dict(reversed(config.items()))
+        assert hash_of() == hash_of(results_dir="elsewhere")
+        assert hash_of() == provenance.hash_of_value(provenance.what_is_computed(reordered))
+        assert hash_of() != hash_of(models=["numpy_1hidden"])
+
+    def test_seeds_of_the_models_that_run(self, config):
+        config["models"] = ["torch_2hidden"]
+        assert provenance.seeds(config) == {
+            "mnist.split.seed": 123,
+            "mnist.nets.torch_2hidden.seeds": config["mnist"]["nets"]["torch_2hidden"]["seeds"],
+        }
+        config["models"] = ["resnet152"]
+        config["flowers"]["data"] = "generated"
+        assert set(provenance.seeds(config)) == {
+            "flowers.generated.seed",
+            "flowers.split.seed",
+            "flowers.nets.resnet152.seeds",
+            "flowers.nets.resnet152.split_seeds",
+        }
+        config["flowers"]["nets"]["resnet152"]["seeds"] = [7]
+        assert provenance.seeds(config)["flowers.nets.resnet152.seeds"] == [7]
+        config["flowers"]["split"]["kind"] = "official"
+        assert "flowers.split.seed" not in provenance.seeds(config)
+
+
+class TestSplits:
+    def test_number_and_hash_of_ids(self, tmp_path):
+        file = tmp_path / "split.csv"
+        file.write_text("id,label,split\n3,0,train\n1,0,train\n2,1,test\n")
+        found = provenance.split_hashes(file)
+        assert found["train"] == {
+            "images": 2,
+            "ids_sha256": hashlib.sha256(b"3\n1\n").hexdigest(),
+        }
+        assert found["validation"]["images"] == 0
+        file.write_text("id,label,split\n1,0,train\n3,0,train\n2,1,test\n")
+        assert provenance.split_hashes(file)["train"] != found["train"], "order counts"
+        assert provenance.split_hashes(file)["test"] == found["test"]
+
+    def test_another_file_is_refused_by_name(self, tmp_path):
+        (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+        with pytest.raises(UserError, match=r"other\.csv: not a split"):
+            provenance.split_hashes(tmp_path / "other.csv")
+
+
+MANIFEST = {
+    "architecture": "timm:x",
+    "weights_sha256": "ab",
+    "parameters": 10,
+    "width": 4,
+    "protocol": {"name": "frozen"},
+    "preprocess": {"resize": 256},
+    "images": 100,
+    "images_sha256": "cd",
+    "batch_size": 32,
+    "device": "cpu",
+    "features_sha256": "ef",
+    "damaged": {},
+}
+
+
+class TestFeatures:
+    def write(self, folder: Path, **changes) -> Path:
+        file = folder / "manifest.json"
+        file.write_text(json.dumps(MANIFEST | changes))
+        return file
+
+    @pytest.mark.parametrize(
+        ("changes", "passes"),
+        [
+            ({}, 100),
+            ({"damaged": {"7": "bad", "9": "bad"}}, 98),
+            ({"protocol": {"name": "adapted", "adapted_on": 32}}, 132),
+            ({"forward_passes": 900}, 900),
+        ],
+    )
+    def test_forward_passes(self, tmp_path, changes, passes):
+        assert provenance.features(self.write(tmp_path, **changes))["forward_passes"] == passes
+
+    def test_where_damaged_images_lie_is_left_out(self, tmp_path):
+        found = provenance.features(self.write(tmp_path, damaged={"7": "/home/somebody/x.jpg"}))
+        assert found["damaged"] == 1
+        assert "somebody" not in json.dumps(found)
+
+    def test_another_file_is_refused_by_name(self, tmp_path):
+        (tmp_path / "manifest.json").write_text('{"images": 3}')
+        with pytest.raises(UserError, match=r"manifest\.json: not a manifest .* is missing"):
+            provenance.features(tmp_path / "manifest.json")
+
+
+def test_passes_of_the_notebook_s_way():
+    # 9 epochs of 8,189 images, and the training images once more.
+    images = {"train": 4093, "validation": 2048, "test": 2048}
+    assert provenance.notebook_passes(images, 9) == 73_701 + 4_093
+
+
+class TestPackages:
+    def test_are_those_of_the_environments(self, root):
+        packages = provenance.packages_of(sorted((root / "envs").glob("*.yaml")))
+        assert {"numpy", "torch", "snakemake"} <= set(packages)
+        assert packages == sorted(set(packages))
+
+    def test_versions(self):
+        found = provenance.versions(["numpy", "no-such-package-at-all"])
+        assert found["numpy"]
+        assert found["no-such-package-at-all"] is None
+
+    def test_another_file_is_refused_by_name(self, tmp_path):
+        (tmp_path / "x.yaml").write_text("dependencies: [python]\n")
+        with pytest.raises(UserError, match=r"x\.yaml: not an environment"):
+            provenance.packages_of([tmp_path / "x.yaml"])
+
+
+def test_hashes_of_files_by_relative_path(tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/b.csv").write_bytes(b"b")
+    (tmp_path / "a.csv").write_bytes(b"a")
+    files = [tmp_path / "runs/b.csv", str(tmp_path / "a.csv")]
+    assert provenance.hashes_of(files, tmp_path) == {
+        "a.csv": hashlib.sha256(b"a").hexdigest(),
+        "runs/b.csv": hashlib.sha256(b"b").hexdigest(),
+    }
+    assert list(provenance.hashes_of(str(tmp_path / "a.csv"), tmp_path)) == ["a.csv"]
+
+
+def test_machine_tells_neither_names_nor_paths(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    found = provenance.machine()
+    assert found["processor"]
+    assert found["cores"] >= 1
+    assert found["blas"]
+    assert found["blas"][0]["threads"] >= 1
+    assert found["thread_variables"]["OMP_NUM_THREADS"] == "3"
+    text = json.dumps(found)
+    assert "/lib" not in text
+    assert platform.node() not in text
+
+
+def test_graphics_cards_are_asked_for_by_model(tmp_path, monkeypatch):
+    fake = tmp_path / "nvidia-smi"
+    fake.write_text("#!/bin/sh\necho NVIDIA H100\necho NVIDIA H100\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert provenance.graphics_cards() == ["NVIDIA H100", "NVIDIA H100"]
+    fake.write_text("#!/bin/sh\necho no driver\nexit 9\n")
+    assert provenance.graphics_cards() == []
+
+
+RUNS = {"torch_2hidden": ["seed-1"], "tiny": ["seed-1", "split-2"]}
+NETS = ("torch_2hidden", "torch_2hidden_long", "tiny", "old")
+
+
+class TestJobs:
+    def write(self, folder: Path, *jobs: str, seconds: str = "1.50") -> None:
+        for job in jobs:
+            file = folder / f"{job}.tsv"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"s\th:m:s\tmax_rss\tcpu_time\n{seconds}\t0:00:01\t20.25\t1.0\n")
+
+    def test_time_and_memory_of_each(self, tmp_path):
+        self.write(tmp_path, "compare", "train_torch_2hidden/seed-1")
+        assert provenance.jobs(tmp_path, RUNS, NETS) == {
+            "compare": {"seconds": 1.5, "peak_memory_mib": 20.25},
+            "train_torch_2hidden/seed-1": {"seconds": 1.5, "peak_memory_mib": 20.25},
+        }
+
+    @pytest.mark.parametrize("unknown", ["-", "NA"])
+    def test_too_short_to_be_measured(self, tmp_path, unknown):
+        self.write(tmp_path, "compare", seconds=unknown)
+        assert provenance.jobs(tmp_path, RUNS, NETS)["compare"]["seconds"] is None
+
+    def test_what_other_configurations_left_is_no_part_of_it(self, tmp_path):
+        kept = [
+            "evaluate/tiny/split-2",
+            "features_tiny",
+            "features_tiny/all",
+            "plot_curves/tiny-loss",
+            "plot_gallery/torch_2hidden",
+            "split_flowers/main",
+            "train_tiny",
+        ]
+        others = [
+            "evaluate/tiny/split-3",
+            "features_old",
+            "features_old/all",
+            "plot_curves/old-loss",
+            "plot_gallery/torch_2hidden_long",
+            "train_torch_2hidden/seed-2",
+            "train_torch_2hidden_long/seed-1",
+        ]
+        self.write(tmp_path, *kept, *others)
+        assert set(provenance.jobs(tmp_path, RUNS, NETS)) == set(kept)
