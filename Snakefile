@@ -32,6 +32,7 @@ rule all:
     default_target: True
     input:
         f"{RESULTS}/report.html",
+        f"{RESULTS}/ro-crate-metadata.json",
     message:
         "Everything: table, plots and report"
 

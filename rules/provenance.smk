@@ -30,7 +30,11 @@ rule record_run:
         metrics=of_all_runs("metrics.csv"),
         histories=of_all_runs("history.csv"),
         predictions=of_all_runs("predictions.npz"),
-        figures=figures_of(MODELS),
+        figures=[
+            rules.plot_comparison.output.png,
+            rules.plot_seeds.output.png,
+            *figures_of(MODELS),
+        ],
         splits=[
             *([f"{DATA}/mnist/split.csv"] if models_of("mnist") else []),
             *flower_splits(),
@@ -38,7 +42,7 @@ rule record_run:
         images=f"{FLOWERS}/images.csv" if models_of("flowers") else [],
         manifests=feature_manifests(),
         config=f"{RESULTS}/config.yaml",
-        environments=[shipped(file) for file in sorted(BASE.glob("envs/*.yaml"))],
+        environments=[shipped(file) for file in sorted((BASE / "envs").glob("*.yaml"))],
         code=code("record_run"),
     output:
         provenance=f"{RESULTS}/provenance.json",
@@ -55,9 +59,6 @@ rule record_run:
         runtime=10,
     params:
         project=shipped("."),
-        results=RESULTS,
-        data=DATA,
-        benchmarks=BENCHMARKS,
         models=model_table(MODELS),
         runs={model: runs_of(model) for model in MODELS},
         sources={name: asdict(REGISTRY[name]) for name in PROVED},
@@ -75,7 +76,7 @@ rule write_crate:
         rules.judge_claims.output,
         rules.record_run.output,
         snakefile=shipped("Snakefile"),
-        rules=[shipped(file) for file in sorted(BASE.glob("rules/*.smk"))],
+        rules=[shipped(file) for file in sorted((BASE / "rules").glob("*.smk"))],
         config=f"{RESULTS}/config.yaml",
         provenance=f"{RESULTS}/provenance.json",
         code=code("write_crate"),
@@ -93,7 +94,6 @@ rule write_crate:
         mem_mb=1000,
         runtime=10,
     params:
-        results=RESULTS,
         runs={model: runs_of(model) for model in MODELS},
         sources={name: asdict(REGISTRY[name]) for name in PROVED},
     message:

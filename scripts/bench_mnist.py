@@ -422,8 +422,8 @@ def machine() -> str:
             f"- Processor: {processor()}, {os.cpu_count()} cores seen, one thread used; "
             f"load before the run {os.getloadavg()[0]:.1f}.",
             f"- {platform.system()} on {platform.machine()}, Python {platform.python_version()}, "
-            f"NumPy {np.__version__} with {' and '.join(sorted(blas))}, "
-            f"scikit-learn {sklearn.__version__}, PyTorch {torch.__version__}.",
+            f"NumPy {np.__version__}, scikit-learn {sklearn.__version__}, "
+            f"PyTorch {torch.__version__}; BLAS loaded: {', '.join(sorted(blas))}.",
         ]
     )
 
@@ -436,6 +436,22 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or "unknown"
+
+
+def introduction(images: int, rounds: int) -> str:
+    """Say what was measured."""
+    return " ".join(
+        f"""
+        Printed by `make bench-mnist`. Net 784-{HIDDEN}-{CLASSES} on MNIST, {images:,} training
+        images, batches of {RECIPE.batch_size}, plain gradient descent, the same updates for all.
+        Medians of {rounds} rounds; in a round each contender runs one epoch, in turn, in one
+        process and on one thread. "Evaluation" is the report's protocol: loss and accuracy on
+        train and validation images after each epoch. scikit-learn and PyTorch are timed in
+        training only. "Matrix products alone" are the products of our net's shapes, each one call
+        of `np.matmul`: the floor. Our net cuts them into slabs where the machine's BLAS is faster
+        so (`repro.mlp.multiply`); that is listed beside it.
+        """.split()
+    )
 
 
 def document(
@@ -453,13 +469,7 @@ def document(
     }
     return f"""# Speed of the from-scratch net
 
-Printed by `make bench-mnist`. Net 784-50-10 on MNIST, {len(data.labels("train")):,} training images,
-batches of {RECIPE.batch_size}, plain gradient descent, the same updates for all. Medians of {rounds} rounds; in a
-round each contender runs one epoch, in turn, in one process and on one thread. "Evaluation" is the
-report's protocol: loss and accuracy on train and validation images after each epoch. scikit-learn
-and PyTorch are timed in training only. "Matrix products alone" are the products of our net's
-shapes, each one call of `np.matmul`: the floor. Our net cuts them into slabs where the machine's
-BLAS is faster so (`repro.mlp.multiply`); that is listed beside it.
+{introduction(len(data.labels("train")), rounds)}
 
 {described}
 
@@ -484,7 +494,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("data/mnist"), help="prepared MNIST")
     parser.add_argument("--epochs", type=int, default=RECIPE.epochs, help="rounds to time")
-    parser.add_argument("--output", type=Path, help="Markdown file; printed if left out")
+    parser.add_argument("--output", type=Path, help="Markdown file, beside printing it")
     parser.add_argument("--csv", type=Path, help="file for the time of every round")
     arguments = parser.parse_args()
 

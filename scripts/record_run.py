@@ -22,7 +22,7 @@ def main() -> None:
     config = yaml.safe_load(Path(snakemake.input.config).read_text(encoding="utf-8"))
     stores = {store_name(file, config): file for file in snakemake.input.manifests}
     splits = {
-        Path(file).relative_to(snakemake.params.data).as_posix(): provenance.split_hashes(file)
+        Path(file).relative_to(config["data_dir"]).as_posix(): provenance.split_hashes(file)
         for file in snakemake.input.splits
     }
     write_json(
@@ -38,7 +38,7 @@ def main() -> None:
 
 def store_name(manifest: str, config: dict[str, Any]) -> str:
     """Return the name of a feature store by its manifest: its net, and which splits it serves."""
-    folder = Path(snakemake.params.data) / config["flowers"]["data"] / "features"
+    folder = Path(config["data_dir"]) / config["flowers"]["data"] / "features"
     return Path(manifest).relative_to(folder).parent.as_posix()
 
 
@@ -61,13 +61,13 @@ def identity(
         "runs": {model: list(runs) for model, runs in params.runs.items()},
         "seeds": provenance.seeds(config),
         "downloads": proofs,
-        "images": provenance.hashes_of(source.images, Path(params.data)),
+        "images": provenance.hashes_of(source.images, Path(config["data_dir"])),
         "splits": splits,
         "features": features,
         "forward_passes": forward_passes(config, features, splits),
         "python": provenance.python_version(),
         "packages": provenance.versions(provenance.packages_of(source.environments)),
-        "results": provenance.hashes_of(made, Path(params.results)),
+        "results": provenance.hashes_of(made, Path(snakemake.output.provenance).parent),
     }
 
 
@@ -100,7 +100,7 @@ def circumstances(config: dict[str, Any]) -> dict[str, Any]:
     """Return what may differ between two runs of the same configuration."""
     params = snakemake.params
     jobs = provenance.jobs(
-        Path(params.benchmarks),
+        Path(config["benchmarks_dir"]),
         params.runs,
         [*config["mnist"]["nets"], *config["flowers"]["nets"]],
     )

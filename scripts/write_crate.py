@@ -23,7 +23,7 @@ def copy_workflow(snakefile: str, rules: list[str], folder: Path) -> None:
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
     source, params = snakemake.input, snakemake.params
-    root = Path(params.results)
+    root = Path(snakemake.output.crate).parent
     copy_workflow(source.snakefile, source.rules, Path(snakemake.output.workflow))
     identity = json.loads(Path(source.provenance).read_text(encoding="utf-8"))["identity"]
     packages = {name: version for name, version in identity["packages"].items() if version}

@@ -32,7 +32,7 @@ def samples(seed: int, n: int, dtype: str = "float64") -> tuple[np.ndarray, np.n
     return x, one_hot(random.randint(0, CLASSES, n), CLASSES, dtype)
 
 
-@pytest.mark.parametrize("shape", [(3, 5), (7,), (0, 4), (1, 1)])
+@pytest.mark.parametrize("shape", [(3, 5), (7,), (1, 1)])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_aligned_arrays_start_at_a_cache_line(shape, dtype):
     array = aligned_empty(shape, dtype)

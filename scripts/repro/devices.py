@@ -5,21 +5,17 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
-import os
-import tempfile
-import time
-from collections.abc import Sequence
-from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
+from filelock import FileLock
+
+from repro.card_slots import slot_folder, take_slot
 
 logger = logging.getLogger("repro")
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 
-_POLL_SECONDS = 1.0
 _held: list[FileLock] = []  # a lock is free again as soon as nobody refers to it
 
 
@@ -46,48 +42,6 @@ def _card_name(index: int) -> str:
     # By its own identity, because CUDA_VISIBLE_DEVICES can number the same card differently in two
     # jobs.
     return str(torch.cuda.get_device_properties(index).uuid)
-
-
-def slot_folder() -> Path:
-    """Return this user's folder of card locks on this machine."""
-    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
-    return Path(tempfile.gettempdir()) / f"repro-gpu-slots-{user}"
-
-
-def take_slot(
-    names: Sequence[str], folder: Path, timeout: float | None = None
-) -> tuple[int, FileLock]:
-    """Lock the first free one of ``names``; wait while all are taken.
-
-    Args:
-        names: one name per card.
-        folder: where the lock files are; made if need be.
-        timeout: seconds to wait at most; None waits for ever.
-
-    Returns:
-        The index of the name, and the lock; the slot is free once the lock is released or the
-        process has ended.
-
-    Raises:
-        TimeoutError: none became free in time.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
-    told = False
-    while True:
-        for index, name in enumerate(names):
-            lock = FileLock(folder / f"{name}.lock")
-            try:
-                lock.acquire(blocking=False)
-            except Timeout:
-                continue
-            return index, lock
-        if timeout is not None and time.monotonic() - started >= timeout:
-            raise TimeoutError(f"all {len(names)} cards are taken")
-        if not told:
-            logger.info("all %d graphics cards are taken by other jobs: waiting", len(names))
-            told = True
-        time.sleep(_POLL_SECONDS)
 
 
 def set_threads(count: int) -> None:

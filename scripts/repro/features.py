@@ -186,13 +186,10 @@ def extract(
     on_images(store.rows_done)
     if store.rows_done < len(images):
         forward = Forward(backbone.module, preprocess, device)
-        compute = _computed_on_cpu if device.type == "cpu" else _computed_on_card
-        computed = compute(
-            forward, images, preprocess, range(store.rows_done, len(images), batch_size), workers
-        )
+        starts = range(store.rows_done, len(images), batch_size)
         written = time.monotonic()
         blocks: list[Block] = []
-        for batch, features in computed:
+        for batch, features in computed(forward, images, preprocess, starts, workers):
             _check(batch, on_damaged)
             blocks.append(_block(batch, features))
             on_images(len(batch.rows) + len(batch.damaged))
@@ -216,6 +213,26 @@ def _check(batch: Batch, on_damaged: str) -> None:
         if on_damaged == "stop":
             raise error
         logger.warning("left out: %s", error)
+
+
+def computed(
+    forward: Forward,
+    images: Sequence[ImageRef],
+    preprocess: Preprocess,
+    starts: range,
+    workers: int,
+) -> Iterator[tuple[Batch, Tensor]]:
+    """Yield batches and their features, in order.
+
+    Args:
+        forward: the network.
+        images: what to read.
+        preprocess: the transform.
+        starts: the position each batch begins at; its step is the batch's size.
+        workers: threads; on a CPU each decodes and computes, else they decode.
+    """
+    way = _computed_on_cpu if forward.device.type == "cpu" else _computed_on_card
+    return way(forward, images, preprocess, starts, workers)
 
 
 def _computed_on_cpu(

@@ -91,7 +91,7 @@ class Predictions:
                     str(file["kind"]),
                     file["classes"],
                 )
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise UserError(
                 f"{path}: not a predictions file ({error}); delete it and run again"
             ) from error
