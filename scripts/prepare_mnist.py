@@ -6,7 +6,8 @@ import numpy as np
 
 from repro import logs
 from repro.files import atomic_path
-from repro.mnist import join_parts, read_idx, split_ids
+from repro.mnist import join_parts, read_idx
+from repro.mnist_split import split_ids
 from repro.registry import prove
 
 if TYPE_CHECKING:

@@ -38,7 +38,8 @@ def mnist_parts(downloads: Path) -> list[Path]:
 @pytest.fixture(scope="session")
 def mnist_files(mnist_parts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with images.npy, labels.npy and split.csv of the report's protocol."""
-    from repro.mnist import join_parts, read_idx, split_ids
+    from repro.mnist import join_parts, read_idx
+    from repro.mnist_split import split_ids
 
     folder = tmp_path_factory.mktemp("mnist")
     images, labels = join_parts(*(read_idx(part) for part in mnist_parts))

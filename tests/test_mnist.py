@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.errors import UserError
-from repro.mnist import join_parts, load_splits, read_idx, scale_pixels, split_ids
+from repro.mnist import join_parts, load_splits, read_idx, scale_pixels
+from repro.mnist_split import split_ids
 
 
 def idx(array: np.ndarray) -> bytes:
