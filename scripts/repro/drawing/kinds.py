@@ -331,5 +331,5 @@ def kind(label: int) -> Kind:
         centre=trait("centre"),
         heart=COLOURS[trait("heart")],
         leaf=trait("leaf"),
-        name=f"{colour} {form}, {pattern}",
+        name=f"{colour} {form} {label}",
     )

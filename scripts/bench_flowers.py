@@ -1,0 +1,644 @@
+"""Time the flower networks' passes against the notebook's way, and what was tried; print Markdown.
+
+Run by `make bench-flowers`. Every contender is a process of its own with the same images and the
+same number of threads. In a round each of them runs once, in turn, while the others sleep, so that
+a machine busy with something else slows all alike; ratios are taken within a round, and their
+median is reported. Weights are random: they make no difference to the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import multiprocessing
+import os
+import platform
+import resource
+import shutil
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision.datasets.folder import pil_loader
+from torchvision.transforms import CenterCrop, Compose, Normalize, Resize, ToTensor
+from tqdm import tqdm
+
+from repro import backbones, devices
+from repro.backbones import Preprocess
+from repro.decoding import normalised, read_batch
+from repro.features import CPU_BATCH, Forward, computed, extract
+from repro.files import write_text
+from repro.flower_images import ImageRef
+from repro.fusion import TOLERANCE, fused, relative_error
+from repro.generated import draw_flowers
+from repro.heads import HeadRecipe, HeadRun, train_heads
+from repro.tables import markdown
+from repro.threads import in_order
+
+NOTEBOOK_BATCH = 64
+MATRIX_SIDE, MATRIX_PRODUCTS = 2048, 4
+EPOCHS = 9  # of the report: so often the notebook sends every image through the network
+IMAGES = 8189  # in Oxford-102
+TARGETS = {"torchvision:resnet152": 2.0, "torchvision:convnext_large": 1.7}
+CEILING_TARGET = 0.9
+NETS = {
+    "torchvision:resnet152": 32,
+    "torchvision:convnext_large": 16,
+    "timm:tf_efficientnet_lite0": 128,
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a contender is given: the network, the images, the threads."""
+
+    architecture: str
+    images: list[ImageRef]
+    threads: int
+
+    def network(self) -> nn.Module:
+        """Return the network without its classifier, in evaluation mode."""
+        return backbones.build(self.architecture, None).module
+
+    def pixels(self) -> Tensor:
+        """Return all images, decoded: uint8, shape (n, crop, crop, 3)."""
+        return read_batch(self.images, Preprocess(), 0, len(self.images)).pixels
+
+    def inputs(self) -> Tensor:
+        """Return all images as the network's input: float32, channels last in memory."""
+        mean, std = (
+            torch.tensor(v).view(1, 3, 1, 1) for v in (Preprocess().mean, Preprocess().std)
+        )
+        return normalised(self.pixels(), mean, std)
+
+
+class Photographs(Dataset[Tensor]):
+    """The images as torchvision's ImageFolder gives them, with the report's transform."""
+
+    def __init__(self, images: Sequence[ImageRef]) -> None:
+        """Take the images."""
+        self.images = images
+        settings = Preprocess()
+        self.transform = Compose(
+            [
+                Resize(settings.resize),
+                CenterCrop(settings.crop),
+                ToTensor(),
+                Normalize(settings.mean, settings.std),
+            ]
+        )
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Return one image: float32, shape (3, crop, crop)."""
+        image: Tensor = self.transform(pil_loader(self.images[index].file))
+        return image
+
+
+# --- the contenders: each returns what a round runs, and the error of its features ----------------
+
+Run = Callable[[], object]
+Contender = Callable[[Task], tuple[Run, float]]
+
+
+def notebook(task: Task, workers: int = 0) -> tuple[Run, float]:
+    """Call the network as the notebook does: float32, contiguous, DataLoader."""
+    network = task.network()
+    loader = DataLoader(Photographs(task.images), NOTEBOOK_BATCH, num_workers=workers)
+
+    def run() -> None:
+        with torch.no_grad():
+            for batch in loader:
+                network(batch)
+
+    return run, 0.0
+
+
+def notebook_with_workers(task: Task) -> tuple[Run, float]:
+    """Let the DataLoader decode in processes."""
+    return notebook(task, workers=task.threads)
+
+
+def ours(task: Task) -> tuple[Run, float]:
+    """Run what extracts the features, from the files on."""
+    devices.keep_freed_memory()
+    forward = Forward(task.network(), Preprocess(), torch.device("cpu"))
+    starts = range(0, len(task.images), CPU_BATCH)
+
+    def run() -> None:
+        for _ in computed(forward, task.images, Preprocess(), starts, task.threads):
+            pass
+
+    return run, _error(task, forward.module)
+
+
+def ours_in_memory(task: Task) -> tuple[Run, float]:
+    """Run the same on images that are decoded already: the ceiling."""
+    devices.keep_freed_memory()
+    forward = Forward(task.network(), Preprocess(), torch.device("cpu"))
+    parts = task.pixels().split(CPU_BATCH)
+
+    def run() -> None:
+        for _ in in_order(forward, parts, task.threads):
+            pass
+
+    return run, _error(task, forward.module)
+
+
+def decoding(task: Task) -> tuple[Run, float]:
+    """Decode only."""
+    starts = range(0, len(task.images), CPU_BATCH)
+
+    def run() -> None:
+        for _ in in_order(
+            lambda start: read_batch(task.images, Preprocess(), start, CPU_BATCH),
+            starts,
+            task.threads,
+        ):
+            pass
+
+    return run, 0.0
+
+
+def matrix_products(task: Task) -> tuple[Run, float]:
+    """Multiply matrices, each thread its own: the arithmetic this machine is good for."""
+    a, b = torch.rand(2, MATRIX_SIDE, MATRIX_SIDE)
+
+    def run() -> None:
+        for _ in in_order(lambda _: a @ b, range(MATRIX_PRODUCTS * task.threads), task.threads):
+            pass
+
+    return run, 0.0
+
+
+def eager(task: Task) -> tuple[Run, float]:
+    """Run the network as it is, contiguous, on images in memory."""
+    return _whole_batches(task, task.network(), task.inputs().contiguous())
+
+
+def channels_last(task: Task) -> tuple[Run, float]:
+    """Lay tensors out with channels last."""
+    return _whole_batches(task, _last(task.network()), task.inputs())
+
+
+def channels_last_kept(task: Task) -> tuple[Run, float]:
+    """Also keep freed memory."""
+    devices.keep_freed_memory()
+    return channels_last(task)
+
+
+def folded(task: Task) -> tuple[Run, float]:
+    """Also fold BatchNorm into the convolutions."""
+    from torch.fx.experimental.optimization import fuse  # noqa: PLC0415
+
+    devices.keep_freed_memory()
+    return _whole_batches(task, _last(fuse(task.network())), task.inputs())
+
+
+def layers_fused(task: Task) -> tuple[Run, float]:
+    """Also do sums and activations inside oneDNN's kernels; all threads on one batch."""
+    devices.keep_freed_memory()
+    inputs = task.inputs()
+    return _whole_batches(task, fused(_last(task.network()), inputs[:2]), inputs)
+
+
+def torchscript(task: Task) -> tuple[Run, float]:
+    """Trace, freeze and optimise with TorchScript (oneDNN)."""
+    devices.keep_freed_memory()
+    inputs, network = task.inputs(), _last(task.network())
+    with torch.no_grad():
+        traced = torch.jit.trace(network, inputs[:CPU_BATCH], check_trace=False)
+        frozen = torch.jit.optimize_for_inference(traced)
+    return _whole_batches(task, frozen, inputs)
+
+
+def compiled(task: Task) -> tuple[Run, float]:
+    """Compile with torch.compile and inductor's freezing; needs a C++ compiler."""
+    if not shutil.which("g++"):
+        raise ImportError("no C++ compiler")
+    from torch._inductor import config  # noqa: PLC0415
+
+    devices.keep_freed_memory()
+    config.freezing = True
+    return _whole_batches(task, torch.compile(_last(task.network())), task.inputs())
+
+
+def bfloat16(task: Task) -> tuple[Run, float]:
+    """Compute in bfloat16."""
+    devices.keep_freed_memory()
+    network = _last(task.network()).to(torch.bfloat16)
+    return _whole_batches(task, lambda x: network(x.to(torch.bfloat16)).float(), task.inputs())
+
+
+def openvino(task: Task) -> tuple[Run, float]:
+    """Convert to OpenVINO, float32."""
+    ov = importlib.import_module("openvino")
+    inputs = task.inputs().contiguous()
+    model = ov.convert_model(task.network(), example_input=inputs[:2])
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": task.threads}
+    network = ov.compile_model(model, "CPU", settings)
+    return _whole_batches(task, lambda x: torch.from_numpy(network(x.numpy())[0]), inputs)
+
+
+CONTENDERS: dict[str, Contender] = {
+    "notebook's way": notebook,
+    "this project": ours,
+    "forward only": ours_in_memory,
+    "decoding only": decoding,
+    "matrix products": matrix_products,
+}
+TRIED: dict[str, Contender] = {
+    "channels last": channels_last,
+    "channels last, freed memory kept": channels_last_kept,
+    "the same, BatchNorm folded": folded,
+    "the same, sums and activations fused": layers_fused,
+    "the same, a batch of its own per thread (used)": ours_in_memory,
+    "TorchScript, frozen and optimised": torchscript,
+    "torch.compile, frozen": compiled,
+    "OpenVINO, float32": openvino,
+    "bfloat16": bfloat16,
+}
+INPUT_TRIED: dict[str, Contender] = {"decoding in worker processes": notebook_with_workers}
+ALL = {**CONTENDERS, **TRIED, **INPUT_TRIED, "eager": eager}
+
+
+def _last(network: nn.Module) -> nn.Module:
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _whole_batches(
+    task: Task, network: Callable[[Tensor], Tensor], inputs: Tensor
+) -> tuple[Run, float]:
+    parts = inputs.split(NOTEBOOK_BATCH)
+
+    def run() -> None:
+        with torch.no_grad():
+            for part in parts:
+                network(part)
+
+    return run, _error(task, network)
+
+
+def _error(task: Task, network: Callable[[Tensor], Tensor]) -> float:
+    """Compare two images' features with those of the untouched network."""
+    small = replace(task, images=task.images[:2])
+    with torch.no_grad():
+        return relative_error(network(small.inputs()), task.network()(small.inputs().contiguous()))
+
+
+# --- processes that wait for their turn ----------------------------------------------------------
+
+
+def _serve(name: str, task: Task, pipe: Any) -> None:
+    torch.set_num_threads(task.threads)
+    try:
+        run, error = ALL[name](task)
+        run()
+    except Exception as problem:
+        pipe.send(f"{type(problem).__name__}: {problem}".splitlines()[0])
+        return
+    pipe.send(error)
+    while pipe.recv():
+        started = time.perf_counter()
+        run()
+        pipe.send(time.perf_counter() - started)
+
+
+@contextmanager
+def _started(name: str, task: Task) -> Iterator[tuple[Any, float | str]]:
+    """Start a contender; yield its pipe and its error, or why it cannot run."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(name, task, there))
+    process.start()
+    there.close()
+    try:
+        yield here, here.recv()
+    except EOFError:
+        yield here, "ended before it was ready"
+    finally:
+        if process.is_alive():
+            here.send(False)
+        process.join()
+
+
+def _turn(pipe: Any) -> float:
+    pipe.send(True)
+    return float(pipe.recv())
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds of each round, by contender, and the error of each, or why it did not run."""
+
+    seconds: dict[str, list[float]]
+    notes: dict[str, float | str]
+
+    def rate(self, name: str, images: int) -> float:
+        """Return images per second, the median over rounds."""
+        return images / median(self.seconds[name])
+
+    def ratio(self, slower: str, faster: str) -> float:
+        """Return how many times faster one is than the other, the median over rounds."""
+        pairs = zip(self.seconds[slower], self.seconds[faster], strict=True)
+        return median(a / b for a, b in pairs)
+
+
+def race(names: Sequence[str], task: Task, rounds: int) -> Times:
+    """Run contenders in turn, round after round."""
+    seconds: dict[str, list[float]] = {}
+    notes: dict[str, float | str] = {}
+    with _all_started(names, task, notes) as pipes:
+        for _ in range(rounds):
+            for name, pipe in pipes.items():
+                seconds.setdefault(name, []).append(_turn(pipe))
+    return Times(seconds, notes)
+
+
+@contextmanager
+def _all_started(
+    names: Sequence[str], task: Task, notes: dict[str, float | str]
+) -> Iterator[dict[str, Any]]:
+    if not names:
+        yield {}
+        return
+    with _started(names[0], task) as (pipe, note):
+        notes[names[0]] = note
+        own = {} if isinstance(note, str) else {names[0]: pipe}
+        with _all_started(names[1:], task, notes) as others:
+            yield own | others
+
+
+# --- heads, memory -------------------------------------------------------------------------------
+
+
+def head_runs(count: int, images: int) -> list[HeadRun]:
+    """Return runs of as many seeds and splits, 50/25/25."""
+    runs = []
+    for seed in range(count):
+        order = np.random.default_rng(seed).permutation(images)
+        cut = (images // 2, images * 3 // 4)
+        runs.append(HeadRun(seed, *np.split(order, cut)))
+    return runs
+
+
+def _heads(count: int, shape: tuple[int, int], threads: int, pipe: Any) -> None:
+    devices.keep_freed_memory()
+    devices.set_threads(threads)
+    draw = np.random.default_rng(0)
+    features = draw.standard_normal(shape, dtype=np.float32)
+    labels = draw.integers(0, 102, shape[0])
+    started = time.perf_counter()
+    train_heads(
+        features,
+        labels,
+        head_runs(count, shape[0]),
+        HeadRecipe(),
+        torch.device("cpu"),
+        classes=102,
+        threads=threads,
+    )
+    pipe.send(time.perf_counter() - started)
+
+
+def _peak(count: int, images: list[ImageRef], threads: int, pipe: Any) -> None:
+    devices.keep_freed_memory()
+    devices.set_threads(threads)
+    many = [replace(images[i % len(images)], id=i) for i in range(count)]
+    backbone = backbones.build("timm:tf_efficientnet_lite0", None)
+    with tempfile.TemporaryDirectory() as work:
+        cpu = torch.device("cpu")
+        extract(many, backbone, Preprocess(), Path(work), device=cpu, workers=threads)
+    pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def in_process(target: Callable[..., None], *arguments: Any) -> tuple[float, float]:
+    """Run ``target`` in a process of its own; return what it reports, and the process's time."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    started = time.perf_counter()
+    process = context.Process(target=target, args=(*arguments, there))
+    process.start()
+    there.close()
+    reported = float(here.recv())
+    process.join()
+    return reported, time.perf_counter() - started
+
+
+# --- the page ------------------------------------------------------------------------------------
+
+
+def flops(architecture: str) -> float:
+    """Return the floating-point operations of one image's pass: a multiply-add counts as two."""
+    with torch.device("meta"):
+        network = backbones.create(architecture)
+        image = torch.empty(1, 3, Preprocess().crop, Preprocess().crop)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(image)
+    return float(counter.get_total_flops())
+
+
+def main_part(task: Task, rounds: int) -> tuple[list[str], str]:
+    """Race the notebook's way, ours and the ceilings; return a table's row and a sentence."""
+    count, name = len(task.images), task.architecture
+    times = race(list(CONTENDERS), task, rounds)
+    products = MATRIX_PRODUCTS * task.threads * 2 * MATRIX_SIDE**3
+    arithmetic = times.rate("matrix products", products) / flops(name)
+    ratio = times.ratio("notebook's way", "this project")
+    share = times.ratio("this project", "forward only") ** -1
+    row = [
+        name,
+        *(f"{times.rate(one, count):.2f}" for one in list(CONTENDERS)[:3]),
+        f"{arithmetic:.2f}",
+        f"{times.rate('decoding only', count):.0f}",
+        f"{ratio:.2f}",
+        f"{100 * share:.0f} %",
+        f"{EPOCHS * ratio:.1f}",
+    ]
+    verdict = ""
+    if name in TARGETS:
+        wanted = TARGETS[name]
+        most = arithmetic / times.rate("notebook's way", count)
+        verdict = (
+            f"- {name}: {ratio:.2f} of {wanted} wanted ({_met(ratio >= wanted)}), "
+            f"{100 * share:.0f} % of {100 * CEILING_TARGET:.0f} % "
+            f"({_met(share >= CEILING_TARGET)}), {EPOCHS * ratio:.1f} of {EPOCHS * wanted:.1f} "
+            f"({_met(ratio >= wanted)}). At the rate of its matrix products this machine could "
+            f"at most be {most:.2f} times as fast as the notebook's way."
+        )
+    return row, verdict
+
+
+def _met(reached: bool) -> str:
+    return "met" if reached else "not met"
+
+
+def tried_part(task: Task, rounds: int, names: Sequence[str]) -> list[list[str]]:
+    """Race each attempt against the plain network; return a table's rows."""
+    rows = []
+    for name in names:
+        base = "notebook's way" if name in INPUT_TRIED else "eager"
+        times = race([base, name], task, rounds)
+        note = times.notes[name]
+        if isinstance(note, str):
+            rows.append([task.architecture, name, "", "", f"did not run: {note}"])
+            continue
+        within = "yes" if note <= TOLERANCE else "no"
+        rows.append(
+            [task.architecture, name, f"{times.ratio(base, name):.2f}", f"{note:.0e}", within]
+        )
+    return rows
+
+
+def heads_part(threads: int, rounds: int, shape: tuple[int, int]) -> str:
+    """Time one run and ten, in turn; return a paragraph."""
+    found: dict[int, list[tuple[float, float]]] = {1: [], 10: []}
+    for _ in range(rounds):
+        for count, results in found.items():
+            results.append(in_process(_heads, count, shape, threads))
+    training, job = (
+        median(ten[i] / one[i] for one, ten in zip(found[1], found[10], strict=True))
+        for i in (0, 1)
+    )
+    one, ten = (median(r[1] for r in found[n]) for n in (1, 10))
+    alone, all_ten = (median(r[0] for r in found[n]) for n in (1, 10))
+    return (
+        f"{shape[0]} images, {shape[1]} features, 9 epochs. One job for one run takes {one:.1f} s, "
+        f"one job for ten {ten:.1f} s: {job:.2f} times as long (at most 2 wanted: "
+        f"{_met(job <= 2)}). Of that the training itself is {alone:.1f} s and {all_ten:.1f} s, "
+        f"{training:.1f} times: ten heads are ten times the arithmetic."
+    )
+
+
+def machine(threads: int) -> str:
+    """Describe processor, load and versions."""
+    name = platform.processor() or "unknown"
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [x for x in info.read_text().splitlines() if x.startswith("model name")]
+        name = names[0].partition(":")[2].strip() if names else name
+    return (
+        f"- Processor: {name}, {os.cpu_count()} cores seen, {threads} threads used; load before "
+        f"the run {os.getloadavg()[0]:.1f}.\n"
+        f"- {platform.system()} on {platform.machine()}, Python {platform.python_version()}, "
+        f"PyTorch {torch.__version__}."
+    )
+
+
+MAIN_HEADER = [
+    "network",
+    "notebook's way",
+    "this project",
+    "forward only",
+    "matrix products",
+    "decoding only",
+    "ratio",
+    "of forward only",
+    "whole protocol",
+]
+TRIED_HEADER = ["network", "tried", "ratio", "error", "within tolerance"]
+
+
+def page(options: argparse.Namespace, images: list[ImageRef]) -> str:
+    """Run everything and return the page."""
+    threads, rounds = options.threads, options.rounds
+    about = machine(threads)
+    rows, verdicts, tried = [], [], []
+    for name in tqdm(options.nets, desc="networks"):
+        count = options.count or NETS.get(name, 32)
+        many = [replace(images[i % len(images)], id=i) for i in range(count)]
+        task = Task(name, many, threads)
+        row, verdict = main_part(task, rounds)
+        rows.append(row)
+        verdicts += [verdict] if verdict else []
+        tried += tried_part(task, options.tried_rounds, options.tried)
+    parts = [
+        "# Speed of the flower networks",
+        "Printed by `make bench-flowers`. Images per second, from JPEG files on, medians of "
+        f"{rounds} rounds. The notebook's way: torchvision's network as it comes, float32, "
+        f"contiguous, a DataLoader with batches of {NOTEBOOK_BATCH}. Forward only: this project's "
+        "pass on images decoded before. Matrix products: what this machine's rate of them would "
+        "allow. Ratio: this project to the notebook's way. Whole protocol: times the ratio of "
+        f"passes, {EPOCHS} epochs to 1.",
+        about,
+        "## Passes",
+        markdown(MAIN_HEADER, rows, numbers=range(1, len(MAIN_HEADER))),
+        "\n".join(verdicts),
+    ]
+    if tried:
+        parts += [
+            "## What was tried",
+            f"Forward only, on images in memory, medians of {options.tried_rounds} rounds; ratio "
+            "to the plain network, contiguous (for decoding in worker processes: to the notebook's "
+            "way). Error: largest relative difference of an image's features from the plain "
+            f"network's; {TOLERANCE:.0e} is the tolerance.",
+            markdown(TRIED_HEADER, tried, numbers=(2, 3)),
+        ]
+    if options.heads_shape:
+        parts += ["## Heads", heads_part(threads, rounds, tuple(options.heads_shape))]
+    if options.memory_counts:
+        peaks = [in_process(_peak, n, images, threads)[0] for n in options.memory_counts]
+        listed = ", ".join(
+            f"{peak:.0f} MiB at {n} images"
+            for n, peak in zip(options.memory_counts, peaks, strict=True)
+        )
+        parts += ["## Memory", f"Peak of an extraction with EfficientNet-Lite0: {listed}."]
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def photographs(folder: Path | None, work: Path) -> list[ImageRef]:
+    """Return the images of ``folder``, or of a drawn archive."""
+    if folder is None:
+        paths = [work / name for name in ("flowers.tgz", "labels.mat", "setid.mat")]
+        draw_flowers(*paths, kinds=8, images_per_kind=4, seed=1, sides=(500, 512))
+        with tarfile.open(paths[0]) as archive:
+            archive.extractall(work, filter="data")
+        folder = work
+    files = sorted(folder.rglob("*.jpg"))
+    if not files:
+        sys.exit(f"{folder}: no .jpg below it")
+    return [ImageRef(i, file, "") for i, file in enumerate(files)]
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, help="write the page there too")
+    parser.add_argument("--images", type=Path, help="folder of JPEGs; drawn ones without it")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tried-rounds", type=int, default=3)
+    parser.add_argument("--count", type=int, help="images a round, the same for every network")
+    parser.add_argument("--nets", nargs="+", default=list(NETS))
+    parser.add_argument("--tried", nargs="*", default=[*TRIED, *INPUT_TRIED], choices=[*ALL, []])
+    parser.add_argument("--heads-shape", nargs="*", type=int, default=[IMAGES, 2048])
+    parser.add_argument("--memory-counts", nargs="*", type=int, default=[500, 2000])
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    options = parse()
+    with tempfile.TemporaryDirectory() as work:
+        text = page(options, photographs(options.images, Path(work)))
+    print(text, end="")
+    if options.output:
+        write_text(options.output, text)
+
+
+if __name__ == "__main__":
+    main()
