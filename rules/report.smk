@@ -1,5 +1,36 @@
 # Figures and the page that gathers them.
 
+FIGURE_NAMES = {
+    "accuracy": "accuracy per epoch",
+    "loss": "loss per epoch",
+    "confusion": "confusion of classes",
+    "gallery": "most confident mistakes",
+    "reliability": "reliability of probabilities",
+}
+# Benchmarks of this project, drawn where their results are at hand.
+BENCHMARK_NAMES = {
+    "bench_mnist": "Speed of the from-scratch net",
+    "bench_flowers": "Speed of the flower nets' passes",
+}
+BENCHMARK_FIGURES = {
+    f"{RESULTS}/figures/{name}.png": title
+    for name, title in BENCHMARK_NAMES.items()
+    if (BASE / f"docs/{name}.csv").exists()
+}
+COMPARISON_FIGURES = [f"{RESULTS}/figures/comparison.png", f"{RESULTS}/figures/seeds.png"]
+# Heading, name and file of each figure, for the page in Markdown.
+NAMED_FIGURES = [
+    ["Comparison", "Reproduced minus reported", COMPARISON_FIGURES[0]],
+    ["Comparison", "Spread over seeds and splits", COMPARISON_FIGURES[1]],
+    *(
+        [full_title(model), FIGURE_NAMES[Path(figure).stem], figure]
+        for model in MODELS
+        for figure in figures_of([model])
+    ),
+    ["Time and memory", "Run time and peak memory of this run", f"{RESULTS}/figures/runtime.png"],
+    *(["Time and memory", title, file] for file, title in BENCHMARK_FIGURES.items()),
+]
+
 
 rule plot_curves:
     input:
@@ -11,8 +42,11 @@ rule plot_curves:
         png=report(
             f"{RESULTS}/figures/{{model}}/{{quantity}}.png",
             caption="../resources/captions/curves.rst",
-            category="Training curves",
-            labels={"model": "{model}", "figure": "{quantity} per epoch"},
+            category="Curves",
+            labels=lambda wildcards: {
+                "model": title_of(wildcards),
+                "figure": "{quantity} per epoch",
+            },
         ),
         svg=f"{RESULTS}/figures/{{model}}/{{quantity}}.svg",
     log:
@@ -49,7 +83,7 @@ rule plot_comparison:
             f"{RESULTS}/figures/comparison.png",
             caption="../resources/captions/plot_comparison.rst",
             category="Comparison",
-            labels={"what": "Reported and reproduced, as a chart"},
+            labels={"what": "3. Reproduced minus reported (chart)"},
         ),
         svg=f"{RESULTS}/figures/comparison.svg",
     log:
@@ -77,8 +111,11 @@ rule plot_confusion:
         png=report(
             f"{RESULTS}/figures/{{model}}/confusion.png",
             caption="../resources/captions/confusion.rst",
-            category="A closer look",
-            labels={"model": "{model}", "figure": "confusion of classes"},
+            category="Errors",
+            labels=lambda wildcards: {
+                "model": title_of(wildcards),
+                "figure": FIGURE_NAMES["confusion"],
+            },
         ),
         svg=f"{RESULTS}/figures/{{model}}/confusion.svg",
     log:
@@ -109,8 +146,11 @@ rule plot_gallery:
         png=report(
             f"{RESULTS}/figures/{{model}}/gallery.png",
             caption="../resources/captions/gallery.rst",
-            category="A closer look",
-            labels={"model": "{model}", "figure": "most confident mistakes"},
+            category="Errors",
+            labels=lambda wildcards: {
+                "model": title_of(wildcards),
+                "figure": FIGURE_NAMES["gallery"],
+            },
         ),
         svg=f"{RESULTS}/figures/{{model}}/gallery.svg",
     log:
@@ -141,8 +181,11 @@ rule plot_reliability:
         png=report(
             f"{RESULTS}/figures/{{model}}/reliability.png",
             caption="../resources/captions/reliability.rst",
-            category="A closer look",
-            labels={"model": "{model}", "figure": "reliability of probabilities"},
+            category="Errors",
+            labels=lambda wildcards: {
+                "model": title_of(wildcards),
+                "figure": FIGURE_NAMES["reliability"],
+            },
         ),
         svg=f"{RESULTS}/figures/{{model}}/reliability.svg",
     log:
@@ -174,7 +217,7 @@ rule plot_seeds:
             f"{RESULTS}/figures/seeds.png",
             caption="../resources/captions/seeds.rst",
             category="Comparison",
-            labels={"what": "Spread over seeds and splits"},
+            labels={"what": "4. Spread over seeds and splits (chart)"},
         ),
         svg=f"{RESULTS}/figures/seeds.svg",
     log:
@@ -191,6 +234,122 @@ rule plot_seeds:
         "Plot the spread over seeds and splits"
     script:
         "../scripts/plot_seeds.py"
+
+
+rule write_page:
+    input:
+        comparison=f"{RESULTS}/comparison.csv",
+        claims=f"{RESULTS}/claims.csv",
+        provenance=f"{RESULTS}/provenance.json",
+        look=[shipped("resources/page/page.css"), shipped("resources/page/sort.js")],
+        code=code("write_page"),
+    output:
+        comparison=report(
+            f"{RESULTS}/comparison.html",
+            caption="../resources/captions/comparison_page.rst",
+            category="Comparison",
+            labels={"what": "1. Figures reported and reproduced (table)"},
+        ),
+        claims=report(
+            f"{RESULTS}/claims.html",
+            caption="../resources/captions/claims_page.rst",
+            category="Comparison",
+            labels={"what": "2. Claims in words (table)"},
+        ),
+        provenance=report(
+            f"{RESULTS}/provenance.html",
+            caption="../resources/captions/provenance_page.rst",
+            category="Provenance",
+            labels={"what": "How this run was made"},
+        ),
+        markdown=f"{RESULTS}/REPORT.md",
+    log:
+        f"{LOGS}/write_page.log",
+    benchmark:
+        f"{BENCHMARKS}/write_page.tsv"
+    conda:
+        "../envs/numpy.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        figures=NAMED_FIGURES,
+    message:
+        "Write verdict and tables: {output.markdown}"
+    script:
+        "../scripts/write_page.py"
+
+
+# Times differ from run to run, so they stand in a file of their own. Benchmarks are no inputs: one
+# that was lost must not train a net again.
+rule plot_runtime:
+    input:
+        products(MODELS),
+        COMPARISON_FIGURES,
+        f"{RESULTS}/claims.csv",
+        style=shipped("resources/style.mplstyle"),
+        code=code("plot_runtime"),
+    output:
+        table=f"{RESULTS}/runtime.csv",
+        png=report(
+            f"{RESULTS}/figures/runtime.png",
+            caption="../resources/captions/runtime.rst",
+            category="Time and memory",
+            labels={"what": "Run time and peak memory of this run, by rule"},
+        ),
+        svg=f"{RESULTS}/figures/runtime.svg",
+    log:
+        f"{LOGS}/plot_runtime.log",
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        benchmarks=lambda wildcards: {
+            each.name: str(each.benchmark) for each in workflow.rules if each.benchmark
+        },
+        runs={model: runs_of(model) for model in MODELS},
+        nets=[net for nets in NETS.values() for net in nets],
+    message:
+        "Plot run time and peak memory by rule"
+    script:
+        "../scripts/plot_runtime.py"
+
+
+rule plot_benchmarks:
+    input:
+        times=shipped("docs/{benchmark}.csv"),
+        style=shipped("resources/style.mplstyle"),
+        code=code("plot_benchmarks"),
+    output:
+        png=report(
+            f"{RESULTS}/figures/{{benchmark}}.png",
+            caption="../resources/captions/benchmarks.rst",
+            category="Time and memory",
+            labels=lambda wildcards: {"what": BENCHMARK_NAMES[wildcards.benchmark]},
+        ),
+        svg=f"{RESULTS}/figures/{{benchmark}}.svg",
+    log:
+        f"{LOGS}/plot_benchmarks/{{benchmark}}.log",
+    benchmark:
+        f"{BENCHMARKS}/plot_benchmarks/{{benchmark}}.tsv"
+    wildcard_constraints:
+        benchmark="|".join(BENCHMARK_NAMES),
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        benchmark="{benchmark}",
+    message:
+        "Plot {wildcards.benchmark} as ratios"
+    script:
+        "../scripts/plot_benchmarks.py"
 
 
 rule save_configuration:
@@ -219,12 +378,13 @@ rule save_configuration:
 rule report:
     input:
         products(MODELS),
-        f"{RESULTS}/comparison.csv",
-        f"{RESULTS}/claims.csv",
-        f"{RESULTS}/figures/comparison.png",
-        f"{RESULTS}/figures/seeds.png",
+        COMPARISON_FIGURES,
+        list(BENCHMARK_FIGURES),
+        f"{RESULTS}/comparison.html",
+        f"{RESULTS}/figures/runtime.png",
         config=f"{RESULTS}/config.yaml",
         captions=captions(),
+        style=shipped("resources/page/report.css"),
     output:
         page=f"{RESULTS}/report.html",
     log:
@@ -238,14 +398,15 @@ rule report:
     params:
         snakefile=shipped("Snakefile"),
         content=[
-            f"{RESULTS}/claims.csv",
-            f"{RESULTS}/figures/comparison.png",
-            f"{RESULTS}/figures/seeds.png",
+            f"{RESULTS}/comparison.html",
+            *COMPARISON_FIGURES,
             *figures_of(MODELS),
+            f"{RESULTS}/figures/runtime.png",
+            *BENCHMARK_FIGURES,
         ],
     message:
         "Gather tables and figures in one page: {output.page}"
     shell:
         "snakemake --snakefile {params.snakefile:q} --workflow-profile none --nolock"
         " --configfile {input.config:q} --replace-workflow-config"
-        " --report {output.page:q} -- {params.content:q} > {log:q} 2>&1"
+        " --report {output.page:q} --report-stylesheet {input.style:q} -- {params.content:q} > {log:q} 2>&1"

@@ -84,7 +84,8 @@ def confused_pairs(counts: pd.DataFrame, title: str) -> Figure:
     for place, count, n in zip(places, worst["count"], worst["n"], strict=True):
         axes.text(count, place, f" of {n}", va="center", size=8.5, color=GREY)
     axes.set_yticks(places, [f"{a} {_ARROW} {b}" for a, b in zip(true, taken, strict=True)])
-    axes.invert_yaxis()
+    # A single pair gets a bar of the same height as any.
+    axes.set_ylim(max(len(worst), 3) - 0.5, -0.5)
     axes.set_title(title)
     axes.set_xlabel("Test images of the first flower taken for the second")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -136,7 +137,7 @@ def reliability(bins: pd.DataFrame, ece: float, title: str) -> Figure:
     top.set_title(title)
     top.set_ylabel("Accuracy")
     name = f"Expected calibration error {100 * ece:.1f} %"
-    top.legend(loc="upper left", title=name, alignment="left")
+    top.legend(loc="best", title=name, alignment="left")
     width = 1 / 40
     bottom.bar(bins["confidence"], bins["count"], width=width, color=REPRODUCED)
     bottom.set_ylabel("Images")

@@ -110,30 +110,6 @@ class FusedLinear(nn.Module):
         return result
 
 
-class FusedMlp(nn.Module):
-    """Two Linear layers with an activation between them, a few hundred rows at a time.
-
-    So what lies between them, four times as wide as what goes in, never leaves the processor's own
-    memory. With several threads on one layer the pieces would be too small to share.
-    """
-
-    ROWS = 512
-
-    def __init__(self, first: FusedLinear, second: FusedLinear) -> None:
-        """Take over two layers."""
-        super().__init__()
-        self.first, self.second = first, second
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (..., inputs) to (..., outputs)."""
-        rows = x.flatten(0, -2)
-        if len(rows) <= self.ROWS or torch.get_num_threads() > 1:
-            result: Tensor = self.second(self.first(x))
-            return result
-        parts = [self.second(self.first(part)) for part in torch.split(rows, self.ROWS)]
-        return torch.cat(parts).unflatten(0, x.shape[:-1])
-
-
 def fused(module: nn.Module, example: Tensor) -> nn.Module:
     """Return a network that computes what ``module`` computes in evaluation mode, faster.
 
@@ -189,8 +165,6 @@ def _rewritten(module: nn.Module, example: Tensor) -> nn.Module:
                 _fuse_linear(traced, node, layer, f"fused_{number}")
             elif isinstance(layer, nn.Conv2d) and _plain(layer):
                 _fuse_conv(traced, node, layer, f"fused_{number}")
-        for number, node in enumerate(list(graph.nodes)):
-            _fuse_mlp(traced, node, f"mlp_{number}")
     _allow_in_place(traced)
     graph.eliminate_dead_code()
     graph.lint()
@@ -227,13 +201,6 @@ def _fuse_linear(traced: fx.GraphModule, node: fx.Node, linear: nn.Linear, name:
     if after:
         last, activation = after
     _replace(traced, last, name, FusedLinear(linear, activation), (node.args[0],))
-
-
-def _fuse_mlp(traced: fx.GraphModule, node: fx.Node, name: str) -> None:
-    after = _only_user(node)
-    first, second = _layer(traced, node), _layer(traced, after)
-    if after and isinstance(first, FusedLinear) and isinstance(second, FusedLinear):
-        _replace(traced, after, name, FusedMlp(first, second), (node.args[0],))
 
 
 def _fuse_conv(traced: fx.GraphModule, node: fx.Node, conv: nn.Conv2d, name: str) -> None:

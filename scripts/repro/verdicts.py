@@ -1,0 +1,108 @@
+"""The whole comparison in three sentences: what was reproduced, what holds, what was not judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from repro import claims, comparison, tables
+
+# From the best to the least that can be said of a figure, and of a claim.
+FIGURE_VERDICTS = (
+    comparison.TO_THE_DIGIT,
+    comparison.WITHIN_SEEDS,
+    comparison.WITHIN_INTERVAL,
+    comparison.BETTER,
+    comparison.WORSE,
+    comparison.NOT_COMPARABLE,
+    comparison.NOT_RUN,
+)
+CLAIM_VERDICTS = (claims.HOLDS, claims.IN_PART, claims.FAILS, claims.CANNOT)
+
+_OPEN = (comparison.NOT_COMPARABLE, comparison.NOT_RUN)
+_DRAWN = "generated data"
+_PLURAL = {claims.HOLDS: "hold", claims.IN_PART: "hold in part", claims.FAILS: "do not hold"}
+_EN_DASH = "\u2013"
+_NO_BREAK = "\u00a0"
+
+
+def sentences(rows: pd.DataFrame, judged: pd.DataFrame) -> list[str]:
+    """Return three sentences that sum up a run.
+
+    Args:
+        rows: comparison.csv.
+        judged: claims.csv.
+    """
+    return [_of_figures(rows), _of_claims(judged), _of_what_is_open(rows)]
+
+
+def _of_figures(rows: pd.DataFrame) -> str:
+    reported = rows[rows["reported"].notna()]
+    compared = reported[~reported["verdict"].isin(_OPEN)]
+    if compared.empty:
+        return (
+            f"None of the report's {len(reported)} figures can be compared with what was run here."
+        )
+    counts = compared["verdict"].value_counts()
+    parts = [f"{counts[verdict]} {verdict}" for verdict in FIGURE_VERDICTS if verdict in counts]
+    text = f"Of the report's {len(reported)} figures {len(compared)} were run here: {listed(parts)}"
+    accuracies = compared[compared["metric"].str.endswith("accuracy")]
+    if accuracies.empty:
+        return f"{text}."
+    most = tables.number(accuracies["difference_pp"].abs().max() / 100, "accuracy")
+    points = f"{most}{_NO_BREAK}percentage points"
+    return f"{text}; no accuracy is further than {points} from the one reported."
+
+
+def _of_claims(judged: pd.DataFrame) -> str:
+    parts = []
+    for verdict in CLAIM_VERDICTS:
+        numbers = judged.loc[judged["verdict"] == verdict, "claim"].tolist()
+        if numbers:
+            words = verdict if len(numbers) == 1 else _PLURAL.get(verdict, verdict)
+            words = f"{words} here" if verdict == claims.CANNOT else words
+            parts.append(f"{len(numbers)} {words} ({ranges(numbers)})")
+    return f"Of its {len(judged)} claims in words {listed(parts)}."
+
+
+def _of_what_is_open(rows: pd.DataFrame) -> str:
+    open_rows = rows[rows["verdict"].isin(_OPEN)]
+    if open_rows.empty:
+        return "Nothing of the report was left out."
+    reasons: dict[str, list[str]] = {}
+    for (_, title), group in open_rows.groupby(["model", "title"], sort=False):
+        whole = len(group) == int((rows["title"] == title).sum())
+        names = [title] if whole else [_figure_of(title, row) for row in group.to_dict("records")]
+        why = group["why_not"].iloc[0]
+        reason = group["verdict"].iloc[0] if tables.missing(why) else str(why)
+        reasons.setdefault(reason, []).extend(names)
+    parts = [f"{' and '.join(names)} ({reason})" for reason, names in reasons.items()]
+    text = f"Not held against the report: {'; '.join(parts)}"
+    if _DRAWN in reasons:
+        text += f" {_EN_DASH} the flowers of this run are drawn, and say nothing about real ones"
+    return f"{text}."
+
+
+def _figure_of(title: str, row: dict[str, str]) -> str:
+    return f"the {row['split']} {row['metric'].replace('_', ' ')} of {title}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Return "a", "a and b", or "a, b and c"."""
+    return " and ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Return ascending numbers with three or more in a row joined: "1, 2, 4\u20137"."""
+    groups: list[list[int]] = []
+    for number in numbers:
+        if groups and number == groups[-1][-1] + 1:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    texts: list[str] = []
+    for group in groups:
+        joined = [f"{group[0]}{_EN_DASH}{group[-1]}"]
+        texts += joined if len(group) > 2 else [str(number) for number in group]
+    return ", ".join(texts)

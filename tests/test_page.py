@@ -1,0 +1,256 @@
+"""What a reader opens first: three sentences, tables that sort, the same as Markdown."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pytest
+
+from browser import opened
+from repro import claims, comparison, html_tables, page, provenance_page, reported, verdicts
+from repro.comparison import METRIC_COLUMNS, Model
+from repro.html_tables import Cell, Column, Look
+
+NET = Model("net", "Net", "numpy", "numpy_1hidden", "replayed", "seed-1", True, "")
+DRAWN = Model("own", "Own <net>", "torch", None, "own", "seed-1", False, "generated data")
+
+RECORD = {
+    "identity": {
+        "code": {
+            "commit": "0123456789abcdef",
+            "dirty": True,
+            "changed": ["a.py", "b.py"],
+            "note": "",
+            "sha256": "a" * 64,
+        },
+        "configuration_sha256": "b" * 64,
+        "splits": {"main.csv": {"train": {"images": 18}}},
+        "python": "3.11.7",
+    },
+    "circumstances": {
+        "recorded": "2026-01-01T00:00:00+00:00",
+        "machine": {
+            "processor": "A <fast> one",
+            "cores": 1,
+            "gpus": [],
+            "system": "Linux",
+            "blas": [{"api": "openblas", "version": "1"}],
+        },
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def report(root):
+    return reported.load(root / "resources/reported.yaml")
+
+
+@pytest.fixture(scope="module")
+def look(root):
+    folder = root / "resources/page"
+    return Look((folder / "page.css").read_text(), (folder / "sort.js").read_text())
+
+
+@pytest.fixture(scope="module")
+def rows(report) -> pd.DataFrame:
+    metrics = pd.DataFrame(
+        [
+            ("net", "seed-1", 1, "train", "accuracy", 0.95, 55_000),
+            ("net", "seed-1", 1, "validation", "accuracy", 0.9476, 5_000),
+            ("net", "seed-2", 2, "validation", "accuracy", 0.9474, 5_000),
+            ("net", "seed-1", 1, "test", "accuracy", 0.9454, 10_000),
+            ("own", "seed-1", 1, "test", "accuracy", 0.5, 100),
+        ],
+        columns=METRIC_COLUMNS,
+    )
+    return comparison.compare(metrics, [NET, DRAWN], report)
+
+
+@pytest.fixture(scope="module")
+def judged(report) -> pd.DataFrame:
+    found = claims.judge(report, [])
+    found.loc[found["claim"].isin([1, 2, 3]), "verdict"] = claims.HOLDS
+    found.loc[found["claim"] == 9, "verdict"] = claims.FAILS
+    return found
+
+
+class TestSentences:
+    def test_counts_by_verdict(self, rows, judged):
+        first, second, third = verdicts.sentences(rows, judged)
+        assert first == (
+            "Of the report's 18 figures 3 were run here: 1 to the digit, 1 within the test set's "
+            "interval and 1 worse than reported; no accuracy is further than 0.61\u00a0percentage "
+            "points from the one reported."
+        )
+        assert second == (
+            "Of its 9 claims in words 3 hold (1\u20133), 1 does not hold (9) "
+            "and 5 cannot be judged here (4\u20138)."
+        )
+        assert "the validation auc ovr softmax of Net" in third
+        assert "NumPy, two hidden layers and PyTorch, two hidden layers" in third
+        assert "Own <net> (generated data)" in third
+        assert "the flowers of this run are drawn" in third
+
+    def test_nothing_was_run(self, report, judged):
+        rows = comparison.compare(pd.DataFrame(columns=METRIC_COLUMNS), [], report)
+        assert verdicts.sentences(rows, judged)[0].startswith(
+            "None of the report's 18 figures can be compared"
+        )
+
+    def test_everything_was_run(self, rows, judged):
+        whole = rows[rows["verdict"] == comparison.TO_THE_DIGIT]
+        assert verdicts.sentences(whole, judged)[2] == "Nothing of the report was left out."
+
+    def test_a_run_without_drawn_flowers_does_not_speak_of_them(self, rows, judged):
+        assert "drawn" not in verdicts.sentences(rows[rows["model"] != "own"], judged)[2]
+
+    @pytest.mark.parametrize(
+        ("numbers", "text"),
+        [([], ""), ([3], "3"), ([1, 2], "1, 2"), ([1, 2, 3, 5, 8, 9], "1\u20133, 5, 8, 9")],
+    )
+    def test_ranges(self, numbers, text):
+        assert verdicts.ranges(numbers) == text
+
+    @pytest.mark.parametrize(
+        ("parts", "text"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), ("abc", "a, b and c")]
+    )
+    def test_listed(self, parts, text):
+        assert verdicts.listed(parts) == text
+
+    def test_every_verdict_has_a_place(self):
+        known = {
+            value
+            for module in (comparison, claims)
+            for name, value in vars(module).items()
+            if name in ("HOLDS", "IN_PART", "FAILS", "CANNOT") or re.match("TO_|WITHIN_|NOT_", name)
+            if isinstance(value, str)
+        } | {comparison.BETTER, comparison.WORSE}
+        assert known == {*verdicts.FIGURE_VERDICTS, *verdicts.CLAIM_VERDICTS}
+        assert known == set(page._KINDS)
+
+
+class TestTables:
+    def test_nothing_is_taken_for_html(self, look):
+        text = html_tables.table("<c>", [Column("<h>")], [[Cell('<a> & "b"', small="<s>")]], look)
+        assert not re.search("<[chas]>", text)
+        assert "&lt;a&gt; &amp; &quot;b&quot;" in text
+
+    def test_numbers_are_flush_right_and_sort_by_value(self, rows, judged, look):
+        text = page.comparison_page(rows, judged, look)
+        assert '<td class="number" data-sort="94.54">94.54</td>' in text
+        assert "&lt;net&gt;" in text
+
+    def test_what_was_not_run_has_no_numbers(self, rows, judged, look):
+        text = page.comparison_page(rows, judged, look)
+        line = next(line for line in text.splitlines() if "ResNet-152" in line and "<tr" in line)
+        assert "not run" in line
+        assert "nan" not in line.lower()
+
+    def test_the_same_from_csv(self, rows, judged, look, tmp_path):
+        for name, table in (("rows", rows), ("judged", judged)):
+            table.to_csv(tmp_path / name, index=False)
+        again, judged_again = (pd.read_csv(tmp_path / name) for name in ("rows", "judged"))
+        assert page.comparison_page(again, judged_again, look) == page.comparison_page(
+            rows, judged, look
+        )
+        assert page.claims_page(judged_again, look) == page.claims_page(judged, look)
+
+    def test_pages_ask_for_nothing(self, rows, judged, look):
+        for text in (
+            page.comparison_page(rows, judged, look),
+            page.claims_page(judged, look),
+            provenance_page.document(RECORD, look),
+        ):
+            assert not re.search(r"https?://|src=|href=|url\(|@import", text)
+
+
+class TestProvenance:
+    def test_sentences(self):
+        first, second, third, _ = provenance_page.sentences(RECORD)
+        assert first == (
+            "Code: commit 0123456789ab, with changes that are not committed; sha256 aaaaaaaaaaaa."
+        )
+        assert "sha256 bbbbbbbbbbbb" in second
+        assert third.startswith("Machine: A <fast> one, 1 core, no GPU; Linux, Python 3.11.7;")
+
+    def test_code_without_git(self):
+        code = {**RECORD["identity"]["code"], "commit": None, "note": "not a git checkout"}
+        record = {**RECORD, "identity": {**RECORD["identity"], "code": code}}
+        assert provenance_page.sentences(record)[0].startswith("Code: not a git checkout; sha256")
+
+    def test_every_value_has_its_line(self, look):
+        text = provenance_page.document(RECORD, look)
+        for name, value in (
+            ("python", "3.11.7"),
+            ("dirty", "yes"),
+            ("changed", "a.py, b.py"),
+            ("main.csv \u203a train \u203a images", "18"),
+            ("processor", "A &lt;fast&gt; one"),
+            ("gpus", "none"),
+            ("blas", "api openblas version 1"),
+        ):
+            assert re.search(rf"<tr.*>{re.escape(name)}</th>.*>{re.escape(value)}</td>", text), name
+        assert "<summary>Splits (1 line)</summary>" in text
+        assert "<summary>Machine (5 lines)</summary>" in text
+
+
+class TestMarkdown:
+    def test_holds_all(self, rows, judged):
+        figures = {"Shown": {"a chart": "figures/a.png"}, "Net": {"a curve": "figures/net/b.png"}}
+        text = page.markdown(rows, judged, figures, ["Code: this."])
+        for sentence in verdicts.sentences(rows, judged):
+            assert f"- {sentence}\n" in text
+        assert "![a chart](figures/a.png)" in text
+        assert "- Net: [a curve](figures/net/b.png)" in text
+        assert "| test accuracy %" in text
+        assert "## Claims in words" in text
+        assert "## Provenance\n\n- Code: this.\n" in text
+        assert text.endswith("\n")
+        assert "\n\n\n" not in text
+
+
+def column(seen, number: int) -> list[str]:
+    cells = seen.page.locator(f"tbody tr > :nth-child({number})")
+    return [text.split("\n")[0] for text in cells.all_inner_texts()]
+
+
+class TestInABrowser:
+    def test_a_click_sorts(self, rows, judged, look, tmp_path):
+        file = tmp_path / "comparison.html"
+        file.write_text(page.comparison_page(rows, judged, look), encoding="utf-8")
+        with opened(file) as seen:
+            first = column(seen, 3)
+            assert first[:3] == ["95.61", "94.78", "94.54"]
+            heading = seen.page.get_by_role("columnheader", name="Reported")
+            heading.get_by_role("button").click()
+            assert heading.get_attribute("aria-sort") == "ascending"
+            upwards = column(seen, 3)
+            values = [float(text) for text in upwards if re.match(r"[\d.]+$", text)]
+            assert len(values) == 17
+            assert values == sorted(values)
+            assert upwards[-1] == ""
+            heading.get_by_role("button").press("Enter")
+            assert heading.get_attribute("aria-sort") == "descending"
+            assert column(seen, 3)[0] == "98.53"
+            assert column(seen, 3)[-1] == ""
+            heading.get_by_role("button").press("Space")
+            assert column(seen, 3) == first
+            assert (seen.errors, seen.requests) == ([], [])
+
+    def test_verdicts_sort_from_best_to_least(self, rows, judged, look, tmp_path):
+        file = tmp_path / "claims.html"
+        file.write_text(page.claims_page(judged, look), encoding="utf-8")
+        with opened(file) as seen:
+            seen.page.get_by_role("button", name="Verdict").click()
+            found = [text[1:].strip() for text in column(seen, 3)]
+            assert found == ["holds"] * 3 + ["does not hold"] + ["cannot be judged"] * 5
+            assert (seen.errors, seen.requests) == ([], [])
+
+    def test_the_watch_sees_what_it_should(self, tmp_path):
+        """The two lists above can fill: an error and a request are noticed."""
+        file = tmp_path / "bad.html"
+        file.write_text("<script src='http://127.0.0.1:9/x.js'></script><script>oops()</script>")
+        with opened(file) as seen:
+            assert seen.requests == ["http://127.0.0.1:9/x.js"]
+            assert any("oops" in error for error in seen.errors)
