@@ -21,10 +21,29 @@ wildcard_constraints:
     run="(seed|split)-[0-9]+",
 
 
+# Targets, and rules that take seconds or need the network: they run where Snakemake runs, and take
+# no place in a cluster's queue.
 localrules:
     all,
     mnist,
     flowers,
+    provenance,
+    fetch,
+    prepare_mnist,
+    split_flowers,
+    layout_flowers,
+    evaluate,
+    compare,
+    judge_claims,
+    plot_curves,
+    plot_comparison,
+    plot_confusion,
+    plot_gallery,
+    plot_reliability,
+    plot_seeds,
+    save_configuration,
+    record_run,
+    write_crate,
     report,
 
 

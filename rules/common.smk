@@ -109,6 +109,11 @@ def of_headline(name):
     return lambda wildcards: of_runs(wildcards.model, name)[0]
 
 
+def growing(amount):
+    """Return a resource that grows with each attempt: a job that was killed for it gets more."""
+    return lambda wildcards, attempt: amount * attempt
+
+
 def products(models):
     """Return what models end in: flower images by label, metrics and curves."""
     metrics = [file for model in models for file in of_runs(model, "metrics.csv")]

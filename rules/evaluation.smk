@@ -21,8 +21,8 @@ rule evaluate:
         "../envs/numpy.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         model="{model}",
         run="{run}",
@@ -45,7 +45,7 @@ rule compare:
             f"{RESULTS}/comparison.csv",
             caption="../resources/captions/comparison.rst",
             category="Comparison",
-            labels={"what": "Reported and reproduced, as a table"},
+            labels={"what": "5. All figures (CSV file)"},
         ),
         table=f"{RESULTS}/comparison.md",
     log:
@@ -56,8 +56,8 @@ rule compare:
         "../envs/numpy.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         models=model_table(MODELS),
     message:
@@ -84,8 +84,8 @@ rule judge_claims:
         "../envs/numpy.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         models=model_table(MODELS),
         runs=[[model, run] for model in MODELS for run in runs_of(model)],

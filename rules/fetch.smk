@@ -15,8 +15,8 @@ rule fetch:
         "../envs/workflow.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=120,
+        mem_mb=growing(1000),
+        runtime=growing(120),
     params:
         proof=lambda wildcards: asdict(REGISTRY[wildcards.file].proof),
         registry=shipped("resources/registry.yaml"),

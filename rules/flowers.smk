@@ -20,8 +20,8 @@ if GENERATED:
             "../envs/numpy.yaml"
         threads: 4
         resources:
-            mem_mb=1000,
-            runtime=30,
+            mem_mb=growing(1500),
+            runtime=growing(30),
         params:
             **config["flowers"]["generated"],
         message:
@@ -46,8 +46,8 @@ rule extract_flowers:
         "../envs/numpy.yaml"
     threads: 2
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=growing(1000),
+        runtime=growing(30),
     params:
         on_damaged=config["flowers"]["on_damaged"],
         proofs=flowers_proofs(),
@@ -74,8 +74,8 @@ rule split_flowers:
         "../envs/numpy.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         split=split_parameters,
     message:
@@ -101,8 +101,8 @@ rule layout_flowers:
         "../envs/numpy.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=growing(1000),
+        runtime=growing(30),
     message:
         "Lay the flower images out in a folder per set and label ({wildcards.split} split)"
     script:
@@ -137,8 +137,8 @@ for model, net in nets_with_features().items():
         threads: 4
         resources:
             gpu=1,
-            mem_mb=6000,
-            runtime=720,
+            mem_mb=growing(6000),
+            runtime=growing(120),
         params:
             architecture=net["architecture"],
             proofs=weights_proof(net),
@@ -175,8 +175,8 @@ for model, net in nets_with_features().items():
         threads: 2
         resources:
             gpu=1,
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=growing(3000),
+            runtime=growing(30),
         params:
             runs=numbered_flower_runs(model),
             recipe=config["flowers"]["head"],
@@ -209,8 +209,8 @@ for model, net in nets_without_features().items():
         threads: 4
         resources:
             gpu=1,
-            mem_mb=8000,
-            runtime=1440,
+            mem_mb=growing(8000),
+            runtime=growing(720),
         params:
             architecture=net["architecture"],
             proofs=weights_proof(net),

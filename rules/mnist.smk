@@ -17,8 +17,8 @@ rule prepare_mnist:
         "../envs/numpy.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         split=config["mnist"]["split"],
         proofs=proofs_of(*MNIST_FILES.values()),
@@ -50,8 +50,8 @@ for model, net in NETS["mnist"].items():
             f"../envs/{net['framework']}.yaml"
         threads: 1
         resources:
-            mem_mb=2500,
-            runtime=60,
+            mem_mb=growing(2000),
+            runtime=growing(30),
         params:
             framework=net["framework"],
             recipe=recipe_of(net),

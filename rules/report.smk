@@ -236,6 +236,43 @@ rule plot_seeds:
         "../scripts/plot_seeds.py"
 
 
+# Times differ from run to run, so they stand in a file of their own. Benchmarks are no inputs: one
+# that was lost must not train a net again.
+rule plot_runtime:
+    input:
+        products(MODELS),
+        COMPARISON_FIGURES,
+        f"{RESULTS}/claims.csv",
+        style=shipped("resources/style.mplstyle"),
+        code=code("plot_runtime"),
+    output:
+        table=f"{RESULTS}/runtime.csv",
+        png=report(
+            f"{RESULTS}/figures/runtime.png",
+            caption="../resources/captions/runtime.rst",
+            category="Time and memory",
+            labels={"what": "Run time and peak memory of this run, by rule"},
+        ),
+        svg=f"{RESULTS}/figures/runtime.svg",
+    log:
+        f"{LOGS}/plot_runtime.log",
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        # The rules above this one; those below run beside it or after it.
+        benchmarks={each.name: str(each.benchmark) for each in workflow.rules if each.benchmark},
+        runs={model: runs_of(model) for model in MODELS},
+        nets=[net for nets in NETS.values() for net in nets],
+    message:
+        "Plot run time and peak memory by rule"
+    script:
+        "../scripts/plot_runtime.py"
+
+
 rule write_page:
     input:
         comparison=f"{RESULTS}/comparison.csv",
@@ -279,44 +316,6 @@ rule write_page:
         "Write verdict and tables: {output.markdown}"
     script:
         "../scripts/write_page.py"
-
-
-# Times differ from run to run, so they stand in a file of their own. Benchmarks are no inputs: one
-# that was lost must not train a net again.
-rule plot_runtime:
-    input:
-        products(MODELS),
-        COMPARISON_FIGURES,
-        f"{RESULTS}/claims.csv",
-        style=shipped("resources/style.mplstyle"),
-        code=code("plot_runtime"),
-    output:
-        table=f"{RESULTS}/runtime.csv",
-        png=report(
-            f"{RESULTS}/figures/runtime.png",
-            caption="../resources/captions/runtime.rst",
-            category="Time and memory",
-            labels={"what": "Run time and peak memory of this run, by rule"},
-        ),
-        svg=f"{RESULTS}/figures/runtime.svg",
-    log:
-        f"{LOGS}/plot_runtime.log",
-    conda:
-        "../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        benchmarks=lambda wildcards: {
-            each.name: str(each.benchmark) for each in workflow.rules if each.benchmark
-        },
-        runs={model: runs_of(model) for model in MODELS},
-        nets=[net for nets in NETS.values() for net in nets],
-    message:
-        "Plot run time and peak memory by rule"
-    script:
-        "../scripts/plot_runtime.py"
 
 
 rule plot_benchmarks:

@@ -143,7 +143,7 @@ def project(tmp_path: Path) -> Project:
     return make_project(tmp_path / "project")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose whole DAG has run once; tests put back what they change."""
     project = make_project(tmp_path_factory.mktemp("finished") / "project")

@@ -1,0 +1,167 @@
+"""Profiles without a cluster: they plan, and the generic one's scripts do as they say."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from slurm_support import make_slurm_project
+
+from support import ROOT
+
+sys.path.insert(0, str(ROOT / "profiles"))
+from measured import asked, used
+
+GENERIC = ROOT / "profiles/slurm-generic"
+
+
+@pytest.fixture(scope="module")
+def plan():
+    """What every rule of the full configuration asks for, at the first and the second attempt."""
+    return asked([]), asked([], attempt=2)
+
+
+def test_every_rule_asks_for_memory_and_time_that_grow(plan):
+    first, second = plan
+    jobs = {name: ask for name, ask in first.items() if not ask.local}
+    assert jobs.keys() >= {"extract_flowers", "train_numpy_1hidden", "features_resnet152"}
+    for name, ask in jobs.items():
+        assert 1000 <= ask.memory_mb <= 16_000, name
+        assert 10 <= ask.minutes <= 720, name
+        assert 1 <= ask.threads <= 4, name
+        assert second[name].memory_mb == 2 * ask.memory_mb, name
+        assert second[name].minutes == 2 * ask.minutes, name
+
+
+def test_jobs_are_what_trains_or_goes_through_all_images(plan):
+    first, _ = plan
+    jobs = {name for name, ask in first.items() if not ask.local}
+    assert all(
+        name.startswith(("train_", "features_", "extract_flowers", "draw_flowers")) for name in jobs
+    )
+    assert all(ask.local for ask in first.values() if ask.minutes <= 10)
+
+
+def test_measured_takes_the_most_of_a_rules_jobs(tmp_path):
+    header = "s\th:m:s\tmax_rss\tmax_vms\n"
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train/a.tsv").write_text(f"{header}1.5\t0:00:01\t100.0\t1\n")
+    (tmp_path / "train/b.tsv").write_text(f"{header}0.5\t0:00:00\t300.0\t1\n")
+    (tmp_path / "draw.tsv").write_text(f"{header}0.1\t0:00:00\tNA\tNA\n")
+    assert used(tmp_path) == {"train": (2, 300.0, 1.5), "draw": (1, 0.0, 0.1)}
+
+
+@pytest.mark.parametrize("profile", ["slurm", "slurm-generic", "workstation", "kubernetes"])
+def test_a_profile_plans(profile, tmp_path):
+    settings = yaml.safe_load((ROOT / "profiles" / profile / "config.yaml").read_text())
+    executor = settings.get("executor", "local").replace("-", "_")
+    needed = [] if executor == "local" else [f"snakemake_executor_plugin_{executor}"]
+    if profile == "kubernetes":
+        # A folder takes the place of the bucket.
+        needed.append("snakemake_storage_plugin_fs")
+        (tmp_path / "bucket").mkdir()
+    for plugin in needed:
+        if importlib.util.find_spec(plugin) is None:
+            pytest.skip(f"{plugin.replace('_', '-')} is not installed")
+    project = make_slurm_project(tmp_path / "project", ["numpy_1hidden", "tiny"])
+    more = []
+    if profile == "kubernetes":
+        more += ["--default-storage-provider", "fs"]
+        more += ["--default-storage-prefix", str(tmp_path / "bucket")]
+    said = project.run("-n", *more, profile=profile)
+    assert "This was a dry-run" in said
+    assert "train_tiny" in said
+    assert "train_numpy_1hidden" in said
+
+
+def script(name: str):
+    spec = importlib.util.spec_from_file_location(name, GENERIC / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def properties(**resources: int) -> dict:
+    return {
+        "rule": "train_x",
+        "threads": 2,
+        "resources": {"mem_mb": 3000, "runtime": 30} | resources,
+    }
+
+
+def test_generic_submission(monkeypatch):
+    submit = script("submit")
+    call = submit.command(properties(), "job.sh")
+    assert call[0] == "sbatch"
+    assert call[-1] == "job.sh"
+    assert {"--partition=cpu", "--cpus-per-task=2", "--mem=3000", "--time=30"} <= set(call)
+    assert not [part for part in call if part.startswith(("--gpus", "--account"))]
+    monkeypatch.setattr(submit, "ACCOUNT", "lab")
+    call = submit.command(properties(gpu=1), "job.sh")
+    assert {"--partition=gpu", "--gpus=1", "--account=lab"} <= set(call)
+
+
+def fake(folder: Path, name: str, answer: str, code: int = 0) -> None:
+    """Put a command in ``folder`` that prints ``answer``."""
+    file = folder / name
+    file.write_text(f"#!/bin/sh\n[ -z '{answer}' ] || echo '{answer}'\nexit {code}\n")
+    file.chmod(0o755)
+
+
+def call(name: str, argument: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, GENERIC / f"{name}.py", argument],
+        cwd=folder,
+        env={**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_generic_submission_reads_the_job_script(tmp_path):
+    fake(tmp_path, "sbatch", "815;cluster")
+    job = tmp_path / "job.sh"
+    job.write_text(f"#!/bin/sh\n# properties = {json.dumps(properties())}\ntrue\n")
+    assert call("submit", str(job), tmp_path).stdout == "815\n"
+    assert (tmp_path / "logs/slurm").is_dir()
+    fake(tmp_path, "sbatch", "", code=1)
+    assert call("submit", str(job), tmp_path).returncode == 1
+    job.write_text("#!/bin/sh\ntrue\n")
+    done = call("submit", str(job), tmp_path)
+    assert done.returncode == 1
+    assert "not a job script" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("squeue", "sacct", "word"),
+    [
+        ("RUNNING", "", "running"),
+        ("PENDING", "", "running"),
+        ("COMPLETED", "", "success"),
+        ("TIMEOUT", "", "failed"),
+        ("", "COMPLETED", "success"),
+        ("", "CANCELLED by 0", "failed"),
+    ],
+)
+def test_generic_status(tmp_path, squeue, sacct, word):
+    fake(tmp_path, "squeue", squeue, code=0 if squeue else 1)
+    fake(tmp_path, "sacct", sacct)
+    assert call("status", "815", tmp_path).stdout == f"{word}\n"
+
+
+def test_a_job_nobody_knows_has_failed(tmp_path, monkeypatch, capsys):
+    status = script("status")
+    monkeypatch.setattr(status, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(sys, "argv", ["status.py", "815"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    status.main()
+    said = capsys.readouterr()
+    assert said.out == "failed\n"
+    assert "neither squeue nor sacct knows it" in said.err
