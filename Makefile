@@ -44,6 +44,10 @@ archive: $(READY)
 verify-archive: $(READY)
 	@python scripts/verify_archive.py "$(ARCHIVE)"
 
+## make bench-flowers  images per second of the flower nets; writes docs/BENCH_FLOWERS.md
+bench-flowers: $(READY)
+	@python scripts/bench_flowers.py --output docs/BENCH_FLOWERS.md
+
 ## make check        lint, format, types
 check: $(READY)
 	@ruff check .
