@@ -54,7 +54,7 @@ IMAGES = 8189  # in Oxford-102
 TARGETS = {"torchvision:resnet152": 2.0, "torchvision:convnext_large": 1.7}
 CEILING_TARGET = 0.9
 NETS = {
-    "torchvision:resnet152": 32,
+    "torchvision:resnet152": 16,
     "torchvision:convnext_large": 16,
     "timm:tf_efficientnet_lite0": 128,
 }
@@ -502,6 +502,7 @@ def tried_part(task: Task, rounds: int, names: Sequence[str]) -> list[list[str]]
         rows.append(
             [task.architecture, name, f"{times.ratio(base, name):.2f}", f"{note:.0e}", within]
         )
+        tqdm.write(" | ".join(rows[-1]), file=sys.stderr)
     return rows
 
 
@@ -564,6 +565,7 @@ def page(options: argparse.Namespace, images: list[ImageRef]) -> str:
         many = [replace(images[i % len(images)], id=i) for i in range(count)]
         task = Task(name, many, threads)
         row, verdict = main_part(task, rounds)
+        tqdm.write(" | ".join(row), file=sys.stderr)
         rows.append(row)
         verdicts += [verdict] if verdict else []
         tried += tried_part(task, options.tried_rounds, options.tried)

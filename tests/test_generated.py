@@ -305,5 +305,5 @@ def test_script_draws_what_the_rule_asks(
     runpy.run_path(str(script), {"snakemake": rule}, "__main__")
     assert [hash_of(file) for file in files[1:]] == [hash_of(file) for file in drawn[1:]]
     assert len(pictures(files[0])) == 20
-    assert names.read_text().splitlines()[1] == '1,white daisy 1'
+    assert names.read_text().splitlines()[1] == "1,white daisy 1"
     assert "5 kinds, 4 images each, seed 3" in (tmp_path / "draw.log").read_text()
