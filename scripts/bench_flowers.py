@@ -51,7 +51,8 @@ NOTEBOOK_BATCH = 64
 MATRIX_SIDE, MATRIX_PRODUCTS = 2048, 4
 EPOCHS = 9  # of the report: so often the notebook sends every image through the network
 IMAGES = 8189  # in Oxford-102
-TARGETS = {"torchvision:resnet152": 2.0, "torchvision:convnext_large": 1.7}
+# Times the notebook's way, per image and for the whole protocol.
+TARGETS = {"torchvision:resnet152": (2.0, 16.0), "torchvision:convnext_large": (1.7, 14.0)}
 CEILING_TARGET = 0.9
 NETS = {
     "torchvision:resnet152": 16,
@@ -472,14 +473,15 @@ def main_part(task: Task, rounds: int) -> tuple[list[str], str]:
     ]
     verdict = ""
     if name in TARGETS:
-        wanted = TARGETS[name]
+        per_image, whole = TARGETS[name]
         most = arithmetic / times.rate("notebook's way", count)
         verdict = (
-            f"- {name}: {ratio:.2f} of {wanted} wanted ({_met(ratio >= wanted)}), "
-            f"{100 * share:.0f} % of {100 * CEILING_TARGET:.0f} % "
-            f"({_met(share >= CEILING_TARGET)}), {EPOCHS * ratio:.1f} of {EPOCHS * wanted:.1f} "
-            f"({_met(ratio >= wanted)}). At the rate of its matrix products this machine could "
-            f"at most be {most:.2f} times as fast as the notebook's way."
+            f"- {name}: {ratio:.2f} times per image, {per_image} wanted "
+            f"({_met(ratio >= per_image)}); {100 * share:.0f} % of forward only, "
+            f"{100 * CEILING_TARGET:.0f} % wanted ({_met(share >= CEILING_TARGET)}); "
+            f"{EPOCHS * ratio:.1f} times for the whole protocol, {whole:.0f} wanted "
+            f"({_met(EPOCHS * ratio >= whole)}). At the rate of its matrix products this machine "
+            f"could be {most:.2f} times as fast as the notebook's way per image."
         )
     return row, verdict
 

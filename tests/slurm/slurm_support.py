@@ -67,7 +67,7 @@ class SlurmProject:
         """Start Snakemake; what it prints goes to a file."""
         quick = ["--latency-wait", "5"]
         if profile == "slurm":
-            quick += ["--slurm-init-seconds-before-status-checks", "8"]
+            quick += ["--slurm-init-seconds-before-status-checks", "10"]
             quick += ["--slurm-keep-successful-logs"]
         with (self.folder / "driver.log").open("w") as log:
             driver = subprocess.Popen(
@@ -189,7 +189,7 @@ def met(fault: Path) -> Path:
 # Faults. "met" tells the test that the job has come here.
 MEET = "Path(fault.with_name(fault.name + '.met')).touch()\n"
 FAIL = "raise ValueError('the fault of this test')\n"
-EAT = MEET + "import time; hoard = b'x' * 1_200_000_000; time.sleep(5)\n"
+EAT = MEET + "import time; hoard = b'x' * 1_200_000_000; time.sleep(2)\n"
 # Waits until the test removes the file.
 STAY = MEET + "import time\nwhile fault.exists(): time.sleep(0.1)\n"
 
