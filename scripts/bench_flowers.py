@@ -576,7 +576,7 @@ def page(options: argparse.Namespace, images: list[ImageRef]) -> str:
         "Printed by `make bench-flowers`. Images per second, from JPEG files on, medians of "
         f"{rounds} rounds. The notebook's way: torchvision's network as it comes, float32, "
         f"contiguous, a DataLoader with batches of {NOTEBOOK_BATCH}. Forward only: this project's "
-        "pass on images decoded before. Matrix products: what this machine's rate of them would "
+        "pass on images decoded before. Matrix products: what the machine's rate of them, taken in the same rounds, would "
         "allow. Ratio: this project to the notebook's way. Whole protocol: times the ratio of "
         f"passes, {EPOCHS} epochs to 1.",
         about,
