@@ -13,7 +13,6 @@ import importlib
 import multiprocessing
 import os
 import platform
-import resource
 import shutil
 import sys
 import tarfile
@@ -425,7 +424,9 @@ def _peak(count: int, images: list[ImageRef], threads: int, pipe: Any) -> None:
     with tempfile.TemporaryDirectory() as work:
         cpu = torch.device("cpu")
         extract(many, backbone, Preprocess(), Path(work), device=cpu, workers=threads)
-    pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    # Not ru_maxrss: a new process inherits it from the one that started it.
+    status = Path("/proc/self/status").read_text().splitlines()
+    pipe.send(next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024)
 
 
 def in_process(target: Callable[..., None], *arguments: Any) -> tuple[float, float]:
@@ -576,9 +577,9 @@ def page(options: argparse.Namespace, images: list[ImageRef]) -> str:
         "Printed by `make bench-flowers`. Images per second, from JPEG files on, medians of "
         f"{rounds} rounds. The notebook's way: torchvision's network as it comes, float32, "
         f"contiguous, a DataLoader with batches of {NOTEBOOK_BATCH}. Forward only: this project's "
-        "pass on images decoded before. Matrix products: what the machine's rate of them, taken in the same rounds, would "
-        "allow. Ratio: this project to the notebook's way. Whole protocol: times the ratio of "
-        f"passes, {EPOCHS} epochs to 1.",
+        "pass on images decoded before. Matrix products: what the machine's rate of them, taken in "
+        "the same rounds, would allow. Ratio: this project to the notebook's way. Whole protocol: "
+        f"times the ratio of passes, {EPOCHS} epochs to 1.",
         about,
         "## Passes",
         markdown(MAIN_HEADER, rows, numbers=range(1, len(MAIN_HEADER))),
@@ -595,7 +596,7 @@ def page(options: argparse.Namespace, images: list[ImageRef]) -> str:
         ]
     if options.heads_shape:
         parts += ["## Heads", heads_part(threads, rounds, tuple(options.heads_shape))]
-    if options.memory_counts:
+    if options.memory_counts and Path("/proc/self/status").exists():
         peaks = [in_process(_peak, n, images, threads)[0] for n in options.memory_counts]
         listed = ", ".join(
             f"{peak:.0f} MiB at {n} images"
