@@ -629,7 +629,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tried-rounds", type=int, default=3)
     parser.add_argument("--count", type=int, help="images a round, the same for every network")
-    parser.add_argument("--nets", nargs="+", default=list(NETS))
+    parser.add_argument("--nets", nargs="*", default=list(NETS))
     parser.add_argument("--tried", nargs="*", default=[*TRIED, *INPUT_TRIED], choices=[*ALL, []])
     parser.add_argument("--heads-shape", nargs="*", type=int, default=[IMAGES, 2048])
     parser.add_argument("--memory-counts", nargs="*", type=int, default=[500, 2000])

@@ -67,7 +67,7 @@ class SlurmProject:
         """Start Snakemake; what it prints goes to a file."""
         quick = ["--latency-wait", "5"]
         if profile == "slurm":
-            quick += ["--slurm-init-seconds-before-status-checks", "8"]
+            quick += ["--slurm-init-seconds-before-status-checks", "2"]
             quick += ["--slurm-keep-successful-logs"]
         with (self.folder / "driver.log").open("w") as log:
             driver = subprocess.Popen(
