@@ -11,6 +11,7 @@ from repro.backbones import build
 from repro.features import adapt, extract
 from repro.flower_images import read_images, read_split
 from repro.registry import prove
+from repro.writer_lock import hold
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
+    hold(snakemake.output.features)
     params = snakemake.params
     threads = snakemake.threads
     prove(params.proofs)

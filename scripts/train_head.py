@@ -20,6 +20,7 @@ from repro.heads import (
     write_state,
 )
 from repro.predictions import SPLITS, Predictions
+from repro.writer_lock import hold
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -44,6 +45,7 @@ def predictions_of(
 
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
+    hold(snakemake.output.histories[0])
     source, made, params = snakemake.input, snakemake.output, snakemake.params
     devices.keep_freed_memory()
     devices.set_threads(snakemake.threads)

@@ -11,6 +11,7 @@ from repro.backbones import build
 from repro.heads import write_history, write_state
 from repro.notebook_protocol import DecodedImages, NotebookRecipe, read_folders, train
 from repro.registry import prove
+from repro.writer_lock import hold
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
+    hold(snakemake.output.histories[0])
     source, made, params = snakemake.input, snakemake.output, snakemake.params
     prove(params.get("proofs", {}))
     devices.keep_freed_memory()

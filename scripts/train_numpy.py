@@ -9,6 +9,7 @@ from repro import logs
 from repro.files import atomic_path
 from repro.mlp_training import MlpRecipe, train_mlp
 from repro.mnist import load_splits
+from repro.writer_lock import hold
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logs.set_up(snakemake.log[0])
+    hold(snakemake.output.history)
     # BLAS starts a thread for every core it sees unless told otherwise, which slows a small net.
     threadpool_limits(snakemake.threads)
     data = load_splits(snakemake.input.images, snakemake.input.labels, snakemake.input.split)

@@ -10,6 +10,7 @@ from repro.files import atomic_path
 from repro.mlp_training import MlpRecipe
 from repro.mnist import load_splits
 from repro.torch_mlp import train_torch_mlp
+from repro.writer_lock import hold
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logs.set_up(snakemake.log[0])
+    hold(snakemake.output.history)
     torch.set_num_threads(snakemake.threads)
     data = load_splits(snakemake.input.images, snakemake.input.labels, snakemake.input.split)
     trained = train_torch_mlp(
