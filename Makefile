@@ -46,7 +46,7 @@ verify-archive: $(READY)
 
 ## make bench-flowers  images per second of the flower nets; writes docs/BENCH_FLOWERS.md
 bench-flowers: $(READY)
-	@python scripts/bench_flowers.py --output docs/BENCH_FLOWERS.md
+	@python scripts/bench_flowers.py --output docs/BENCH_FLOWERS.md --csv docs/bench_flowers.csv
 
 ## make check        lint, format, types
 check: $(READY)

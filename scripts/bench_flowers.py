@@ -26,6 +26,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -38,7 +39,7 @@ from repro import backbones, devices
 from repro.backbones import Preprocess
 from repro.decoding import normalised, read_batch
 from repro.features import CPU_BATCH, Forward, computed, extract
-from repro.files import write_text
+from repro.files import atomic_path, write_text
 from repro.flower_images import ImageRef
 from repro.fusion import TOLERANCE, fused, relative_error
 from repro.generated import draw_flowers
@@ -255,6 +256,28 @@ def openvino(task: Task) -> tuple[Run, float]:
     return _whole_batches(task, lambda x: torch.from_numpy(network(x.numpy())[0]), inputs)
 
 
+def onnx_runtime(task: Task) -> tuple[Run, float]:
+    """Export to ONNX and run by ONNX Runtime."""
+    runtime = importlib.import_module("onnxruntime")
+    inputs = task.inputs().contiguous()
+    with tempfile.TemporaryDirectory() as folder:
+        file = f"{folder}/network.onnx"
+        torch.onnx.export(
+            task.network(),
+            (inputs[:2],),
+            file,
+            dynamo=False,
+            input_names=["images"],
+            dynamic_axes={"images": {0: "n"}},
+        )
+        settings = runtime.SessionOptions()
+        settings.intra_op_num_threads = task.threads
+        session = runtime.InferenceSession(file, settings, providers=["CPUExecutionProvider"])
+    return _whole_batches(
+        task, lambda x: torch.from_numpy(session.run(None, {"images": x.numpy()})[0]), inputs
+    )
+
+
 CONTENDERS: dict[str, Contender] = {
     "notebook's way": notebook,
     "this project": ours,
@@ -262,6 +285,8 @@ CONTENDERS: dict[str, Contender] = {
     "decoding only": decoding,
     "matrix products": matrix_products,
 }
+# Those the figure shows.
+PASSES = ("this project", "forward only", "notebook's way")
 TRIED: dict[str, Contender] = {
     "channels last": channels_last,
     "channels last, freed memory kept": channels_last_kept,
@@ -271,6 +296,7 @@ TRIED: dict[str, Contender] = {
     "TorchScript, frozen and optimised": torchscript,
     "torch.compile, frozen": compiled,
     "OpenVINO, float32": openvino,
+    "ONNX Runtime, float32": onnx_runtime,
     "bfloat16": bfloat16,
 }
 INPUT_TRIED: dict[str, Contender] = {"decoding in worker processes": notebook_with_workers}
@@ -455,10 +481,9 @@ def flops(architecture: str) -> float:
     return float(counter.get_total_flops())
 
 
-def main_part(task: Task, rounds: int) -> tuple[list[str], str]:
-    """Race the notebook's way, ours and the ceilings; return a table's row and a sentence."""
+def main_part(task: Task, times: Times) -> tuple[list[str], str]:
+    """Put the notebook's way, ours and the ceilings into a table's row and a sentence."""
     count, name = len(task.images), task.architecture
-    times = race(list(CONTENDERS), task, rounds)
     products = MATRIX_PRODUCTS * task.threads * 2 * MATRIX_SIDE**3
     arithmetic = times.rate("matrix products", products) / flops(name)
     ratio = times.ratio("notebook's way", "this project")
@@ -558,16 +583,27 @@ MAIN_HEADER = [
 TRIED_HEADER = ["network", "tried", "ratio", "error", "within tolerance"]
 
 
-def page(options: argparse.Namespace, images: list[ImageRef]) -> str:
-    """Run everything and return the page."""
+def csv_rows(network: str, times: Times) -> list[dict[str, Any]]:
+    """Return the rounds of those that pass over the images, one row each, for the figure."""
+    return [
+        {"network": network, "contender": name, "round": number, "seconds": seconds}
+        for name in PASSES
+        for number, seconds in enumerate(times.seconds[name], 1)
+    ]
+
+
+def page(options: argparse.Namespace, images: list[ImageRef]) -> tuple[str, list[dict[str, Any]]]:
+    """Run everything; return the page, and the seconds of each round."""
     threads, rounds = options.threads, options.rounds
     about = machine(threads)
-    rows, verdicts, tried = [], [], []
+    rows, verdicts, tried, seconds = [], [], [], []
     for name in tqdm(options.nets, desc="networks"):
         count = options.count or NETS.get(name, 32)
         many = [replace(images[i % len(images)], id=i) for i in range(count)]
         task = Task(name, many, threads)
-        row, verdict = main_part(task, rounds)
+        times = race(list(CONTENDERS), task, rounds)
+        row, verdict = main_part(task, times)
+        seconds += csv_rows(name.partition(":")[2], times)
         tqdm.write(" | ".join(row), file=sys.stderr)
         rows.append(row)
         verdicts += [verdict] if verdict else []
@@ -603,7 +639,7 @@ def page(options: argparse.Namespace, images: list[ImageRef]) -> str:
             for n, peak in zip(options.memory_counts, peaks, strict=True)
         )
         parts += ["## Memory", f"Peak of an extraction with EfficientNet-Lite0: {listed}."]
-    return "\n\n".join(part.strip() for part in parts if part) + "\n"
+    return "\n\n".join(part.strip() for part in parts if part) + "\n", seconds
 
 
 def photographs(folder: Path | None, work: Path) -> list[ImageRef]:
@@ -624,6 +660,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, help="write the page there too")
+    parser.add_argument("--csv", type=Path, help="write the seconds of each round there")
     parser.add_argument("--images", type=Path, help="folder of JPEGs; drawn ones without it")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--rounds", type=int, default=5)
@@ -639,10 +676,13 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     options = parse()
     with tempfile.TemporaryDirectory() as work:
-        text = page(options, photographs(options.images, Path(work)))
+        text, seconds = page(options, photographs(options.images, Path(work)))
     print(text, end="")
     if options.output:
         write_text(options.output, text)
+    if options.csv:
+        with atomic_path(options.csv) as aside:
+            pd.DataFrame(seconds).to_csv(aside, index=False, float_format="%.4f")
 
 
 if __name__ == "__main__":

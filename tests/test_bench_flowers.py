@@ -42,7 +42,8 @@ def test_the_page_has_every_part(tmp_path):
     options = parse(["--nets", "torchvision:resnet18", "--count", "4", "--tried", "bfloat16"])
     options.rounds = options.tried_rounds = options.threads = 1
     options.heads_shape, options.memory_counts = [60, 16], [4, 8]
-    text = page(options, make_photos(tmp_path, 4))
+    text, seconds = page(options, make_photos(tmp_path, 4))
+    assert {row["contender"] for row in seconds} == set(bench_flowers.PASSES)
     assert "| torchvision:resnet18 |" in text
     assert "| bfloat16 " in text
     assert "## Heads" in text
