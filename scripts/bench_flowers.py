@@ -519,19 +519,24 @@ def _met(reached: bool) -> str:
 def tried_part(task: Task, rounds: int, names: Sequence[str]) -> list[list[str]]:
     """Race each attempt against the plain network; return a table's rows."""
     rows = []
-    for name in names:
-        base = "notebook's way" if name in INPUT_TRIED else "eager"
-        times = race([base, name], task, rounds)
-        note = times.notes[name]
-        if isinstance(note, str):
-            rows.append([task.architecture, name, "", "", f"did not run: {note}"])
+    for base, group in (("eager", TRIED), ("notebook's way", INPUT_TRIED)):
+        own = [name for name in names if name in group]
+        if not own:
             continue
-        within = "yes" if note <= TOLERANCE else "no"
-        rows.append(
-            [task.architecture, name, f"{times.ratio(base, name):.2f}", f"{note:.0e}", within]
-        )
-        tqdm.write(" | ".join(rows[-1]), file=sys.stderr)
+        with _started(base, task) as (plain, _):
+            for name in own:
+                rows.append([task.architecture, name, *_attempt(name, task, plain, rounds)])
+                tqdm.write(" | ".join(rows[-1]), file=sys.stderr)
     return rows
+
+
+def _attempt(name: str, task: Task, plain: Any, rounds: int) -> tuple[str, str, str]:
+    """Return the ratio to the plain network, the error, and whether it is within tolerance."""
+    with _started(name, task) as (pipe, note):
+        if isinstance(note, str):
+            return "", "", f"did not run: {note}"
+        ratio = median(_turn(plain) / _turn(pipe) for _ in range(rounds))
+    return f"{ratio:.2f}", f"{note:.0e}", "yes" if note <= TOLERANCE else "no"
 
 
 def heads_part(threads: int, rounds: int, shape: tuple[int, int]) -> str:
