@@ -13,6 +13,15 @@ configfile: Path(workflow.basedir) / "config.yaml"
 include: "rules/common.smk"
 
 
+scattergather:
+    features=config["flowers"]["shards"],
+
+
+# Also by the command line: --set-scatter features=N.
+SHARDS = len(gather.features("{scatteritem}"))
+SHARDED = SHARDS > 1
+
+
 report: "resources/captions/workflow.rst"
 
 

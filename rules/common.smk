@@ -234,6 +234,24 @@ def features_of(model, name):
     return [f"{FLOWERS}/features/{model}/{cover}/{name}" for cover in covers]
 
 
+def shards_folder(model):
+    """Return the folder of what shards leave for the join; without shards there is none."""
+    return f"{FLOWERS}/features/.{model}-{{cover}}.shards"
+
+
+def made_features(model, name):
+    """Return the file ``name`` that a features job writes: of all images, or of one shard."""
+    if SHARDED:
+        return temp(f"{shards_folder(model)}/{{scatteritem}}/{name}")
+    return f"{FLOWERS}/features/{model}/{{cover}}/{name}"
+
+
+def gathered_features(model, name):
+    """Return the file ``name`` of every shard of a net's features."""
+    shards = gather.features("{scatteritem}")
+    return [f"{shards_folder(model)}/{shard}/{name}" for shard in shards]
+
+
 def flower_splits():
     """Return the files of all splits that flower nets use."""
     names = [name for model in models_of("flowers") for name in splits_of_runs(model)]

@@ -110,7 +110,11 @@ rule layout_flowers:
 
 
 # A frozen backbone's features serve every split; an adapted one has seen the training images, so
-# each split has features of its own.
+# each split has features of its own. With shards, each of them is a job of its own, and one more
+# joins them.
+OF_SHARD = "-{scatteritem}" if SHARDED else ""
+SHARD_SAID = ", {wildcards.scatteritem}" if SHARDED else ""
+
 for model, net in nets_with_features().items():
 
     rule:
@@ -121,17 +125,23 @@ for model, net in nets_with_features().items():
             folder=f"{FLOWERS}/images",
             weights=weights_file(net),
             split=f"{FLOWERS}/splits/{{cover}}.csv" if net["protocol"] == "adapted" else [],
+            statistics=(
+                f"{shards_folder(model)}/adapted.safetensors"
+                if SHARDED and net["protocol"] == "adapted"
+                else []
+            ),
             code=code("extract_features"),
         output:
-            features=f"{FLOWERS}/features/{model}/{{cover}}/features.npy",
-            ids=f"{FLOWERS}/features/{model}/{{cover}}/ids.npy",
-            manifest=f"{FLOWERS}/features/{model}/{{cover}}/manifest.json",
+            features=made_features(model, "features.npy"),
+            ids=made_features(model, "ids.npy"),
+            manifest=made_features(model, "manifest.json"),
         log:
-            f"{LOGS}/features_{model}/{{cover}}.log",
+            f"{LOGS}/features_{model}/{{cover}}{OF_SHARD}.log",
         benchmark:
-            f"{BENCHMARKS}/features_{model}/{{cover}}.tsv"
+            f"{BENCHMARKS}/features_{model}/{{cover}}{OF_SHARD}.tsv"
         wildcard_constraints:
             cover="all|main|seed-[0-9]+",
+            scatteritem=f"[0-9]+-of-{SHARDS}",
         conda:
             "../envs/torch.yaml"
         threads: 4
@@ -146,11 +156,82 @@ for model, net in nets_with_features().items():
             protocol=net["protocol"],
             batch_size=config["flowers"]["batch_size"],
             on_damaged=config["flowers"]["on_damaged"],
-            work=f"{FLOWERS}/features/.{model}-{{cover}}.partial",
+            work=f"{FLOWERS}/features/.{model}-{{cover}}{OF_SHARD}.partial",
         message:
-            f"Run every flower image once through {net['title']} ({{wildcards.cover}})"
+            f"Run every flower image once through {net['title']} ({{wildcards.cover}}{SHARD_SAID})"
         script:
             "../scripts/extract_features.py"
+
+    if SHARDED:
+
+        # Seconds for thousands of images; minutes where there are millions of them.
+        rule:
+            name:
+                f"join_{model}"
+            input:
+                features=gathered_features(model, "features.npy"),
+                ids=gathered_features(model, "ids.npy"),
+                manifests=gathered_features(model, "manifest.json"),
+                code=code("join_features"),
+            output:
+                features=f"{FLOWERS}/features/{model}/{{cover}}/features.npy",
+                ids=f"{FLOWERS}/features/{model}/{{cover}}/ids.npy",
+                manifest=f"{FLOWERS}/features/{model}/{{cover}}/manifest.json",
+            log:
+                f"{LOGS}/join_{model}/{{cover}}.log",
+            benchmark:
+                f"{BENCHMARKS}/join_{model}/{{cover}}.tsv"
+            wildcard_constraints:
+                cover="all|main|seed-[0-9]+",
+            localrule: True
+            conda:
+                "../envs/numpy.yaml"
+            threads: 1
+            resources:
+                mem_mb=growing(1000),
+                runtime=growing(30),
+            message:
+                f"Join and check the features of {net['title']} ({{wildcards.cover}})"
+            script:
+                "../scripts/join_features.py"
+
+    if SHARDED and net["protocol"] == "adapted":
+
+        # As many threads as the features rule has: sums in another order differ in their last bits.
+        rule:
+            name:
+                f"adapt_{model}"
+            input:
+                images=f"{FLOWERS}/images.csv",
+                folder=f"{FLOWERS}/images",
+                weights=weights_file(net),
+                split=f"{FLOWERS}/splits/{{cover}}.csv",
+                code=code("adapt_backbone"),
+            output:
+                statistics=temp(f"{shards_folder(model)}/adapted.safetensors"),
+            log:
+                f"{LOGS}/adapt_{model}/{{cover}}.log",
+            benchmark:
+                f"{BENCHMARKS}/adapt_{model}/{{cover}}.tsv"
+            wildcard_constraints:
+                cover="main|seed-[0-9]+",
+            conda:
+                "../envs/torch.yaml"
+            threads: 4
+            resources:
+                gpu=1,
+                mem_mb=growing(6000),
+                runtime=growing(120),
+            params:
+                architecture=net["architecture"],
+                proofs=weights_proof(net),
+                preprocess=net["preprocess"],
+                batch_size=config["flowers"]["batch_size"],
+                on_damaged=config["flowers"]["on_damaged"],
+            message:
+                f"Estimate the statistics of {net['title']} anew ({{wildcards.cover}})"
+            script:
+                "../scripts/adapt_backbone.py"
 
     rule:
         name:

@@ -1,4 +1,4 @@
-"""Run a frozen network once over every image and keep its features."""
+"""Run a frozen network once over every image, or over one shard of them, and keep its features."""
 
 import shutil
 from pathlib import Path
@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from repro import devices, logs
 from repro.backbones import build
+from repro.feature_store import Shard
 from repro.features import adapt, extract
 from repro.flower_images import read_images, read_split
 from repro.registry import prove
@@ -31,6 +32,9 @@ def main() -> None:
     backbone = build(params.architecture, weights)
     preprocess = backbone.preprocess(params.preprocess)
     work = Path(params.work)
+    # Named so by Snakemake's scattergather; absent where one job takes all images.
+    name = snakemake.wildcards.get("scatteritem")
+    shard = Shard.named(name) if name else None
     logger.info(
         "%s: %d parameters, %d features; %d images, %s",
         params.architecture,
@@ -49,10 +53,20 @@ def main() -> None:
     if protocol["name"] == "adapted":
         training = set(read_split(Path(snakemake.input.split))["train"])
         chosen = [image for image in images if image.id in training]
-        protocol = adapt(backbone, chosen, preprocess, work / "adapted.safetensors", **options)
-    with tqdm(total=len(images), unit="image", desc=params.architecture, disable=None) as bar:
+        shared = snakemake.input.get("statistics")
+        kept = Path(shared) if shared else work / "adapted.safetensors"
+        protocol = adapt(backbone, chosen, preprocess, kept, must_be_kept=bool(shared), **options)
+    total = len(images) // shard.of if shard else len(images)
+    with tqdm(total=total, unit="image", desc=params.architecture, disable=None) as bar:
         files = extract(
-            images, backbone, preprocess, work, protocol=protocol, on_images=bar.update, **options
+            images,
+            backbone,
+            preprocess,
+            work,
+            protocol=protocol,
+            shard=shard,
+            on_images=bar.update,
+            **options,
         )
     for made, wanted in (
         (files.features, snakemake.output.features),

@@ -52,7 +52,16 @@ def patterns(folder):
         "train_old": f"{folder}/train_old.tsv",
         "plot_curves": f"{folder}/plot_curves/{{model}}-{{quantity}}.tsv",
         "fetch": f"{folder}/fetch/{{file}}.tsv",
+        "features_net": f"{folder}/features_net/{{cover,all|(seed)-[0-9]{{1,9}}}}.tsv",
     }
+
+
+def test_a_wildcards_constraint_holds(folder):
+    """As where a net's features were made in shards before, and are made whole now."""
+    for job in ("all", "seed-12", "all-1-of-4"):
+        write(folder, f"features_net/{job}", 3)
+    jobs_of = found(folder)
+    assert list(jobs_of.loc[jobs_of["rule"] == "features_net", "job"]) == ["all", "seed-12"]
 
 
 def found(folder, runs=RUNS):

@@ -1,9 +1,14 @@
-"""Feature vectors on disk: filled block by block, bound to what they were made of, read back."""
+"""Feature vectors on disk: filled block by block, bound to what they were made of, read back.
+
+A shard is the features of consecutive images, made by a job of its own; shards are joined into the
+bytes that one job would have written.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +18,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.errors import UserError
-from repro.files import hash_of, write_json
+from repro.files import atomic_path, hash_of, write_json
 from repro.flower_images import ImageRef
 
 logger = logging.getLogger("repro")
+
+_SHARD_NAME = re.compile(r"([0-9]+)-of-([0-9]+)")
+# What a manifest says of its own rows; all else it says of what they were made of.
+_OF_ROWS = ("shard", "rows", "damaged", "features_sha256", "ids_sha256")
+_ROWS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of ``of`` parts of a list of images; the first has the number 1."""
+
+    number: int
+    of: int
+
+    @classmethod
+    def named(cls, name: str) -> Shard:
+        """Return the shard that Snakemake names so: "2-of-4".
+
+        Raises:
+            UserError: the name is of another form, or beyond the last shard.
+        """
+        match = _SHARD_NAME.fullmatch(name)
+        if not match or not 1 <= int(match[1]) <= int(match[2]):
+            raise UserError(f"shard {name!r}: expected NUMBER-of-COUNT, for example 2-of-4")
+        return cls(int(match[1]), int(match[2]))
+
+    def span(self, images: int, batch_size: int) -> tuple[int, int]:
+        """Return the positions of the first image and after the last one.
+
+        Shards end where batches do, so that each batch holds the same images as without shards:
+        what a network makes of an image may differ in its last bits with the images beside it.
+        Where there are more shards than batches, some are empty.
+        """
+        batches = -(-images // batch_size)
+        first, end = (batches * k // self.of for k in (self.number - 1, self.number))
+        return first * batch_size, min(end * batch_size, images)
 
 
 @dataclass(frozen=True)
@@ -156,6 +197,121 @@ class WorkingStore:
             },
         )
         return files
+
+
+def join(parts: Sequence[FeatureFiles], joined: FeatureFiles) -> dict[str, Any]:
+    """Write the features of all shards as one store, the bytes that one job would have written.
+
+    Args:
+        parts: the shards, all of one extraction, in any order.
+        joined: the files to write; each is whole or absent.
+
+    Returns:
+        The manifest of the joined store.
+
+    Raises:
+        UserError: a shard is missing, damaged, of another extraction, or there twice.
+    """
+    read = [_read_part(part) for part in parts]
+    bound = {key: value for key, value in read[0].items() if key not in _OF_ROWS}
+    for part, manifest in zip(parts, read, strict=True):
+        _check_same(part, manifest, parts[0], bound)
+    ordered = sorted(zip(read, parts, strict=True), key=lambda pair: pair[0]["shard"]["number"])
+    _check_whole(ordered, int(bound["images"]))
+    rows = sum(manifest["rows"] for manifest, _ in ordered)
+    with atomic_path(joined.features) as aside:
+        _join_rows([part for _, part in ordered], aside, (rows, int(bound["width"])))
+    ids = np.concatenate([np.load(part.ids, allow_pickle=False) for _, part in ordered])
+    with atomic_path(joined.ids) as aside, aside.open("wb") as stream:
+        np.save(stream, ids, allow_pickle=False)
+    manifest = {
+        **bound,
+        "rows": rows,
+        "damaged": {k: why for found, _ in ordered for k, why in found["damaged"].items()},
+        "features_sha256": hash_of(joined.features),
+        "ids_sha256": hash_of(joined.ids),
+    }
+    write_json(joined.manifest, manifest)
+    return manifest
+
+
+def _read_part(part: FeatureFiles) -> dict[str, Any]:
+    """Read a shard's manifest, and hold its files against it."""
+    try:
+        manifest: dict[str, Any] = json.loads(part.manifest.read_text(encoding="utf-8"))
+        shard = manifest["shard"]
+        first, end, number, of = (int(shard[key]) for key in ("first", "end", "number", "of"))
+        rows, damaged = int(manifest["rows"]), len(manifest["damaged"])
+        pairs = {
+            part.features: (hash_of(part.features), manifest["features_sha256"]),
+            part.ids: (hash_of(part.ids), manifest["ids_sha256"]),
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{part.manifest.parent}: not a whole shard of features ({error}); delete the folder "
+            "and run again"
+        ) from error
+    for file, (found, wanted) in pairs.items():
+        if found != wanted:
+            raise UserError(
+                f"{file}: not the file its manifest names (hash {found}, the manifest says "
+                f"{wanted}); delete the folder {file.parent} and run again"
+            )
+    if rows + damaged != end - first:
+        raise UserError(
+            f"{part.manifest}: shard {number} of {of} has {rows} images and {damaged} damaged "
+            f"ones, expected {end - first}; delete the folder {part.manifest.parent} and run again"
+        )
+    return manifest
+
+
+def _check_same(
+    part: FeatureFiles, manifest: Mapping[str, Any], first: FeatureFiles, bound: Mapping[str, Any]
+) -> None:
+    own = {key: value for key, value in manifest.items() if key not in _OF_ROWS}
+    for key in {**bound, **own}:
+        if own.get(key) != bound.get(key):
+            raise UserError(
+                f"{part.manifest}: a shard of another extraction than {first.manifest}: {key} is "
+                f"{own.get(key)}, there {bound.get(key)}. Delete the one that is out of date and "
+                "run again; all shards need the same settings, versions and kind of device"
+            )
+
+
+def _check_whole(ordered: Sequence[tuple[Mapping[str, Any], FeatureFiles]], images: int) -> None:
+    """Check that the shards hold each image once, and are those of one count."""
+    reached = 0
+    for manifest, part in ordered:
+        shard = manifest["shard"]
+        if shard["of"] != len(ordered):
+            raise UserError(
+                f"{part.manifest}: shard {shard['number']} of {shard['of']}, but {len(ordered)} "
+                "shards are to be joined; delete it and run again"
+            )
+        if shard["first"] != reached:
+            what = "overlaps the shard before it" if shard["first"] < reached else "leaves a gap"
+            raise UserError(
+                f"{part.manifest}: shard {shard['number']} of {shard['of']} {what}: it begins at "
+                f"image {shard['first']}, expected {reached}; delete the shards and run again"
+            )
+        reached = shard["end"]
+    if reached != images:
+        raise UserError(
+            f"{ordered[-1][1].manifest}: the shards end at image {reached}, expected {images}; "
+            "the last one is missing: delete the shards and run again"
+        )
+
+
+def _join_rows(parts: Sequence[FeatureFiles], file: Path, shape: tuple[int, int]) -> None:
+    matrix = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape)
+    done = 0
+    for part in parts:
+        values = np.load(part.features, mmap_mode="r", allow_pickle=False)
+        for start in range(0, len(values), _ROWS_AT_ONCE):
+            some = values[start : start + _ROWS_AT_ONCE]
+            matrix[done : done + len(some)] = some
+            done += len(some)
+    matrix.flush()
 
 
 def _check_filled(

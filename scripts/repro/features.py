@@ -6,6 +6,7 @@ pass is written in blocks: killed, it goes on where it stopped, and ends in the 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import time
@@ -16,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from repro.backbones import Backbone, Preprocess
 from repro.decoding import Batch, normalised, read_batch
 from repro.errors import UserError
-from repro.feature_store import Block, FeatureFiles, WorkingStore
+from repro.feature_store import Block, FeatureFiles, Shard, WorkingStore
 from repro.files import atomic_path
 from repro.flower_images import ImageRef, hash_of_images
 from repro.fusion import fused
@@ -144,6 +145,7 @@ def extract(
     workers: int = 2,
     on_damaged: str = "stop",
     protocol: Mapping[str, Any] | None = None,
+    shard: Shard | None = None,
     checkpoint_seconds: float = 10.0,
     on_images: Callable[[int], object] = lambda count: None,
 ) -> FeatureFiles:
@@ -159,6 +161,7 @@ def extract(
         workers: threads; on a CPU each decodes and computes, else they decode.
         on_damaged: "stop" raises at a damaged image, "skip" leaves it out and counts it.
         protocol: what was done to the network before, for the manifest.
+        shard: the part of ``images`` to take; None for all. The manifest is bound to all of them.
         checkpoint_seconds: how much work a kill may cost.
         on_images: called with the number of images done since the last call.
 
@@ -182,6 +185,10 @@ def extract(
         batch_size=batch_size,
         protocol=protocol or {"name": "frozen"},
     )
+    if shard:
+        first, end = shard.span(len(images), batch_size)
+        bound["shard"] = {"number": shard.number, "of": shard.of, "first": first, "end": end}
+        images = images[first:end]
     store = WorkingStore(work, images, bound)
     on_images(store.rows_done)
     if store.rows_done < len(images):
@@ -284,15 +291,21 @@ def adapt(
     workers: int,
     on_damaged: str = "stop",
     seed: int = 0,
+    must_be_kept: bool = False,
 ) -> dict[str, Any]:
     """Re-estimate a backbone's BatchNorm statistics on ``images``, in place.
 
     The images are mixed by ``seed`` (photographs of one flower stand together in the data set) and
     a last batch that is not full is left out. The statistics are kept in the file ``kept``, so that
-    a killed extraction goes on with the same ones.
+    a killed extraction goes on with the same ones. With ``must_be_kept`` they are only read from
+    there: shards of one extraction share what one job has estimated.
 
     Returns:
         What was done, for the manifest.
+
+    Raises:
+        UserError: a damaged image; or ``must_be_kept``, and the file is missing or of another
+            network, other images, settings or versions.
     """
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).tolist()
     whole = len(images) // batch_size * batch_size or len(images)
@@ -307,19 +320,27 @@ def adapt(
     }
     if not layers:
         logger.info("%s has no BatchNorm: adapted is the same as frozen", backbone.architecture)
-        return {"name": "adapted", "batch_norm_layers": 0}
+        done = {"name": "adapted", "batch_norm_layers": 0}
     bound = binding(
         chosen, backbone, preprocess, device=device, batch_size=batch_size, protocol=done
     )
     key = json.dumps(bound)
     if not _read_statistics(kept, key, backbone.module):
-        adapt_batch_norm(
-            backbone.module,
-            _pixels(chosen, preprocess, batch_size, workers, on_damaged),
-            preprocess,
-            device,
-        )
+        if must_be_kept:
+            raise UserError(
+                f"{kept}: missing, or statistics of another network, other images, settings, "
+                "versions or another kind of device; delete it and run again"
+            )
+        if layers:
+            adapt_batch_norm(
+                backbone.module,
+                _pixels(chosen, preprocess, batch_size, workers, on_damaged),
+                preprocess,
+                device,
+            )
         _write_statistics(kept, key, backbone.module)
+    if layers:
+        done["statistics_sha256"] = _hash_of_statistics(backbone.module)
     return done
 
 
@@ -385,6 +406,13 @@ def _statistics(module: nn.Module) -> dict[str, Tensor]:
     }
 
 
+def _hash_of_statistics(module: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for tensor in _statistics(module).values():
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def _write_statistics(kept: Path, key: str, module: nn.Module) -> None:
     tensors = {name: t.detach().cpu().contiguous() for name, t in _statistics(module).items()}
     with atomic_path(kept) as aside:
@@ -394,9 +422,13 @@ def _write_statistics(kept: Path, key: str, module: nn.Module) -> None:
 def _read_statistics(kept: Path, key: str, module: nn.Module) -> bool:
     if not kept.is_file():
         return False
-    with safe_open(kept, framework="pt") as file:
-        if (file.metadata() or {}).get("key") != key:
-            return False
-        for name, tensor in _statistics(module).items():
-            tensor.copy_(file.get_tensor(name))
+    try:
+        with safe_open(kept, framework="pt") as file:
+            if (file.metadata() or {}).get("key") != key:
+                return False
+            for name, tensor in _statistics(module).items():
+                tensor.copy_(file.get_tensor(name))
+    except SafetensorError as error:
+        logger.warning("%s: cannot be read as statistics (%s)", kept, error)
+        return False
     return True

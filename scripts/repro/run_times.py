@@ -11,7 +11,8 @@ import pandas as pd
 from repro.errors import UserError
 
 COLUMNS = ["rule", "job", "wall_s", "cpu_s", "peak_rss_mib"]
-_WILDCARD = re.compile(r"\{(\w+)[^}]*\}")
+# As {name} or {name,constraint}; a constraint may hold braces of its own, as in [0-9]{5}.
+_WILDCARD = re.compile(r"\{(\w+)(?:,((?:[^{}]|\{[^{}]*\})*))?\}")
 # Snakemake's names. Its "MB" of memory are 2**20 bytes; it samples them and the CPU time, every
 # half second at first, every 30 seconds later.
 _OF_SNAKEMAKE = {"s": "wall_s", "cpu_time": "cpu_s", "max_rss": "peak_rss_mib"}
@@ -51,17 +52,20 @@ def jobs(
 
 def _matching(pattern: str) -> Iterator[tuple[Path, dict[str, str]]]:
     """Yield the files of a pattern such as ``folder/{model}-{figure}.tsv``, with its wildcards."""
-    # Texts and names of wildcards in turn; constraints, as in {name,regex}, are left out.
+    # Text, name and constraint in turn, and a last text.
     parts = _WILDCARD.split(pattern)
-    texts, names = parts[::2], parts[1::2]
-    shape = re.compile("(.+)".join(re.escape(text) for text in texts))
+    texts, names, constraints = parts[::3], parts[1::3], parts[2::3]
+    groups = [f"(?P<{name}>{each or '.+'})" for name, each in zip(names, constraints, strict=True)]
+    shape = re.compile(
+        "".join(re.escape(text) + group for text, group in zip(texts, [*groups, ""], strict=True))
+    )
     if not names:
         files = [Path(pattern)] if Path(pattern).exists() else []
     else:
         files = sorted(Path(f"{texts[0]}x").parent.rglob("*"))
     for file in files:
         if match := shape.fullmatch(file.as_posix()):
-            yield file, dict(zip(names, match.groups(), strict=True))
+            yield file, {name: match[name] for name in names}
 
 
 def _model_of(rule: str, nets: Collection[str]) -> str:

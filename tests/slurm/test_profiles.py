@@ -48,6 +48,17 @@ def test_jobs_are_what_trains_or_goes_through_all_images(plan):
     assert all(ask.local for ask in first.values() if ask.minutes <= 10)
 
 
+def test_each_shard_asks_for_a_gpu_and_the_join_runs_where_snakemake_runs(tmp_path):
+    more = tmp_path / "shards.yaml"
+    more.write_text("models: [resnet152_adapted]\nflowers: {shards: 4}\n")
+    plan = asked([more])
+    for rule in ("features_resnet152_adapted", "adapt_resnet152_adapted"):
+        assert plan[rule].gpus == 1
+        assert not plan[rule].local
+    assert plan["join_resnet152_adapted"].gpus == 0
+    assert plan["join_resnet152_adapted"].local
+
+
 def test_measured_takes_the_most_of_a_rules_jobs(tmp_path):
     header = "s\th:m:s\tmax_rss\tmax_vms\n"
     (tmp_path / "train").mkdir()

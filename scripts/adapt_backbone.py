@@ -1,0 +1,42 @@
+"""Estimate a network's BatchNorm statistics once, for all shards of its feature extraction."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from repro import devices, logs
+from repro.backbones import build
+from repro.features import adapt
+from repro.flower_images import read_images, read_split
+from repro.registry import prove
+from repro.writer_lock import hold
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+
+def main() -> None:
+    logger = logs.set_up(snakemake.log[0])
+    hold(snakemake.output.statistics)
+    params = snakemake.params
+    threads = snakemake.threads
+    prove(params.proofs)
+    devices.keep_freed_memory()
+    devices.set_threads(threads)
+    weights = Path(snakemake.input.weights) if snakemake.input.get("weights") else None
+    backbone = build(params.architecture, weights)
+    training = set(read_split(Path(snakemake.input.split))["train"])
+    done = adapt(
+        backbone,
+        [image for image in read_images(Path(snakemake.input.images)) if image.id in training],
+        backbone.preprocess(params.preprocess),
+        Path(snakemake.output.statistics),
+        device=devices.choose(snakemake.resources.get("gpu", 0)),
+        batch_size=params.batch_size,
+        workers=threads,
+        on_damaged=params.on_damaged,
+    )
+    logger.info("%s: %s", params.architecture, done)
+
+
+if __name__ == "__main__":
+    main()
