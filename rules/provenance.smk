@@ -61,6 +61,8 @@ rule record_run:
         project=shipped("."),
         models=model_table(MODELS),
         runs={model: runs_of(model) for model in MODELS},
+        # The rules above this one.
+        benchmarks={each.name: str(each.benchmark) for each in workflow.rules if each.benchmark},
         sources={name: asdict(REGISTRY[name]) for name in PROVED},
     message:
         "Record how the run was made, and write a card for each model"
@@ -95,6 +97,8 @@ rule write_crate:
         runtime=10,
     params:
         runs={model: runs_of(model) for model in MODELS},
+        # The rules above this one.
+        benchmarks={each.name: str(each.benchmark) for each in workflow.rules if each.benchmark},
         sources={name: asdict(REGISTRY[name]) for name in PROVED},
     message:
         "Describe the results as a Workflow Run RO-Crate"

@@ -1,5 +1,6 @@
 """Record how the run was made: provenance, and a card for each model."""
 
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
-from repro import logs, model_cards, provenance
+from repro import logs, model_cards, provenance, run_times
 from repro.comparison import Model
 from repro.files import write_json, write_text
 
@@ -96,19 +97,27 @@ def split_of(run: str) -> str:
     return f"seed-{seed}" if kind == "split" else "main"
 
 
+def measured(value: float) -> float | None:
+    """Return the value, or None where a job was too short to be measured."""
+    return None if math.isnan(value) else value
+
+
 def circumstances(config: dict[str, Any]) -> dict[str, Any]:
     """Return what may differ between two runs of the same configuration."""
     params = snakemake.params
-    jobs = provenance.jobs(
-        Path(config["benchmarks_dir"]),
-        params.runs,
-        [*config["mnist"]["nets"], *config["flowers"]["nets"]],
-    )
+    nets = [*config["mnist"]["nets"], *config["flowers"]["nets"]]
+    of_jobs = run_times.jobs(params.benchmarks, params.runs, nets)
     return {
         "recorded": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": provenance.machine(),
-        "seconds_of_all_jobs": round(sum(job["seconds"] or 0 for job in jobs.values()), 2),
-        "jobs": jobs,
+        "seconds_of_all_jobs": round(float(of_jobs["wall_s"].sum()), 2),
+        "jobs": {
+            f"{job.rule}/{job.job}".rstrip("/"): {
+                "seconds": measured(job.wall_s),
+                "peak_memory_mib": measured(job.peak_rss_mib),
+            }
+            for job in of_jobs.itertuples()
+        },
     }
 
 

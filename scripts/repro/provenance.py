@@ -13,7 +13,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -315,42 +315,3 @@ def graphics_cards() -> list[str]:
     except (OSError, subprocess.TimeoutExpired):
         return []
     return done.stdout.split("\n")[:-1] if done.returncode == 0 else []
-
-
-def jobs(
-    folder: Path, runs: Mapping[str, Collection[str]], nets: Iterable[str]
-) -> dict[str, dict[str, float | None]]:
-    """Return time and peak memory of each job, from Snakemake's benchmark files.
-
-    A file stays when the configuration changes, so those of other nets and runs are left out.
-
-    Args:
-        folder: where the benchmark files are, one ``.tsv`` a job, in folders.
-        runs: the runs of each model, by the model's name.
-        nets: all nets there might be a job of.
-
-    Returns:
-        By job, which is named as its file: ``seconds`` and ``peak_memory_mib`` (resident set), None
-        where a job was too short to be measured.
-    """
-    found = {}
-    for file in sorted(folder.rglob("*.tsv")):
-        job = file.relative_to(folder).with_suffix("").as_posix()
-        if _belongs(job, runs, nets):
-            row = pd.read_csv(file, sep="\t").iloc[-1]
-            found[job] = {"seconds": _number(row["s"]), "peak_memory_mib": _number(row["max_rss"])}
-    return found
-
-
-def _belongs(job: str, runs: Mapping[str, Collection[str]], nets: Iterable[str]) -> bool:
-    for net in nets:
-        # As "train_NET/RUN", "evaluate/NET/RUN", "features_NET/all" or "plot_curves/NET-loss".
-        if match := re.search(rf"[_/]{re.escape(net)}(?:[/-](.+))?$", job):
-            of_a_run = job.startswith(("train_", "evaluate/")) and match[1] is not None
-            return net in runs and (not of_a_run or match[1] in runs[net])
-    return True
-
-
-def _number(value: Any) -> float | None:
-    number = pd.to_numeric(value, errors="coerce")
-    return None if pd.isna(number) else float(number)
