@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 from snakemake.exceptions import WorkflowError
+from snakemake.io import sourcecache_entry
 
 BASE = Path(workflow.basedir)
 SCRIPTS = BASE / "scripts"
@@ -20,13 +21,18 @@ from repro.registry import load_registry
 
 
 def shipped(path):
-    """Return a file of the project as Snakemake shall name it: relative to the working folder."""
-    return os.path.relpath(BASE / path)
+    """Return a file of the project as Snakemake shall name it: relative to the working folder.
+
+    Where files go through a bucket, these do not: they travel with the workflow's sources. The flag
+    `local` says that too, but makes its job run where Snakemake runs.
+    """
+    name = os.path.relpath(BASE / path)
+    return sourcecache_entry(name, name)
 
 
 def code(script):
     """Return the script and every local module it imports: the code a rule's result depends on."""
-    return [os.path.relpath(file) for file in code_of(SCRIPTS / f"{script}.py", (SCRIPTS,))]
+    return [shipped(file) for file in code_of(SCRIPTS / f"{script}.py", (SCRIPTS,))]
 
 
 def read_yaml(path):
@@ -346,4 +352,4 @@ def splits_of(wildcards):
 
 
 def captions():
-    return [os.path.relpath(file) for file in sorted((BASE / "resources/captions").glob("*.rst"))]
+    return [shipped(file) for file in sorted((BASE / "resources/captions").glob("*.rst"))]

@@ -19,7 +19,7 @@ def main() -> None:
     hold(snakemake.output.statistics)
     params = snakemake.params
     threads = snakemake.threads
-    prove(params.proofs)
+    prove(params.proofs, snakemake.input)
     devices.keep_freed_memory()
     devices.set_threads(threads)
     weights = Path(snakemake.input.weights) if snakemake.input.get("weights") else None

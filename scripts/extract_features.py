@@ -23,7 +23,7 @@ def main() -> None:
     hold(snakemake.output.features)
     params = snakemake.params
     threads = snakemake.threads
-    prove(params.proofs)
+    prove(params.proofs, snakemake.input)
     devices.keep_freed_memory()
     devices.set_threads(threads)
     device = devices.choose(snakemake.resources.get("gpu", 0))

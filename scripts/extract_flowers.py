@@ -17,7 +17,7 @@ def main() -> None:
     logger = logs.set_up(snakemake.log[0])
     table = Path(snakemake.output.images)
     folder = Path(snakemake.output.folder)
-    prove(snakemake.params.proofs)
+    prove(snakemake.params.proofs, snakemake.input)
     labels = read_labels(snakemake.input.labels)
     shutil.rmtree(folder, ignore_errors=True)
     files = extract(snakemake.input.archive, folder)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
-    prove(snakemake.params.proofs)
+    prove(snakemake.params.proofs, snakemake.input)
     parts = ("train_images", "train_labels", "test_images", "test_labels")
     images, labels = join_parts(*(read_idx(snakemake.input[part]) for part in parts))
     split = split_ids(labels, **snakemake.params.split)

@@ -21,7 +21,7 @@ def main() -> None:
     logger = logs.set_up(snakemake.log[0])
     hold(snakemake.output.histories[0])
     source, made, params = snakemake.input, snakemake.output, snakemake.params
-    prove(params.get("proofs", {}))
+    prove(params.get("proofs", {}), snakemake.input)
     devices.keep_freed_memory()
     devices.set_threads(snakemake.threads)
     device = devices.choose(snakemake.resources.get("gpu", 0))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from repro.errors import UserError
-from repro.registry import Proof, check_url, load_registry
+from repro.registry import Proof, check_url, load_registry, prove
 
 SHIPPED = Path(__file__).parents[1] / "resources" / "registry.yaml"
 A, B = "a" * 64, "b" * 64
@@ -161,3 +161,18 @@ def test_proof(tmp_path: Path) -> None:
     path.write_bytes(b"\n <!DOCTYPE html><p>Please log in")
     assert "web page" in (Proof(sha256=A).mismatch(path) or "")
     assert str(Proof(4000, A)) == f"4,000 bytes, sha256 {A}"
+
+
+def test_files_are_proved_where_a_job_finds_them(tmp_path: Path) -> None:
+    """A copy out of a bucket has a longer path than the one its proof goes by."""
+    copy = tmp_path / "bucket/data/downloads/f"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(b"abc")
+    files = [str(tmp_path / "bucket/old-data/downloads/f"), str(copy)]
+    proofs = {"data/downloads/f": {"sha256": hashlib.sha256(b"abc").hexdigest(), "size": 3}}
+    prove(proofs, files)
+    copy.write_bytes(b"abd")
+    with pytest.raises(UserError, match=re.escape(f"{copy}: not the right file")):
+        prove(proofs, files)
+    with pytest.raises(UserError, match=r"^data/downloads/f: cannot be read"):
+        prove(proofs)

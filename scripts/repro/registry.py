@@ -169,16 +169,20 @@ class Registry(Mapping[str, Entry]):
         return len(self._entries)
 
 
-def prove(proofs: Mapping[str, Mapping[str, Any]]) -> None:
+def prove(proofs: Mapping[str, Mapping[str, Any]], files: Iterable[str] = ()) -> None:
     """Prove files that may have been put in place by hand.
 
     Args:
         proofs: for each path the fields of its :class:`Proof`.
+        files: where a job finds its files. A copy out of a bucket has a path that ends in the one
+            its proof goes by.
 
     Raises:
         UserError: naming the first file that is missing or not what it should be.
     """
-    for path, fields in proofs.items():
+    found = list(files)
+    for name, fields in proofs.items():
+        path = next((file for file in found if f"/{file}".endswith(f"/{name}")), name)
         try:
             problem = Proof(**fields).mismatch(path)
         except OSError as error:

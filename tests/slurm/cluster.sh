@@ -162,6 +162,18 @@ down() {
         [[ $(readlink "$ETC/$file") != "$BASE/$file" ]] || rm -f "$ETC/$file"
     done
     rm -rf "$BASE"/{state,spool}
+    gone
+}
+
+gone() { # nothing of this Slurm is left
+    local file left=()
+    for file in "$BASE"/run/*.pid; do
+        [[ -e $file ]] && grep -qsE '^(slurm|munge)' "/proc/$(cat "$file")/comm" && left+=("$file")
+    done
+    for file in slurm.conf gres.conf; do
+        [[ $(readlink "$ETC/$file") != "$BASE/$file" ]] || left+=("$ETC/$file")
+    done
+    ((${#left[@]} == 0)) || { say "still there: ${left[*]}" && return 1; }
 }
 
 case ${1:-} in

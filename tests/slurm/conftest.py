@@ -24,7 +24,7 @@ CLUSTER = Path(__file__).with_name("cluster.sh")
 def why_not() -> str:
     """Return why no Slurm can be tested here, or an empty text."""
     if not os.environ.get("CI_SLURM"):
-        return "Slurm's packages are installed and started by .ci/slurm only"
+        return ".ci/slurm installs and starts one, and runs this test there"
     if not Path("/etc/debian_version").exists():
         return "only Debian and Ubuntu have the packages"
     return "" if os.getuid() == 0 else "Slurm's daemons need root"

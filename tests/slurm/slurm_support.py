@@ -26,19 +26,18 @@ TARGET = "results/comparison.csv"
 METRICS = "results/runs/{}/seed-{}/metrics.csv"
 MODELS = ("numpy_1hidden", "numpy_2hidden", "tiny", "tiny_too")
 
-# What makes a job fail in a chosen way: Python code in the file faults/RULE, run once the job has
-# become its output's writer and has its log.
+# What makes a job of training fail in a chosen way: Python code in the file faults/train_MODEL, run
+# once the job has its log and has become its output's writer.
 FAULTS = """
 
-_set_up = set_up
+_hold = hold
 
 
-def set_up(log_file: str | None) -> logging.Logger:
-    logger = _set_up(log_file)
-    fault = Path("faults", Path(log_file).parts[1].removesuffix(".log"))
+def hold(output: str | os.PathLike[str], poll_seconds: float = 1.0) -> None:
+    _hold(output, poll_seconds)
+    fault = Path("faults", f"train_{Path(output).parts[-3]}")
     if fault.exists():
         exec(fault.read_text())
-    return logger
 """
 
 
@@ -72,6 +71,8 @@ class SlurmProject:
         with (self.folder / "driver.log").open("w") as log:
             driver = subprocess.Popen(
                 [
+                    # A shell's background job ignores SIGINT, and so would all that it starts.
+                    *("env", "--default-signal=INT"),
                     *(sys.executable, "-m", "snakemake", "--configfile", "tiny.yaml"),
                     *("--workflow-profile", f"profiles/{profile}", *quick, *arguments),
                 ],
@@ -118,7 +119,7 @@ class SlurmProject:
             for file in (self.folder / "results/runs" / model).rglob("*"):
                 if file.is_file():
                     file.unlink()
-        (self.folder / TARGET).unlink()
+        (self.folder / TARGET).unlink(missing_ok=True)
 
     def jobs(self, rule: str | None = None) -> list[Job]:
         """Return all jobs of this folder that Slurm remembers, oldest first."""
@@ -229,8 +230,10 @@ def make_slurm_project(folder: Path, models: Sequence[str]) -> SlurmProject:
     nets = configuration["flowers"]["nets"]
     # A second flower net, so that there are two jobs for one GPU.
     nets["tiny_too"] = {**nets["tiny"], "title": "Another tiny backbone"}
+    # One run a net: more would cost jobs of seconds and show nothing new here.
+    configuration["flowers"]["split_seeds"] = []
     configuration["models"] = list(models)
     project.config.write_text(yaml.safe_dump(configuration))
-    logs = folder / "scripts/repro/logs.py"
-    logs.write_text(logs.read_text() + FAULTS)
+    lock = folder / "scripts/repro/writer_lock.py"
+    lock.write_text(lock.read_text() + FAULTS)
     return SlurmProject(folder)

@@ -8,10 +8,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from shutil import which
 
 import pytest
 import yaml
-from slurm_support import make_slurm_project
+from slurm_support import TARGET, make_slurm_project, results_of
+from snakemake.api import SnakemakeApi
+from snakemake.io import is_flagged
+from snakemake.settings.types import ConfigSettings, OutputSettings, ResourceSettings
 
 from support import ROOT
 
@@ -89,6 +93,45 @@ def test_a_profile_plans(profile, tmp_path):
     assert "This was a dry-run" in said
     assert "train_tiny" in said
     assert "train_numpy_1hidden" in said
+
+
+def test_files_of_the_checkout_stay_out_of_a_bucket():
+    """And do not bind their jobs to where Snakemake runs, as the flag `local` would."""
+    with SnakemakeApi(OutputSettings(dryrun=True)) as api:
+        demo = ConfigSettings(configfiles=[ROOT / "config/demo.yaml"])
+        plan = api.workflow(ResourceSettings(), demo, snakefile=ROOT / "Snakefile")
+        plan.dag()
+        rules = [rule for rule in plan._workflow.rules if rule.has_products()]
+        shipped = [
+            (rule.name, file)
+            for rule in rules
+            for file in rule.input
+            if isinstance(file, str)
+            and Path(file).parts[0] not in ("data", "results", "logs", "benchmarks")
+        ]
+        with_code = {rule for rule, file in shipped if file.endswith(".py")}
+        assert {rule.name for rule in rules if rule.script} - with_code == {"fetch"}
+        for rule, file in shipped:
+            assert is_flagged(file, "sourcecache_entry"), rule
+            assert not is_flagged(file, "local"), rule
+
+
+@pytest.mark.heavy
+def test_results_that_go_through_a_bucket_are_the_same(tmp_path):
+    """A folder takes the bucket's place; nothing but it is shared, as on Kubernetes."""
+    if importlib.util.find_spec("snakemake_storage_plugin_fs") is None or not which("rsync"):
+        pytest.skip("snakemake-storage-plugin-fs or rsync is not installed")
+    models, bucket = ["numpy_1hidden", "tiny"], tmp_path / "bucket"
+    bucket.mkdir()
+    local, remote = (make_slurm_project(tmp_path / name, models) for name in ("local", "remote"))
+    local.run("--cores", "2", "--", TARGET, profile="default")
+    through = ["--cores", "2", "--shared-fs-usage", "none", "--default-storage-provider", "fs"]
+    through += ["--default-storage-prefix", str(bucket), "--", TARGET]
+    remote.run(*through, profile="default")
+    assert results_of(bucket) == results_of(local.folder)
+    assert not (remote.folder / "results").exists()
+    assert not list(bucket.rglob("*.py"))
+    assert "Nothing to be done" in remote.run(*through, profile="default")
 
 
 def script(name: str):
