@@ -302,6 +302,8 @@ def python(code: str) -> subprocess.Popen[bytes]:
         [sys.executable, "-c", textwrap.dedent(code)],
         env=os.environ | {"PYTHONPATH": str(ROOT / "scripts")},
         stderr=subprocess.PIPE,
+        # A shell's background job ignores SIGINT, and so would all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
 
 
