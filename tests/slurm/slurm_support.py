@@ -64,8 +64,9 @@ class SlurmProject:
 
     def start(self, *arguments: str, profile: str = "slurm") -> subprocess.Popen[str]:
         """Start Snakemake; what it prints goes to a file."""
-        quick = ["--latency-wait", "5"]
+        quick, snakemake = ["--latency-wait", "5"], ["-m", "snakemake"]
         if profile == "slurm":
+            snakemake = [str(Path(__file__).with_name("eager_snakemake.py"))]
             quick += ["--slurm-init-seconds-before-status-checks", "2"]
             quick += ["--slurm-keep-successful-logs"]
         with (self.folder / "driver.log").open("w") as log:
@@ -73,7 +74,7 @@ class SlurmProject:
                 [
                     # A shell's background job ignores SIGINT, and so would all that it starts.
                     *("env", "--default-signal=INT"),
-                    *(sys.executable, "-m", "snakemake", "--configfile", "tiny.yaml"),
+                    *(sys.executable, *snakemake, "--configfile", "tiny.yaml"),
                     *("--workflow-profile", f"profiles/{profile}", *quick, *arguments),
                 ],
                 cwd=self.folder,
