@@ -27,7 +27,8 @@ def shipped(path):
     `local` says that too, but makes its job run where Snakemake runs.
     """
     name = os.path.relpath(BASE / path)
-    return sourcecache_entry(name, name)
+    bucket = workflow.storage_settings.default_storage_provider
+    return sourcecache_entry(name, name) if bucket else name
 
 
 def code(script):

@@ -15,7 +15,12 @@ import yaml
 from slurm_support import TARGET, make_slurm_project, results_of
 from snakemake.api import SnakemakeApi
 from snakemake.io import is_flagged
-from snakemake.settings.types import ConfigSettings, OutputSettings, ResourceSettings
+from snakemake.settings.types import (
+    ConfigSettings,
+    OutputSettings,
+    ResourceSettings,
+    StorageSettings,
+)
 
 from support import ROOT
 
@@ -95,32 +100,46 @@ def test_a_profile_plans(profile, tmp_path):
     assert "train_numpy_1hidden" in said
 
 
-def test_files_of_the_checkout_stay_out_of_a_bucket():
+def needs_a_folder_for_a_bucket():
+    if importlib.util.find_spec("snakemake_storage_plugin_fs") is None or not which("rsync"):
+        pytest.skip("snakemake-storage-plugin-fs or rsync is not installed")
+
+
+def test_files_of_the_checkout_stay_out_of_a_bucket(tmp_path):
     """And do not bind their jobs to where Snakemake runs, as the flag `local` would."""
+    needs_a_folder_for_a_bucket()
     with SnakemakeApi(OutputSettings(dryrun=True)) as api:
-        demo = ConfigSettings(configfiles=[ROOT / "config/demo.yaml"])
-        plan = api.workflow(ResourceSettings(), demo, snakefile=ROOT / "Snakefile")
+        plan = api.workflow(
+            ResourceSettings(),
+            ConfigSettings(configfiles=[ROOT / "config/demo.yaml"]),
+            StorageSettings(
+                default_storage_provider="fs",
+                default_storage_prefix=str(tmp_path),
+                shared_fs_usage=frozenset(),
+            ),
+            snakefile=ROOT / "Snakefile",
+        )
         plan.dag()
         rules = [rule for rule in plan._workflow.rules if rule.has_products()]
         shipped = [
             (rule.name, file)
             for rule in rules
             for file in rule.input
-            if isinstance(file, str)
-            and Path(file).parts[0] not in ("data", "results", "logs", "benchmarks")
+            if isinstance(file, str) and not is_flagged(file, "storage_object")
         ]
         with_code = {rule for rule, file in shipped if file.endswith(".py")}
         assert {rule.name for rule in rules if rule.script} - with_code == {"fetch"}
         for rule, file in shipped:
-            assert is_flagged(file, "sourcecache_entry"), rule
+            assert Path(file).parts[0] in (
+                *("scripts", "resources", "rules", "envs", "docs", "Snakefile"),
+            )
             assert not is_flagged(file, "local"), rule
 
 
 @pytest.mark.heavy
 def test_results_that_go_through_a_bucket_are_the_same(tmp_path):
     """A folder takes the bucket's place; nothing but it is shared, as on Kubernetes."""
-    if importlib.util.find_spec("snakemake_storage_plugin_fs") is None or not which("rsync"):
-        pytest.skip("snakemake-storage-plugin-fs or rsync is not installed")
+    needs_a_folder_for_a_bucket()
     models, bucket = ["numpy_1hidden", "tiny"], tmp_path / "bucket"
     bucket.mkdir()
     local, remote = (make_slurm_project(tmp_path / name, models) for name in ("local", "remote"))
@@ -129,7 +148,7 @@ def test_results_that_go_through_a_bucket_are_the_same(tmp_path):
     through += ["--default-storage-prefix", str(bucket), "--", TARGET]
     remote.run(*through, profile="default")
     assert results_of(bucket) == results_of(local.folder)
-    assert not (remote.folder / "results").exists()
+    assert not results_of(remote.folder)
     assert not list(bucket.rglob("*.py"))
     assert "Nothing to be done" in remote.run(*through, profile="default")
 
