@@ -97,8 +97,6 @@ rule write_crate:
         runtime=10,
     params:
         runs={model: runs_of(model) for model in MODELS},
-        # The rules above this one.
-        benchmarks={each.name: str(each.benchmark) for each in workflow.rules if each.benchmark},
         sources={name: asdict(REGISTRY[name]) for name in PROVED},
     message:
         "Describe the results as a Workflow Run RO-Crate"
