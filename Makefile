@@ -69,7 +69,7 @@ lock:
 
 ## make clean        remove what runs have made, but keep downloads and .venv
 clean:
-	rm -rf results/* logs benchmarks .snakemake data/mnist data/generated
+	rm -rf results/* logs benchmarks .snakemake data/fetched data/mnist data/generated
 	@git checkout -q -- results/README.md
 
 $(READY): requirements.lock

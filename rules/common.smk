@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.io import sourcecache_entry
+from snakemake.logging import logger
 
 BASE = Path(workflow.basedir)
 SCRIPTS = BASE / "scripts"
@@ -18,6 +19,11 @@ from repro.code_inputs import code_of
 from repro.config import check, check_names
 from repro.errors import UserError
 from repro.registry import load_registry
+from repro.run_lock import enter
+
+if workflow.is_main_process:
+    if enter(Path(".snakemake"), cluster=workflow.resource_settings.nodes is not None):
+        logger.warning("The last run here was killed; its lock is taken off.")
 
 
 def shipped(path):
@@ -48,7 +54,9 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-DATA = config["data_dir"]
+# Downloads may be shared by several runs at once; what is prepared from them belongs to one.
+DOWNLOADS = f"{config['data_dir']}/downloads"
+DATA = config["prepared_dir"]
 RESULTS = config["results_dir"]
 LOGS = config["logs_dir"]
 BENCHMARKS = config["benchmarks_dir"]
@@ -138,16 +146,25 @@ def figures_of(models):
     ]
 
 
+def fetched(name):
+    """Return where rules find a downloaded file: a link of this run's own to the shared file.
+
+    Snakemake removes a job's output before the job and after its failure, and sets its time; that
+    must not befall a file that another run is reading.
+    """
+    return f"{DATA}/fetched/{name}"
+
+
 def flowers_file(name):
     """Return where a file of the flowers data set stands: drawn or fetched."""
     if GENERATED:
         return f"{DATA}/generated/{name}"
-    return f"{DATA}/downloads/{config['flowers']['data']}/{name}"
+    return fetched(f"{config['flowers']['data']}/{name}")
 
 
 def proofs_of(*names):
     """Return the proof of each downloaded file by its path: what stands there may be hand-placed."""
-    return {f"{DATA}/downloads/{name}": asdict(REGISTRY[name].proof) for name in names}
+    return {fetched(name): asdict(REGISTRY[name].proof) for name in names}
 
 
 def flowers_proofs():
@@ -163,7 +180,7 @@ def weights_proof(net):
 
 def weights_file(net):
     """Return the file of a net's weights, or none for random weights."""
-    return [] if net["weights"] == "none" else f"{DATA}/downloads/{net['weights']}"
+    return [] if net["weights"] == "none" else fetched(net["weights"])
 
 
 def not_comparable(model):

@@ -4,7 +4,7 @@
 
 rule fetch:
     output:
-        f"{DATA}/downloads/{{file}}",
+        fetched("{file}"),
     log:
         f"{LOGS}/fetch/{{file}}.log",
     benchmark:
@@ -20,7 +20,7 @@ rule fetch:
     params:
         proof=lambda wildcards: asdict(REGISTRY[wildcards.file].proof),
         registry=shipped("resources/registry.yaml"),
-        cache=f"{DATA}/downloads/.cache",
+        downloads=DOWNLOADS,
     message:
         "Fetch {wildcards.file}"
     script:

@@ -3,7 +3,7 @@
 
 rule prepare_mnist:
     input:
-        **{part: f"{DATA}/downloads/{file}" for part, file in MNIST_FILES.items()},
+        **{part: fetched(file) for part, file in MNIST_FILES.items()},
         code=code("prepare_mnist"),
     output:
         images=f"{DATA}/mnist/images.npy",

@@ -19,7 +19,7 @@ PROOFS = {
         for path, proof in weights_proof(NETS["flowers"][model]).items()
     },
 }
-PROVED = [path.removeprefix(f"{DATA}/downloads/") for path in PROOFS]
+PROVED = [path.removeprefix(fetched("")) for path in PROOFS]
 
 
 # After the figures, so that their jobs are among those whose times are written down.

@@ -588,6 +588,10 @@ MAIN_HEADER = [
 TRIED_HEADER = ["network", "tried", "ratio", "error", "within tolerance"]
 
 
+def _median_of(rounds: int) -> str:
+    return f"medians of {rounds} rounds" if rounds > 1 else "one round"
+
+
 def csv_rows(network: str, times: Times) -> list[dict[str, Any]]:
     """Return the rounds of those that pass over the images, one row each, for the figure."""
     return [
@@ -615,8 +619,8 @@ def page(options: argparse.Namespace, images: list[ImageRef]) -> tuple[str, list
         tried += tried_part(task, options.tried_rounds, options.tried)
     parts = [
         "# Speed of the flower networks",
-        "Printed by `make bench-flowers`. Images per second, from JPEG files on, medians of "
-        f"{rounds} rounds. The notebook's way: torchvision's network as it comes, float32, "
+        "Printed by `make bench-flowers`. Images per second, from JPEG files on, "
+        f"{_median_of(rounds)}. The notebook's way: torchvision's network as it comes, float32, "
         f"contiguous, a DataLoader with batches of {NOTEBOOK_BATCH}. Forward only: this project's "
         "pass on images decoded before. Matrix products: what the machine's rate of them, taken in "
         "the same rounds, would allow. Ratio: this project to the notebook's way. Whole protocol: "
@@ -629,7 +633,7 @@ def page(options: argparse.Namespace, images: list[ImageRef]) -> tuple[str, list
     if tried:
         parts += [
             "## What was tried",
-            f"Forward only, on images in memory, medians of {options.tried_rounds} rounds; ratio "
+            f"Forward only, on images in memory, {_median_of(options.tried_rounds)}; ratio "
             "to the plain network, contiguous (for decoding in worker processes: to the notebook's "
             "way). Error: largest relative difference of an image's features from the plain "
             f"network's; {TOLERANCE:.0e} is the tolerance.",

@@ -9,6 +9,7 @@ from repro import logs
 from repro.drawing.kinds import kind
 from repro.files import atomic_path
 from repro.generated import draw_flowers
+from repro.writer_lock import hold
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
     params, made = snakemake.params, snakemake.output
+    hold(made.archive)
     draw_flowers(
         Path(made.archive),
         Path(made.labels),

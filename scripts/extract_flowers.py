@@ -1,13 +1,13 @@
 """Unpack the flowers archive, open every image once, and list them with label and hash."""
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repro import logs
-from repro.files import atomic_path
+from repro.files import atomic_folder, atomic_path
 from repro.flowers import describe, extract, read_labels
 from repro.registry import prove
+from repro.writer_lock import hold
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -17,10 +17,12 @@ def main() -> None:
     logger = logs.set_up(snakemake.log[0])
     table = Path(snakemake.output.images)
     folder = Path(snakemake.output.folder)
+    hold(table)
     prove(snakemake.params.proofs, snakemake.input)
     labels = read_labels(snakemake.input.labels)
-    shutil.rmtree(folder, ignore_errors=True)
-    files = extract(snakemake.input.archive, folder)
+    with atomic_folder(folder) as aside:
+        names = [file.name for file in extract(snakemake.input.archive, aside)]
+    files = [folder / name for name in names]
     logger.info("%d images unpacked into %s", len(files), folder)
     images = describe(
         files,

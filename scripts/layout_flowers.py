@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from repro import logs
-from repro.files import atomic_path
+from repro.files import atomic_folder, atomic_path
 from repro.flowers import lay_out
+from repro.writer_lock import hold
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
-    manifest = lay_out(
-        pd.read_csv(snakemake.input.images),
-        pd.read_csv(snakemake.input.split),
-        Path(snakemake.input.images).parent,
-        snakemake.output.folders,
-    )
+    hold(snakemake.output.manifest)
+    with atomic_folder(snakemake.output.folders) as folders:
+        manifest = lay_out(
+            pd.read_csv(snakemake.input.images),
+            pd.read_csv(snakemake.input.split),
+            Path(snakemake.input.images).parent,
+            folders,
+        )
     with atomic_path(snakemake.output.manifest) as aside:
         manifest.to_csv(aside, index=False)
     logger.info("%d images in %s", len(manifest), snakemake.output.folders)

@@ -23,7 +23,7 @@ def main() -> None:
     config = yaml.safe_load(Path(snakemake.input.config).read_text(encoding="utf-8"))
     stores = {store_name(file, config): file for file in snakemake.input.manifests}
     splits = {
-        Path(file).relative_to(config["data_dir"]).as_posix(): provenance.split_hashes(file)
+        Path(file).relative_to(config["prepared_dir"]).as_posix(): provenance.split_hashes(file)
         for file in snakemake.input.splits
     }
     write_json(
@@ -39,7 +39,7 @@ def main() -> None:
 
 def store_name(manifest: str, config: dict[str, Any]) -> str:
     """Return the name of a feature store by its manifest: its net, and which splits it serves."""
-    folder = Path(config["data_dir"]) / config["flowers"]["data"] / "features"
+    folder = Path(config["prepared_dir"]) / config["flowers"]["data"] / "features"
     return Path(manifest).relative_to(folder).parent.as_posix()
 
 
@@ -62,7 +62,7 @@ def identity(
         "runs": {model: list(runs) for model, runs in params.runs.items()},
         "seeds": provenance.seeds(config),
         "downloads": proofs,
-        "images": provenance.hashes_of(source.images, Path(config["data_dir"])),
+        "images": provenance.hashes_of(source.images, Path(config["prepared_dir"])),
         "splits": splits,
         "features": features,
         "forward_passes": forward_passes(config, features, splits),

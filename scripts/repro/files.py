@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,41 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a new folder to fill, ``.NAME.partial``; it takes the name ``path`` once it is whole.
+
+    A folder at ``path`` is replaced. If the block raises or the process is killed, ``path`` is as
+    it was before; the next call removes what was left. One writer at a time (see
+    :func:`repro.writer_lock.hold`).
+    """
+    target = Path(path)
+    aside = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    shutil.rmtree(target, ignore_errors=True)
+    aside.replace(target)
+
+
+def link(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """Make ``path`` a symbolic link to ``source``, in one step also where a file is there.
+
+    Of two relative paths the link is relative too: folders may move together.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.link")
+    aside.unlink(missing_ok=True)
+    relative = not Path(source).is_absolute()
+    aside.symlink_to(os.path.relpath(source, target.parent) if relative else source)
+    aside.replace(target)
 
 
 def _umask() -> int:

@@ -27,7 +27,7 @@ from repro.files import hash_of
 from repro.predictions import SPLITS
 
 # Where a run works, not what it computes; may be private.
-_FOLDERS = ("data_dir", "results_dir", "logs_dir", "benchmarks_dir")
+_FOLDERS = ("data_dir", "prepared_dir", "results_dir", "logs_dir", "benchmarks_dir")
 # What results are made by. Tests and documents are left out.
 _CODE = ("Snakefile", "rules/*.smk", "scripts/**/*.py", "envs/*.yaml", "resources/**/*")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

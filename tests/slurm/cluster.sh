@@ -15,6 +15,7 @@ BASE=${SLURM_SANDBOX:-/tmp/repro-slurm}
 PORT=${SLURM_SANDBOX_PORT:-26917}
 CPUS=${SLURM_SANDBOX_CPUS:-8} # a node may claim more than there are
 ETC=/etc/slurm
+CLUSTER=repro-sandbox # every job's process has it in its environment
 PACKAGES=(slurmctld slurmd slurm-client munge)
 NODES=(node-cpu node-gpu)
 unset SLURM_CONF
@@ -66,7 +67,7 @@ write_configuration() {
     # File=/dev/nvidia0.
     echo "NodeName=node-gpu Name=gpu File=/dev/null Flags=nvidia_gpu_env" >"$BASE/gres.conf"
     cat >"$BASE/slurm.conf" <<CONF
-ClusterName=repro
+ClusterName=$CLUSTER
 SlurmctldHost=$(hostname -s)(127.0.0.1)
 SlurmctldPort=$PORT
 SlurmUser=root
@@ -149,6 +150,13 @@ up() {
     sinfo -N -o '%N %P %T %c %m %G' >&2
 }
 
+jobs_processes() { # also those that outlived their cancelled job
+    grep -lsz "^SLURM_CLUSTER_NAME=$CLUSTER\$" /proc/[0-9]*/environ | cut -d/ -f3
+}
+
+export CLUSTER
+export -f jobs_processes
+
 down() {
     local file node
     if runs "$(cat "$BASE/run/slurmctld.pid" 2>/dev/null || echo 0)" slurmctld; then
@@ -157,6 +165,7 @@ down() {
     fi
     for node in "${NODES[@]}"; do end_daemon "$BASE/run/slurmd.$node.pid" slurmd; done
     end_daemon "$BASE/run/slurmctld.pid" slurmctld
+    jobs_processes | xargs -r kill -9 2>/dev/null || true
     end_daemon "$BASE/run/munged.pid" munged
     for file in slurm.conf gres.conf; do
         [[ $(readlink "$ETC/$file") != "$BASE/$file" ]] || rm -f "$ETC/$file"
@@ -167,6 +176,7 @@ down() {
 
 gone() { # nothing of this Slurm is left
     local file left=()
+    until_true 5 bash -c '[[ -z $(jobs_processes) ]]' || left+=("processes $(jobs_processes | xargs)")
     for file in "$BASE"/run/*.pid; do
         [[ -e $file ]] && grep -qsE '^(slurm|munge)' "/proc/$(cat "$file")/comm" && left+=("$file")
     done

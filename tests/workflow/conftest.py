@@ -6,8 +6,10 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,12 +33,27 @@ class Project:
         self, *arguments: str, ok: bool = True, changes: dict | None = None, env: dict | None = None
     ) -> str:
         """Run Snakemake with the tiny configuration, changed; return all it printed."""
+        driver = self.start(*arguments, changes=changes, env=env)
+        try:
+            said, _ = driver.communicate(timeout=300)
+        except subprocess.TimeoutExpired:
+            os.killpg(driver.pid, signal.SIGKILL)
+            raise
+        assert (driver.returncode == 0) == ok, said[-6000:]
+        return said
+
+    def start(
+        self, *arguments: str, changes: dict | None = None, env: dict | None = None
+    ) -> subprocess.Popen[str]:
+        """Start Snakemake in a process group of its own."""
         configurations = [str(self.config)]
         if changes:
             more = self.folder / "more.yaml"
             more.write_text(yaml.safe_dump(changes))
             configurations.append(str(more))
         command = [
+            # A shell's background job ignores SIGINT, and so would all that it starts.
+            *("env", "--default-signal=INT"),
             *(sys.executable, "-m", "snakemake", "--configfile", *configurations),
             *("--cores", "2", *arguments),
         ]
@@ -45,18 +62,15 @@ class Project:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             **(env or {}),
         }
-        done = subprocess.run(
+        return subprocess.Popen(
             command,
             cwd=self.folder,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
-            check=False,
+            start_new_session=True,
         )
-        assert (done.returncode == 0) == ok, done.stdout[-6000:]
-        return done.stdout
 
     def planned(self, *arguments: str, changes: dict | None = None) -> dict[str, int]:
         """Return the jobs a dry run plans: how many of each rule."""
@@ -141,6 +155,12 @@ def make_project(folder: Path) -> Project:
 def project(tmp_path: Path) -> Project:
     """A project in which nothing has run."""
     return make_project(tmp_path / "project")
+
+
+@pytest.fixture
+def make_another(tmp_path: Path) -> Callable[[str], Project]:
+    """Makes further such projects, by name."""
+    return lambda name: make_project(tmp_path / name)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,106 @@
+"""Snakemake itself killed: the same command goes on, and ends in the same bytes."""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from test_repeat import results_of
+
+# What is killed, and how: the driver alone leaves its jobs alive.
+DRIVER_KILLED = (False, signal.SIGKILL)
+ALL_KILLED = (True, signal.SIGKILL)
+INTERRUPTED = (True, signal.SIGINT)
+TERMINATED = (False, signal.SIGTERM)
+TARGETS = ("results/comparison.csv", "results/claims.csv")
+
+
+def end(driver, whole_group, number):
+    (os.killpg if whole_group else os.kill)(driver.pid, number)
+    driver.communicate(timeout=120)
+    assert driver.returncode != 0
+
+
+@pytest.mark.heavy
+@pytest.mark.fault(
+    "kill",
+    "Snakemake killed at four random moments: SIGKILL alone and with its jobs, Ctrl-C, SIGTERM",
+    "the same command goes on, without --unlock; results as without the fault, byte for byte",
+)
+def test_killed_at_random_moments_it_ends_in_the_same_bytes(project, finished, happened):
+    chance = random.Random(4)
+    said = ""
+    for kind in (DRIVER_KILLED, ALL_KILLED, INTERRUPTED, TERMINATED):
+        driver = project.start("--", *TARGETS)
+        # From before the first job to well into the trainings.
+        time.sleep(chance.uniform(2, 9))
+        if driver.poll() is None:
+            end(driver, *kind)
+    said = project.snakemake("--", *TARGETS)
+    assert project.planned("--", *TARGETS) == {}
+    suffixes = {".csv", ".npz", ".safetensors"}
+    found, expected = results_of(project, suffixes), results_of(finished, suffixes)
+    assert len(found) > 25
+    assert [name for name in found if found[name] != expected[name]] == []
+    assert "LockException" not in said
+    happened("went on after each kill; the results are the same")
+
+
+@pytest.mark.heavy
+@pytest.mark.fault(
+    "kill",
+    "Snakemake killed, its training lives on, the same command given again",
+    "the lock is taken off, the new job waits for the old one; one writer at a time",
+)
+def test_a_job_that_outlives_its_driver_is_waited_for(project, happened):
+    changes = {
+        "models": ["numpy_1hidden"],
+        "mnist": {"nets": {"numpy_1hidden": {"epochs": 400}}},
+    }
+    target = "results/runs/numpy_1hidden/seed-123/predictions.npz"
+    checkpoint = project.folder / "results/checkpoints/numpy_1hidden-seed-123.npz"
+    project.snakemake("--", target, changes=changes)
+    expected = (project.folder / target).read_bytes()
+    project.snakemake("--delete-all-output", "--", target, changes=changes)
+
+    driver = project.start("--", target, changes=changes)
+    until(checkpoint.exists)
+    end(driver, *DRIVER_KILLED)
+    assert list((project.folder / ".snakemake/locks").iterdir())
+    said = project.snakemake("--", target, changes=changes)
+    assert "The last run here was killed; its lock is taken off." in said
+    assert (project.folder / target).read_bytes() == expected
+    assert project.planned("--", target, changes=changes) == {}
+    log = (project.folder / "logs/train_numpy_1hidden/seed-123.log").read_text()
+    assert "is writing it; waiting until that has ended" in log
+    happened("the lock is taken off; the new job waited; the same bytes")
+
+
+@pytest.mark.heavy
+@pytest.mark.fault(
+    "two runs",
+    "a second run started in a folder where one is at work",
+    "it is refused in words and the first goes on",
+)
+def test_a_second_run_in_the_same_folder_is_refused(project, happened):
+    target = "results/runs/numpy_1hidden/seed-123/predictions.npz"
+    changes = {"mnist": {"nets": {"numpy_1hidden": {"epochs": 400}}}}
+    checkpoint = project.folder / "results/checkpoints/numpy_1hidden-seed-123.npz"
+    first = project.start("--", target, changes=changes)
+    until(checkpoint.exists)
+    said = project.snakemake("--", target, changes=changes, ok=False)
+    assert "Directory cannot be locked" in said
+    assert "taken off" not in said
+    first.communicate(timeout=240)
+    assert first.returncode == 0
+    happened(next(line for line in said.splitlines() if "cannot be locked" in line))
+
+
+def until(look, seconds=60):
+    """Wait until ``look`` returns something true."""
+    end_of_patience = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < end_of_patience, "waited in vain"
+        time.sleep(0.05)
