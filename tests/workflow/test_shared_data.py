@@ -1,6 +1,5 @@
 """Two folders, one folder of downloads; two runs at once."""
 
-import os
 import shutil
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -72,7 +71,7 @@ def test_two_runs_at_once_download_once(two, server, happened):
     first, second = ([(p.folder / name).read_bytes() for name in ARRAYS] for p in two)
     assert first == second
     # Nothing that is prepared is shared.
-    assert not os.path.samefile(two[0].folder / ARRAYS[0], two[1].folder / ARRAYS[0])
+    assert not (two[0].folder / ARRAYS[0]).samefile(two[1].folder / ARRAYS[0])
     happened("four files asked for once each; the same arrays in both folders")
 
 
@@ -127,6 +126,6 @@ def test_relative_folders_give_links_that_may_move(project, tmp_path):
     project.snakemake("--", *ARRAYS)
     link = project.folder / "data/fetched/mnist" / MNIST_PARTS[0]
     assert link.is_symlink()
-    assert not os.path.isabs(os.readlink(link))
+    assert not link.readlink().is_absolute()
     moved = project.folder.rename(tmp_path / "moved")
     assert (moved / "data/fetched/mnist" / MNIST_PARTS[0]).is_file()
