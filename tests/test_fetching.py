@@ -779,7 +779,7 @@ def test_the_script_under_snakemake(tmp_path: Path) -> None:
             log: "logs/{{file}}.log"
             params:
                 registry={str(ROOT / "resources" / "registry.yaml")!r},
-                cache="data/.cache",
+                downloads="shared",
             script: {str(ROOT / "scripts" / "fetch.py")!r}
         """)
     )
@@ -791,8 +791,8 @@ def test_the_script_under_snakemake(tmp_path: Path) -> None:
         check=False,
     )
     assert outcome.returncode == 1
-    assert (tmp_path / "data" / "right").read_bytes() == BODY
-    assert not (tmp_path / "data" / "wrong").exists()
+    assert (tmp_path / "data/right").read_bytes() == (tmp_path / "shared/right").read_bytes() == BODY
+    assert not list(tmp_path.glob("*/wrong"))
     log = (tmp_path / "logs" / "wrong.log").read_text()
     assert "wrong could not be fetched; every source failed" in log
     assert sha256(BODY) in log
