@@ -31,24 +31,10 @@ class Project:
         self, *arguments: str, ok: bool = True, changes: dict | None = None, env: dict | None = None
     ) -> str:
         """Run Snakemake with the tiny configuration, changed; return all it printed."""
-        configurations = [str(self.config)]
-        if changes:
-            more = self.folder / "more.yaml"
-            more.write_text(yaml.safe_dump(changes))
-            configurations.append(str(more))
-        command = [
-            *(sys.executable, "-m", "snakemake", "--configfile", *configurations),
-            *("--cores", "2", *arguments),
-        ]
-        environment = {
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            **(env or {}),
-        }
         done = subprocess.run(
-            command,
+            self.command(*arguments, changes=changes),
             cwd=self.folder,
-            env=environment,
+            env={**os.environ, **self.environment, **(env or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -57,6 +43,23 @@ class Project:
         )
         assert (done.returncode == 0) == ok, done.stdout[-6000:]
         return done.stdout
+
+    def command(self, *arguments: str, changes: dict | None = None) -> list[str]:
+        """Return the command that runs Snakemake with the tiny configuration, changed."""
+        configurations = [str(self.config)]
+        if changes:
+            more = self.folder / "more.yaml"
+            more.write_text(yaml.safe_dump(changes))
+            configurations.append(str(more))
+        return [
+            *(sys.executable, "-m", "snakemake", "--configfile", *configurations),
+            *("--cores", "2", *arguments),
+        ]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a run needs in its environment: this Python's programs first."""
+        return {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
     def planned(self, *arguments: str, changes: dict | None = None) -> dict[str, int]:
         """Return the jobs a dry run plans: how many of each rule."""
