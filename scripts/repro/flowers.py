@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.io
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.model_selection import train_test_split
 
 from repro.errors import UserError
+from repro.matlab import read_numbers
 from repro.part_file import writing
 from repro.predictions import SPLITS
 
@@ -82,16 +82,9 @@ def read_official_split(path: str | os.PathLike[str]) -> dict[str, NDArray[np.in
 
 def _read_mat(path: str | os.PathLike[str], variable: str, most: int) -> NDArray[np.int64]:
     """Return a variable that holds whole numbers from 1 to ``most``."""
-    try:
-        found = scipy.io.loadmat(path, variable_names=[variable])[variable]
-    except KeyError:
-        raise UserError(f"{path}: holds no variable {variable!r}; is it the right file?") from None
-    except Exception as error:  # loadmat raises many kinds on bytes that are no MATLAB file
-        raise UserError(f"{path}: not a readable MATLAB file ({error}); fetch it again") from error
-    values = np.asarray(found)
-    if values.dtype.kind not in "iuf" or not values.size:
-        raise UserError(f"{path}: {variable!r} is not a list of numbers; fetch it again")
-    values = values.ravel()
+    values = read_numbers(path, variable)
+    if not len(values):
+        raise UserError(f"{path}: {variable!r} is empty; fetch it again")
     # Written so that NaN is strange too.
     strange = np.flatnonzero(~((values >= 1) & (values <= most) & (values == np.floor(values))))
     if len(strange):
