@@ -11,7 +11,7 @@ import pytest
 
 from repro.errors import UserError
 from repro.files import atomic_path, new_matrix, read_json, write_text
-from repro.part_file import CannotWriteError
+from repro.part_file import CannotWriteError, check_writable
 from small_disk import python_on_disk
 
 # Every way in which the project writes files of any size, by name.
@@ -175,6 +175,14 @@ def test_a_file_in_the_folders_place_is_named(tmp_path):
     for write in (lambda p: write_text(p, "x"), lambda p: new_matrix(p, (3,), np.uint8)):
         with pytest.raises(CannotWriteError, match=r"results/made: cannot write here \("):
             write(tmp_path / "results/made")
+
+
+def test_where_nothing_can_be_written_is_found_beforehand(tmp_path):
+    check_writable(tmp_path / "results/deep")
+    check_writable(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CannotWriteError, match=r"file/results: cannot write here \(Not a"):
+        check_writable(tmp_path / "file/results")
 
 
 def test_a_matrix_is_zeros_and_has_all_its_space(tmp_path):

@@ -36,15 +36,17 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         os.close(handle)
-        aside = Path(name)
-        try:
+    aside = Path(name)
+    try:
+        with writing(target):
             yield aside
             with aside.open("rb") as written:
                 os.fsync(written.fileno())
             aside.chmod(0o666 & ~_umask())
             aside.replace(target)
-        finally:
-            aside.unlink(missing_ok=True)
+    finally:
+        # Last, so that the message of a full disk tells what is free while it is full.
+        aside.unlink(missing_ok=True)
 
 
 def _umask() -> int:

@@ -76,6 +76,17 @@ def check_space(path: Path, needed: int) -> None:
         raise _full(path, needed)
 
 
+def check_writable(folder: Path) -> None:
+    """Raise CannotWriteError where ``folder``, or what is there of its path, cannot be written."""
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if there.is_dir() and os.access(there, os.W_OK):
+        return
+    read_only = os.statvfs(there).f_flag & os.ST_RDONLY
+    why = errno.EROFS if read_only else errno.EACCES if there.is_dir() else errno.ENOTDIR
+    with writing(folder):
+        raise OSError(why, os.strerror(why))
+
+
 def size_of(path: Path) -> int:
     """Return the size of ``path`` in bytes, 0 where there is no such file."""
     return path.stat().st_size if path.exists() else 0
