@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-heavy test-all reproduce bench-mnist bench-flowers archive verify-archive check format lock clean
+.PHONY: help demo test test-heavy test-all reliability reproduce bench-mnist bench-flowers archive verify-archive check format lock clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -26,6 +26,10 @@ test-heavy: $(READY)
 ## make test-all     both, in one run
 test-all: $(READY)
 	@python -m pytest -m ""
+
+## make reliability  break things on purpose; writes docs/RELIABILITY.md
+reliability: $(READY)
+	@python -m pytest -m fault --reliability docs/RELIABILITY.md
 
 ## make reproduce    the full run: official sources, ResNet-152 and ConvNeXt-Large
 reproduce: $(READY)

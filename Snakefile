@@ -30,6 +30,10 @@ wildcard_constraints:
     run="(seed|split)-[0-9]+",
 
 
+onstart:
+    check_folders()
+
+
 # Targets, and rules that take seconds or need the network: they run where Snakemake runs, and take
 # no place in a cluster's queue.
 localrules:

@@ -18,6 +18,7 @@ sys.path.insert(0, str(SCRIPTS))
 from repro.code_inputs import code_of
 from repro.config import check, check_names
 from repro.errors import UserError
+from repro.part_file import check_writable
 from repro.registry import load_registry
 from repro.run_lock import enter
 
@@ -60,6 +61,18 @@ DATA = config["prepared_dir"]
 RESULTS = config["results_dir"]
 LOGS = config["logs_dir"]
 BENCHMARKS = config["benchmarks_dir"]
+
+
+def check_folders():
+    """Say in words where nothing can be written; Snakemake would end in a traceback."""
+    if workflow.storage_settings.default_storage_provider:
+        return
+    try:
+        for folder in (RESULTS, LOGS, BENCHMARKS):
+            check_writable(Path(folder))
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
 
 GENERATED = config["flowers"]["data"] == "generated"
 FLOWERS = f"{DATA}/{config['flowers']['data']}"

@@ -10,6 +10,9 @@ import pytest
 
 from support import MNIST_PARTS, ROOT
 
+# The table of faults, and the mark that puts a test in it.
+pytest_plugins = ["fault_table"]
+
 
 @pytest.fixture(scope="session")
 def root() -> Path:

@@ -67,11 +67,16 @@ def run_script(framework: str, folder: Path) -> None:
         threads=1,
         log=[str(folder / "log.txt")],
     )
+    run_rule(f"train_{framework}", snakemake)
+
+
+def run_rule(script: str, snakemake: object) -> None:
+    """Run a rule's script in this process, and leave logging as it was."""
     root = logging.getLogger()
     handlers, level, hook = root.handlers[:], root.level, sys.excepthook
     try:
         runpy.run_path(
-            str(SCRIPTS / f"train_{framework}.py"),
+            str(SCRIPTS / f"{script}.py"),
             init_globals={"snakemake": snakemake},
             run_name="__main__",
         )

@@ -145,6 +145,9 @@ def test_other_names_in_the_same_order_are_taken_with_a_warning(tmp_path, caplog
     assert "renamed.pth: its 122 tensors have other names" in caplog.text
 
 
+@pytest.mark.fault(
+    "weights", "weights with a tensor missing, too many or of another shape", "refused, naming it"
+)
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -164,6 +167,7 @@ def test_the_wrong_weights_are_refused_by_name(resnet18_file, tmp_path, change, 
         build(SMALL, tmp_path / "w.pth")
 
 
+@pytest.mark.fault("weights", "weights of another network", "refused")
 def test_weights_of_another_network_are_refused(resnet18_file):
     with pytest.raises(UserError, match=r"not the weights of torchvision:resnet34: .* more"):
         build("torchvision:resnet34", resnet18_file)
@@ -185,6 +189,7 @@ class _Bomb:
         return (Path.touch, (self.flag,))
 
 
+@pytest.mark.fault("weights", "a weights file that would run code", "refused; the code is not run")
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("through_torch", [True, False])
 def test_a_file_with_code_in_it_is_refused_and_the_code_not_run(tmp_path, through_torch):
@@ -198,6 +203,7 @@ def test_a_file_with_code_in_it_is_refused_and_the_code_not_run(tmp_path, throug
     assert not flag.exists()
 
 
+@pytest.mark.fault("weights", "a weights file that is empty or no weights", "named")
 @pytest.mark.parametrize("content", [b"", b"no weights", b"PK\x03\x04 cut off"])
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
 def test_a_damaged_file_is_named(tmp_path, content, name):
@@ -206,6 +212,7 @@ def test_a_damaged_file_is_named(tmp_path, content, name):
         build(SMALL, tmp_path / name)
 
 
+@pytest.mark.fault("weights", "a weights file cut off", "named")
 def test_a_file_cut_off_in_the_middle_is_named(resnet18_file, tmp_path):
     path = tmp_path / "half.pth"
     path.write_bytes(resnet18_file.read_bytes()[:1_000_000])
@@ -218,6 +225,7 @@ def test_a_missing_file_is_named(tmp_path):
         build(SMALL, tmp_path / "absent.pth")
 
 
+@pytest.mark.fault("weights", "an architecture nobody knows", "explained, with the nearest names")
 @pytest.mark.parametrize(
     ("architecture", "message"),
     [

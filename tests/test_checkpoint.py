@@ -60,6 +60,7 @@ def test_the_last_state_counts(saved):
     assert list(saved.parent.iterdir()) == [saved]
 
 
+@pytest.mark.fault("checkpoints", "a checkpoint cut off at any place", "refused, with the way out")
 @given(share=st.floats(0, 1, exclude_max=True))
 @settings(max_examples=60, deadline=None)
 def test_a_file_cut_off_anywhere_is_refused(tmp_path_factory, share):
@@ -71,7 +72,12 @@ def test_a_file_cut_off_anywhere_is_refused(tmp_path_factory, share):
         load_checkpoint(path, CONFIGURATION)
 
 
-def test_no_flipped_bit_changes_a_state(tmp_path):
+@pytest.mark.fault(
+    "checkpoints",
+    "a bit of a checkpoint flipped, of every other byte",
+    "refused, or the bit carried nothing",
+)
+def test_no_flipped_bit_changes_a_state(tmp_path, happened):
     path, state = tmp_path / "checkpoint.npz", {"a": np.arange(3.0)}
     save_checkpoint(path, {"seed": 1}, state)
     whole = path.read_bytes()
@@ -91,8 +97,10 @@ def test_no_flipped_bit_changes_a_state(tmp_path):
         assert found.keys() == state.keys()
         assert all(np.array_equal(found[name], state[name]) for name in state)
     assert refused > len(whole) / 4
+    happened("no flipped bit changed a state")
 
 
+@pytest.mark.fault("checkpoints", "something else in the checkpoint's place", "refused")
 @pytest.mark.parametrize("content", [b"", b"text", b"\x80\x04N.", b"PK\x05\x06" + bytes(18)])
 def test_what_is_no_checkpoint_is_refused(saved, content):
     saved.write_bytes(content)
@@ -107,6 +115,9 @@ def test_a_single_array_is_refused(saved):
         load_checkpoint(saved, CONFIGURATION)
 
 
+@pytest.mark.fault(
+    "checkpoints", "a checkpoint of another configuration", "refused with what differs"
+)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -127,6 +138,7 @@ def test_a_configuration_that_has_lost_a_key_is_another(saved):
         load_checkpoint(saved, {k: v for k, v in CONFIGURATION.items() if k != "seed"})
 
 
+@pytest.mark.fault("checkpoints", "saving a checkpoint fails", "the old one stays whole")
 def test_a_failed_save_leaves_the_old_checkpoint(saved):
     with pytest.raises(ValueError, match="Object arrays"):
         save_checkpoint(saved, CONFIGURATION, {"a": np.array([None])})

@@ -114,6 +114,11 @@ def test_any_kind_of_picture_is_read_as_red_green_blue(photos, tmp_path, mode):
     assert read_pixels(image, SMALL).shape == (32, 32, 3)
 
 
+@pytest.mark.fault(
+    "archives and images",
+    "an image missing, empty, cut off or no picture, at its pass through the net",
+    "named, with the way out",
+)
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -130,6 +135,9 @@ def test_a_damaged_image_is_named(tmp_path, damage, message):
         read_pixels(image, SMALL)
 
 
+@pytest.mark.fault(
+    "archives and images", "an image exchanged after it was prepared", "found by its hash"
+)
 def test_a_file_that_is_not_the_one_prepared_is_named(tmp_path):
     first, second = make_photos(tmp_path, 2)
     with pytest.raises(DamagedImageError, match="its sha256 has changed"):
@@ -196,7 +204,12 @@ extract(images, build(sys.argv[2], None), Preprocess(40, 32), Path(sys.argv[3]),
 """
 
 
-def test_a_killed_extraction_ends_in_the_same_bytes(backbone, tmp_path):
+@pytest.mark.fault(
+    "kills",
+    "SIGKILL in a feature extraction",
+    "no finished file; the next run goes on and ends in the same bytes",
+)
+def test_a_killed_extraction_ends_in_the_same_bytes(backbone, tmp_path, happened):
     images = make_photos(tmp_path / "photos", 400)
     work = tmp_path / "work"
     child = subprocess.Popen(
@@ -217,8 +230,14 @@ def test_a_killed_extraction_ends_in_the_same_bytes(backbone, tmp_path):
     assert 40 <= counts[0] < 400
     whole = run(images, backbone, tmp_path / "whole")
     assert bytes_of(resumed) == bytes_of(whole)
+    happened("went on from its last block; the three files are those of a run that was let alone")
 
 
+@pytest.mark.fault(
+    "features",
+    "an unfinished extraction of other weights, images or settings",
+    "refused with what differs",
+)
 @pytest.mark.parametrize(
     ("change", "key"),
     [
@@ -246,6 +265,7 @@ def test_an_unfinished_extraction_of_something_else_is_refused(
         extract(**settings)
 
 
+@pytest.mark.fault("features", "an unfinished extraction by other library versions", "refused")
 def test_other_library_versions_are_refused(photos, backbone, begun, monkeypatch):
     monkeypatch.setattr(features, "version", lambda package: "0.0")
     with pytest.raises(UserError, match="versions is"):
@@ -279,6 +299,7 @@ def test_an_unknown_way_with_damaged_images_is_refused(photos, backbone, tmp_pat
         run(photos, backbone, tmp_path, on_damaged="ignore")
 
 
+@pytest.mark.fault("weights", "weights that give NaN", "refused, naming the first image")
 def test_features_that_are_not_finite_are_refused(photos, tmp_path):
     backbone = build(NET, None)
     backbone.module.features[0][0].weight.data[0, 0, 0, 0] = torch.nan
@@ -286,12 +307,16 @@ def test_features_that_are_not_finite_are_refused(photos, tmp_path):
         run(photos, backbone, tmp_path)
 
 
+@pytest.mark.fault(
+    "features", "a row that was never filled", "noticed before the store is finished"
+)
 def test_a_row_left_empty_is_noticed(photos, backbone, begun):
     (begun / "progress.json").write_text('{"rows": 30, "damaged": {}}')
     with pytest.raises(UserError, match="30 images have no features"):
         run(photos, backbone, begun)
 
 
+@pytest.mark.fault("features", "a file of a finished store is cut off", "refused")
 @pytest.mark.parametrize("name", ["features", "ids", "manifest"])
 def test_features_that_do_not_belong_together_are_refused(photos, backbone, tmp_path, name):
     files = run(photos, backbone, tmp_path)
@@ -301,6 +326,7 @@ def test_features_that_do_not_belong_together_are_refused(photos, backbone, tmp_
         read(files, photos)
 
 
+@pytest.mark.fault("features", "features of other images", "refused")
 def test_features_of_other_images_are_refused(photos, backbone, tmp_path):
     files = run(photos, backbone, tmp_path)
     with pytest.raises(UserError, match="made of other images"):
@@ -365,7 +391,10 @@ class _Greedy(nn.Module):
         return x.mean(dim=(2, 3))
 
 
-def test_out_of_memory_halves_the_batch_with_a_warning(caplog):
+@pytest.mark.fault(
+    "features", "out of memory", "half as many images at once, with a warning; the same features"
+)
+def test_out_of_memory_halves_the_batch_with_a_warning(caplog, happened):
     module = _Greedy(3)
     forward = Forward(module, SMALL, CPU, fuse=False)
     pixels = torch.randint(0, 256, (10, 32, 32, 3), dtype=torch.uint8)
@@ -378,8 +407,10 @@ def test_out_of_memory_halves_the_batch_with_a_warning(caplog):
     module.seen.clear()
     forward(pixels[:4])
     assert module.seen == [2, 2]
+    happened(caplog.records[0].getMessage())
 
 
+@pytest.mark.fault("features", "out of memory with a single image", "told in words")
 def test_out_of_memory_with_one_image_is_the_users_to_mend():
     forward = Forward(_Greedy(0), SMALL, CPU, fuse=False)
     with pytest.raises(UserError, match="out of memory with a single image"):

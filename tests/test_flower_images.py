@@ -28,6 +28,15 @@ def test_a_table_without_rows_or_columns_is_refused(tmp_path, text):
         read_images(table)
 
 
+@pytest.mark.fault("labels and splits", "a table of images with a damaged row", "named")
+@pytest.mark.parametrize("row", ["x,a.jpg,1,0", "1,a.jpg,one,0", "1", "1,a.jpg,1,\udcff"])
+def test_a_damaged_row_is_named(tmp_path, row):
+    text = f"id,file,label,sha256\n{row}\n"
+    (tmp_path / "images.csv").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(UserError, match=r"images\.csv: .*prepare "):
+        read_images(tmp_path / "images.csv")
+
+
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(UserError, match=r"absent\.csv: cannot be read"):
         read_split(tmp_path / "absent.csv")

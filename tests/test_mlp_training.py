@@ -170,6 +170,7 @@ def test_test_images_do_not_matter_to_training():
     assert same(train_mlp(data, RECIPE, 1), train_mlp(other, RECIPE, 1))
 
 
+@pytest.mark.fault("training", "the loss becomes infinite or NaN", "stopped, naming epoch and step")
 def test_a_diverging_loss_stops_with_epoch_and_step():
     recipe = replace(RECIPE, activation="relu", output="linear", learning_rate=1e100)
     with pytest.raises(UserError, match=r"loss became (nan|inf) in epoch 1, step [23]: .*1e\+100"):
@@ -258,6 +259,7 @@ def test_bad_data_is_named(change, message):
 # --- going on ------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("kills", "a training is interrupted at any step", "it ends as one that was not")
 @given(stop=st.integers(1, 30))
 @settings(max_examples=20, deadline=None)
 def test_a_training_stopped_at_any_step_ends_as_one_that_was_not(tmp_path_factory, stop):
@@ -287,6 +289,9 @@ def test_a_finished_training_is_not_done_again(tmp_path, monkeypatch):
     assert same(train_mlp(small_splits(), RECIPE, 1, checkpoint=checkpoint), done)
 
 
+@pytest.mark.fault(
+    "checkpoints", "a checkpoint of another recipe, seed or data set", "refused with what differs"
+)
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     checkpoint, data = tmp_path / "checkpoint.npz", small_splits()
     train_mlp(data, RECIPE, 1, checkpoint=checkpoint)
@@ -302,6 +307,11 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
             train_mlp(**arguments, checkpoint=checkpoint)
 
 
+@pytest.mark.fault(
+    "kills",
+    "SIGKILL in a training, at random points, again and again",
+    "it goes on from its last epoch and ends bit for bit the same",
+)
 @pytest.mark.parametrize(
     ("framework", "kills"),
     [
@@ -310,7 +320,7 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
         pytest.param("torch", 4, marks=pytest.mark.heavy),
     ],
 )
-def test_killed_at_random_points_it_ends_bit_for_bit_the_same(tmp_path, framework, kills):
+def test_killed_at_random_points_it_ends_bit_for_bit_the_same(tmp_path, framework, kills, happened):
     for name in ("whole", "killed"):
         write_small(tmp_path / name, SMALL, train=600)
     small_mnist.run_script(framework, tmp_path / "whole")
@@ -318,6 +328,7 @@ def test_killed_at_random_points_it_ends_bit_for_bit_the_same(tmp_path, framewor
     assert run_and_kill(framework, tmp_path / "killed", kills) == kills
     assert outputs(tmp_path / "killed") == outputs(tmp_path / "whole")
     assert not (tmp_path / "killed/checkpoint.npz").exists()
+    happened("history, predictions and net are those of a training that was let alone")
 
 
 SMALL = {"hidden": [9], "learning_rate": 0.5, "batch_size": 5, "epochs": 100, "initial_std": 0.1}

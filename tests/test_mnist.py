@@ -23,6 +23,7 @@ def test_idx_comes_back_as_written(tmp_path_factory, shape, seed):
     np.testing.assert_array_equal(read_idx(file), array)
 
 
+@pytest.mark.fault("MNIST files", "wrong first bytes", "refused")
 @given(st.binary(max_size=60))
 def test_idx_refuses_bytes_that_are_none(tmp_path_factory, raw):
     file = tmp_path_factory.mktemp("idx") / "f"
@@ -31,6 +32,7 @@ def test_idx_refuses_bytes_that_are_none(tmp_path_factory, raw):
         read_idx(file)
 
 
+@pytest.mark.fault("MNIST files", "a file cut off", "named")
 @pytest.mark.parametrize("cut", [3, 10, -1])
 def test_idx_cut_off_is_named(tmp_path, cut):
     file = tmp_path / "images"
@@ -39,6 +41,7 @@ def test_idx_cut_off_is_named(tmp_path, cut):
         read_idx(file)
 
 
+@pytest.mark.fault("MNIST files", "a header that promises more than the memory holds", "refused")
 def test_idx_promising_more_than_memory_is_refused(tmp_path):
     file = tmp_path / "images"
     file.write_bytes(bytes([0, 0, 8, 3]) + struct.pack(">3I", 2**32 - 1, 2**32 - 1, 2**32 - 1))
@@ -46,6 +49,7 @@ def test_idx_promising_more_than_memory_is_refused(tmp_path):
         read_idx(file)
 
 
+@pytest.mark.fault("MNIST files", "more images than labels", "refused")
 def test_images_and_labels_must_agree():
     with pytest.raises(UserError, match="3 images but 2 labels"):
         join_parts(

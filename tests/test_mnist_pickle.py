@@ -5,7 +5,7 @@ import os
 import pickle
 import resource
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +78,11 @@ class Malicious:
         return self.call
 
 
+@pytest.mark.fault(
+    "MNIST files",
+    "a pickle that would run code",
+    "refused, naming what it asks for; nothing is run",
+)
 @pytest.mark.parametrize(
     ("function", "argument", "named"),
     [
@@ -97,6 +102,7 @@ def test_code_in_the_pickle_is_named_and_not_run(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.fault("MNIST files", "a pickle with another content", "refused")
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -114,12 +120,14 @@ def test_another_content_is_refused(content: object, message: str) -> None:
         read_parts(packed(content))
 
 
+@pytest.mark.fault("MNIST files", "a pickle with a label beyond 9", "refused")
 def test_a_label_out_of_range_is_refused() -> None:
     wrong = (PARTS[0], PARTS[1], (PARTS[2][0], np.array([3, 10])))
     with pytest.raises(UserError, match="labels reach from 3 to 10"):
         bytes_of(wrong, "t10k-labels-idx1-ubyte")
 
 
+@pytest.mark.fault("MNIST files", "no pickle, or one cut off", "refused")
 def test_bytes_that_are_no_pickle_are_refused() -> None:
     whole = packed(PARTS).getvalue()
     for content in (b"", b"not gzip", gzip.compress(b"not a pickle"), whole[: len(whole) // 2]):
@@ -140,6 +148,11 @@ def bounded_memory() -> Iterator[None]:
 SMALL = pickle.dumps((part(1), part(1), part(1)), protocol=2)
 
 
+@pytest.mark.fault(
+    "MNIST files",
+    "any bytes of the pickle changed, or its end cut off (fuzzed)",
+    "read or refused, within 1 GiB of memory",
+)
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
@@ -147,7 +160,9 @@ SMALL = pickle.dumps((part(1), part(1), part(1)), protocol=2)
     length=st.integers(0, len(SMALL)),
 )
 @pytest.mark.usefixtures("bounded_memory")
-def test_damaged_pickles_are_read_or_refused(edits: list[tuple[int, int]], length: int) -> None:
+def test_damaged_pickles_are_read_or_refused(
+    edits: list[tuple[int, int]], length: int, happened: Callable[..., None]
+) -> None:
     damaged = bytearray(SMALL)
     for position, value in edits:
         damaged[position] = value
@@ -157,6 +172,7 @@ def test_damaged_pickles_are_read_or_refused(edits: list[tuple[int, int]], lengt
         except UserError:
             continue
         assert all(type(array) is np.ndarray for pair in parts for array in pair)
+    happened("nothing but arrays or a refusal")
 
 
 @pytest.mark.heavy

@@ -118,12 +118,14 @@ def test_a_wrong_entry_is_named(fields: Any, message: str) -> None:
         load_registry([], {"flowers/x": fields})
 
 
+@pytest.mark.fault("configuration", "a download's name that leads out of its folder", "refused")
 @pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x", "a//b", "a\\b", "", ".x", 7])
 def test_a_name_cannot_lead_out_of_the_folder(name: Any) -> None:
     with pytest.raises(UserError, match="a name is a relative path"):
         load_registry([], {name: entry()})
 
 
+@pytest.mark.fault("configuration", "a file that is no registry", "named")
 @pytest.mark.parametrize(
     "content", ["[1, 2]", "files: 3", "files: {}\nother: 1", "files: [", "\x00", "file: {}"]
 )
@@ -163,6 +165,9 @@ def test_proof(tmp_path: Path) -> None:
     assert str(Proof(4000, A)) == f"4,000 bytes, sha256 {A}"
 
 
+@pytest.mark.fault(
+    "weights", "a file put in place by hand with the wrong hash", "refused before it is used"
+)
 def test_files_are_proved_where_a_job_finds_them(tmp_path: Path) -> None:
     """A copy out of a bucket has a longer path than the one its proof goes by."""
     copy = tmp_path / "bucket/data/downloads/f"

@@ -111,6 +111,9 @@ def test_damaged_images_are_left_out_of_shards_as_of_the_whole(backbone, tmp_pat
     assert bytes_of(joined) == bytes_of(whole)
 
 
+@pytest.mark.fault(
+    "features", "a shard is stopped in the middle", "it goes on and ends in the same bytes"
+)
 def test_a_stopped_shard_goes_on_and_ends_in_the_same_bytes(
     photos, backbone, three, tmp_path, monkeypatch
 ):
@@ -144,6 +147,7 @@ def test_an_unfinished_shard_of_another_cut_is_refused(photos, backbone, tmp_pat
         run(photos, backbone, tmp_path, Shard(1, 2))
 
 
+@pytest.mark.fault("features", "a shard is missing", "refused; nothing is joined")
 @pytest.mark.parametrize("missing", [0, 1, 2])
 def test_a_missing_shard_is_noticed(parts, tmp_path, missing):
     del parts[missing]
@@ -159,6 +163,7 @@ def test_a_missing_file_of_a_shard_is_named(parts, tmp_path, name):
         join(parts, files_in(tmp_path / "joined"))
 
 
+@pytest.mark.fault("features", "a byte of a shard is changed", "refused, naming the file")
 @pytest.mark.parametrize("name", ["features", "ids"])
 def test_a_changed_byte_of_a_shard_is_noticed(parts, tmp_path, name):
     file = getattr(parts[1], name)
@@ -171,10 +176,13 @@ def test_a_changed_byte_of_a_shard_is_noticed(parts, tmp_path, name):
 
 def test_a_manifest_that_is_none_is_named(parts, tmp_path):
     parts[2].manifest.write_text("[]")
-    with pytest.raises(UserError, match=r"3-of-3: not a whole shard"):
+    with pytest.raises(UserError, match=r"3-of-3/manifest\.json: holds a list.*not a whole shard"):
         join(parts, files_in(tmp_path / "joined"))
 
 
+@pytest.mark.fault(
+    "features", "a shard of other weights, images, device or versions", "refused with what differs"
+)
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -199,11 +207,13 @@ def test_a_shard_of_other_images_is_refused(photos, backbone, parts, tmp_path):
         join(parts, files_in(tmp_path / "joined"))
 
 
+@pytest.mark.fault("features", "a shard twice", "refused")
 def test_a_shard_that_is_there_twice_is_refused(parts, tmp_path):
     with pytest.raises(UserError, match=r"2-of-3/manifest\.json: shard 2 of 3 overlaps"):
         join([parts[0], parts[1], parts[1]], files_in(tmp_path / "joined"))
 
 
+@pytest.mark.fault("features", "shards that overlap, leave a gap or end early", "refused")
 def test_shards_that_overlap_or_leave_a_gap_or_end_early_are_refused(parts, tmp_path):
     joined = files_in(tmp_path / "joined")
     spans = [json.loads(part.manifest.read_text())["shard"] for part in parts]

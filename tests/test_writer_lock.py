@@ -55,7 +55,8 @@ def await_line(process: subprocess.Popen[str], line: str) -> None:
     raise AssertionError(f"it never said {line!r}: {process.communicate()[1]}")
 
 
-def test_writers_take_turns(tmp_path):
+@pytest.mark.fault("two writers", "four processes write one output", "they take turns")
+def test_writers_take_turns(tmp_path, happened):
     output = tmp_path / "history.csv"
     writers = [writer(output, 0.2) for _ in range(4)]
     for process in writers:
@@ -64,9 +65,11 @@ def test_writers_take_turns(tmp_path):
     words = (tmp_path / "diary").read_text().split()
     assert words[::2] == ["begins", "ends"] * 4
     assert all(words[i] == words[i + 2] for i in range(1, len(words), 4))
+    happened("each began after the one before it had ended")
 
 
-def test_the_second_says_whom_it_waits_for(tmp_path):
+@pytest.mark.fault("two writers", "the first writer is slow", "the second waits and says for whom")
+def test_the_second_says_whom_it_waits_for(tmp_path, happened):
     output = tmp_path / "history.csv"
     first = writer(output, 60, SLURM_JOB_ID="4711", SLURMD_NODENAME="node-7")
     await_line(first, "has it")
@@ -80,10 +83,12 @@ def test_the_second_says_whom_it_waits_for(tmp_path):
     assert f"{output}: Slurm job 4711, process {first.pid} on node-7 (since " in said
     assert "waiting" in said
     assert said.count("waiting") == 1
+    happened(said.strip())
 
 
+@pytest.mark.fault("two writers", "the first writer is killed", "its lock is free")
 @pytest.mark.parametrize("deadly", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_writer_leaves_no_lock(tmp_path, deadly):
+def test_a_killed_writer_leaves_no_lock(tmp_path, deadly, happened):
     output = tmp_path / "history.csv"
     first = writer(output, 60)
     await_line(first, "has it")
@@ -94,6 +99,7 @@ def test_a_killed_writer_leaves_no_lock(tmp_path, deadly):
     assert second.returncode == 0
     assert "waiting" not in said
     assert json.loads(writer_lock.lock_of(output).read_text())["process"] == second.pid
+    happened("the next writer does not wait")
 
 
 def test_outputs_do_not_wait_for_each_other(tmp_path):
@@ -123,10 +129,12 @@ def test_a_file_where_the_folder_should_be(tmp_path):
         writer_lock.hold(tmp_path / "runs/history.csv")
 
 
-def test_a_file_system_without_locks(tmp_path, monkeypatch, caplog):
+@pytest.mark.fault("two writers", "a file system without locks", "told as a warning")
+def test_a_file_system_without_locks(tmp_path, monkeypatch, caplog, happened):
     def refuse(handle: int, how: int) -> None:
         raise OSError(38, "Function not implemented")
 
     monkeypatch.setattr(writer_lock.fcntl, "flock", refuse)
     writer_lock.hold(tmp_path / "history.csv")
     assert "no locks on this file system" in caplog.text
+    happened(caplog.records[0].getMessage())

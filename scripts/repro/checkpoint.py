@@ -68,9 +68,10 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArr
     with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
         state = {name: file[name] for name in file.files}
     header = json.loads(str(state.pop(_HEADER)))
-    if sorted(state) != header["names"]:
+    configuration: dict[str, Any] = header["configuration"]
+    if sorted(state) != header["names"] or not isinstance(configuration, dict):
         raise ValueError("arrays are missing")
-    return header["configuration"], state
+    return configuration, state
 
 
 def _difference(found: dict[str, Any], expected: dict[str, Any]) -> str:

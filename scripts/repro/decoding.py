@@ -47,7 +47,8 @@ def read_pixels(image: ImageRef, preprocess: Preprocess) -> NDArray[np.uint8]:
     These are the pixels of torchvision's ``Resize`` and ``CenterCrop`` on a PIL image.
 
     Raises:
-        DamagedImageError: the file is missing, cut off, no image, or not the one that was hashed.
+        DamagedImageError: the file is missing, cut off, no image, not the one that was hashed, or
+            so long and narrow that scaling it would fill the memory.
     """
     try:
         content = image.file.read_bytes()
@@ -57,8 +58,11 @@ def read_pixels(image: ImageRef, preprocess: Preprocess) -> NDArray[np.uint8]:
                 "changed); restore it, or prepare the images again"
             )
         with Image.open(io.BytesIO(content)) as opened:
+            _check_size(opened.size, preprocess)
             picture = opened.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except DamagedImageError:
+        raise
+    except Exception as error:  # Pillow's readers raise errors of many kinds on damaged bytes
         raise DamagedImageError(
             f"{image.file}: image {image.id} cannot be read ({error}); restore the file, or set "
             "on_damaged: skip to leave such images out"
@@ -67,6 +71,17 @@ def read_pixels(image: ImageRef, preprocess: Preprocess) -> NDArray[np.uint8]:
     picture = transforms.resize(picture, [preprocess.resize], interpolation=mode)
     picture = transforms.center_crop(picture, [preprocess.crop, preprocess.crop])
     return np.asarray(picture, dtype=np.uint8)
+
+
+def _check_size(size: tuple[int, int], preprocess: Preprocess) -> None:
+    """Refuse an image of more pixels than Pillow admits, once its shorter side is scaled."""
+    short, long = sorted(size)
+    scaled = preprocess.resize**2 * long // max(short, 1)
+    if Image.MAX_IMAGE_PIXELS and scaled > Image.MAX_IMAGE_PIXELS:
+        raise ValueError(
+            f"{size[0]} x {size[1]} pixels, too long for its width: scaled to {preprocess.resize} "
+            f"it would have {scaled:,}"
+        )
 
 
 def read_batch(

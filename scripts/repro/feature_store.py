@@ -12,14 +12,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from repro.errors import UserError
-from repro.files import atomic_path, hash_of, write_json
+from repro.files import atomic_path, hash_of, new_matrix, read_json, write_json
 from repro.flower_images import ImageRef
+from repro.part_file import writing
 
 logger = logging.getLogger("repro")
 
@@ -27,6 +28,7 @@ _SHARD_NAME = re.compile(r"([0-9]+)-of-([0-9]+)")
 # What a manifest says of its own rows; all else it says of what they were made of.
 _OF_ROWS = ("shard", "rows", "damaged", "features_sha256", "ids_sha256")
 _ROWS_AT_ONCE = 4096
+_LONGEST_NUMBER = 20  # digits; Python refuses to read numbers of thousands
 
 
 @dataclass(frozen=True)
@@ -116,11 +118,15 @@ class WorkingStore:
     def _progress(self) -> Path:
         return self.folder / "progress.json"
 
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return len(self.images), int(self.bound["width"])
+
     def _begin(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._binding.unlink(missing_ok=True)
-        shape = (len(self.images), int(self.bound["width"]))
-        matrix = np.lib.format.open_memmap(self._matrix, mode="w+", dtype=np.float32, shape=shape)
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._binding.unlink(missing_ok=True)
+        matrix = new_matrix(self._matrix, self._shape, np.float32)
         matrix[:] = np.nan
         matrix.flush()
         self._write_progress()
@@ -128,7 +134,8 @@ class WorkingStore:
         write_json(self._binding, self.bound)
 
     def _resume(self) -> None:
-        found = json.loads(self._binding.read_text(encoding="utf-8"))
+        anew = f"delete the folder {self.folder} and run again"
+        found = read_json(self._binding, anew)
         if found != self.bound:
             keys = [k for k in {**self.bound, **found} if found.get(k) != self.bound.get(k)]
             raise UserError(
@@ -137,8 +144,19 @@ class WorkingStore:
                 + f". Delete the folder {self.folder} to begin anew, or go back to the settings it "
                 "was made with to finish it"
             )
-        progress = json.loads(self._progress.read_text(encoding="utf-8"))
-        self.rows_done = int(progress["rows"])
+        try:
+            matrix = np.lib.format.open_memmap(self._matrix, mode="r")
+        except Exception as error:  # a damaged header makes NumPy raise errors of many kinds
+            raise UserError(f"{self._matrix}: cannot be read ({error}); {anew}") from error
+        if matrix.shape != self._shape or matrix.dtype != np.float32:
+            raise UserError(
+                f"{self._matrix}: {matrix.dtype} of shape {matrix.shape}, expected float32 of "
+                f"shape {self._shape}; {anew}"
+            )
+        progress = read_json(self._progress, anew)
+        if problem := _wrong(progress, len(self.images)):
+            raise UserError(f"{self._progress}: {problem}; {anew}")
+        self.rows_done = progress["rows"]
         self.damaged = {int(row): reason for row, reason in progress["damaged"].items()}
         logger.info("going on at image %d of %d", self.rows_done, len(self.images))
 
@@ -179,10 +197,9 @@ class WorkingStore:
             *(self.folder / name for name in ("features.npy", "ids.npy", "manifest.json"))
         )
         _check_filled(matrix, keep, self.images)
-        ids = np.array([self.images[row].id for row in keep], dtype=np.int64)
-        np.save(files.ids, ids, allow_pickle=False)
+        _save(files.ids, np.array([self.images[row].id for row in keep], dtype=np.int64))
         if self.damaged:
-            np.save(files.features, matrix[keep], allow_pickle=False)
+            _save(files.features, matrix[keep])
         del matrix
         if not self.damaged:
             self._matrix.replace(files.features)
@@ -197,6 +214,46 @@ class WorkingStore:
             },
         )
         return files
+
+
+def _save(path: Path, array: NDArray[Any]) -> None:
+    with atomic_path(path) as aside, aside.open("wb") as stream:
+        np.save(stream, array, allow_pickle=False)
+
+
+def _wrong(found: Mapping[str, Any], most: int | None = None) -> str | None:
+    """Say what is wrong with the rows and damaged images that a file lists; None where nothing."""
+    rows, damaged = found.get("rows"), found.get("damaged")
+    if not _is_count(rows) or (most is not None and rows > most):
+        return f"rows is {rows!r}, expected a number{'' if most is None else f' up to {most}'}"
+    if not isinstance(damaged, dict) or not all(
+        key.isdecimal() and len(key) < _LONGEST_NUMBER and isinstance(reason, str)
+        for key, reason in damaged.items()
+    ):
+        return "damaged is no list of images by number"
+    if most is not None and any(int(row) >= most for row in damaged):
+        return f"damaged names an image beyond {most}"
+    return None
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _read_manifest(file: Path, way_out: str) -> dict[str, Any]:
+    """Read the manifest of a finished extraction."""
+    manifest = read_json(file, way_out)
+    problem = _wrong(manifest)
+    counts, hashes = ("width", "images"), ("features_sha256", "ids_sha256", "images_sha256")
+    for key in counts:
+        if not _is_count(manifest.get(key)):
+            problem = f"{key} is {manifest.get(key)!r}, expected a number"
+    for key in hashes:
+        if not isinstance(manifest.get(key), str):
+            problem = f"{key} is {manifest.get(key)!r}, expected a hash"
+    if problem:
+        raise UserError(f"{file}: {problem}; {way_out}")
+    return manifest
 
 
 def join(parts: Sequence[FeatureFiles], joined: FeatureFiles) -> dict[str, Any]:
@@ -222,8 +279,7 @@ def join(parts: Sequence[FeatureFiles], joined: FeatureFiles) -> dict[str, Any]:
     with atomic_path(joined.features) as aside:
         _join_rows([part for _, part in ordered], aside, (rows, int(bound["width"])))
     ids = np.concatenate([np.load(part.ids, allow_pickle=False) for _, part in ordered])
-    with atomic_path(joined.ids) as aside, aside.open("wb") as stream:
-        np.save(stream, ids, allow_pickle=False)
+    _save(joined.ids, ids)
     manifest = {
         **bound,
         "rows": rows,
@@ -237,19 +293,24 @@ def join(parts: Sequence[FeatureFiles], joined: FeatureFiles) -> dict[str, Any]:
 
 def _read_part(part: FeatureFiles) -> dict[str, Any]:
     """Read a shard's manifest, and hold its files against it."""
+    anew = f"delete the folder {part.manifest.parent} and run again"
+    manifest = _read_manifest(part.manifest, f"not a whole shard of features: {anew}")
+    shard = manifest.get("shard")
+    keys = ("first", "end", "number", "of")
+    if not isinstance(shard, dict) or not all(_is_count(shard.get(key)) for key in keys):
+        raise UserError(
+            f"{part.manifest}: not a whole shard of features: shard is {shard!r}; {anew}"
+        )
+    first, end, number, of = (shard[key] for key in keys)
+    rows, damaged = manifest["rows"], len(manifest["damaged"])
     try:
-        manifest: dict[str, Any] = json.loads(part.manifest.read_text(encoding="utf-8"))
-        shard = manifest["shard"]
-        first, end, number, of = (int(shard[key]) for key in ("first", "end", "number", "of"))
-        rows, damaged = int(manifest["rows"]), len(manifest["damaged"])
         pairs = {
             part.features: (hash_of(part.features), manifest["features_sha256"]),
             part.ids: (hash_of(part.ids), manifest["ids_sha256"]),
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
         raise UserError(
-            f"{part.manifest.parent}: not a whole shard of features ({error}); delete the folder "
-            "and run again"
+            f"{part.manifest.parent}: not a whole shard of features ({error}); {anew}"
         ) from error
     for file, (found, wanted) in pairs.items():
         if found != wanted:
@@ -303,7 +364,7 @@ def _check_whole(ordered: Sequence[tuple[Mapping[str, Any], FeatureFiles]], imag
 
 
 def _join_rows(parts: Sequence[FeatureFiles], file: Path, shape: tuple[int, int]) -> None:
-    matrix = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape)
+    matrix = new_matrix(file, shape, np.float32)
     done = 0
     for part in parts:
         values = np.load(part.features, mmap_mode="r", allow_pickle=False)
@@ -365,20 +426,19 @@ def read_features(features: Path, ids: Path, manifest: Path, images_sha256: str)
     Raises:
         UserError: a file is missing or unreadable, or does not match the manifest.
     """
+    bound = _read_manifest(manifest, f"delete {manifest.parent} and run again")
+    expected = (bound["rows"], bound["width"])
     try:
-        bound = json.loads(manifest.read_text(encoding="utf-8"))
-        values = np.load(features, mmap_mode="r", allow_pickle=False)
-        numbers = np.load(ids, allow_pickle=False)
-        expected = (bound["rows"], bound["width"])
         pairs = {
             features: (hash_of(features), bound["features_sha256"]),
             ids: (hash_of(ids), bound["ids_sha256"]),
             manifest: (images_sha256, bound["images_sha256"]),
         }
-    except (OSError, ValueError, KeyError) as error:
+    except OSError as error:
         raise UserError(
             f"{manifest.parent}: not a whole set of features ({error}); delete it and run again"
         ) from error
+    # Before they are read: no changed byte gets to NumPy, or to a head.
     for file, (found, wanted) in pairs.items():
         if found != wanted:
             what = "made of other images" if file == manifest else "not the file its manifest names"
@@ -386,6 +446,8 @@ def read_features(features: Path, ids: Path, manifest: Path, images_sha256: str)
                 f"{file}: {what} (hash {found}, the manifest says {wanted}); delete the features "
                 "and run again"
             )
+    values = np.load(features, mmap_mode="r", allow_pickle=False)
+    numbers = np.load(ids, allow_pickle=False)
     if values.shape != expected or numbers.shape != expected[:1]:
         raise UserError(
             f"{features}: shape {values.shape} with {len(numbers)} ids, expected {expected}; "

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from repro.backbones import Backbone, Preprocess
@@ -416,7 +416,7 @@ def _hash_of_statistics(module: nn.Module) -> str:
 def _write_statistics(kept: Path, key: str, module: nn.Module) -> None:
     tensors = {name: t.detach().cpu().contiguous() for name, t in _statistics(module).items()}
     with atomic_path(kept) as aside:
-        save_file(tensors, aside, metadata={"key": key})
+        aside.write_bytes(save(tensors, {"key": key}))
 
 
 def _read_statistics(kept: Path, key: str, module: nn.Module) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -13,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
+
+from repro.errors import UserError
+from repro.part_file import writing
 
 _BLOCK = 1 << 20
 
@@ -24,19 +28,25 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The written file is flushed to disk before it is renamed. If the block raises, ``path`` is as
     it was before and nothing is left beside it.
+
+    Raises:
+        CannotWriteError: the disk is full, or the folder cannot be written.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    os.close(handle)
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        os.close(handle)
     aside = Path(name)
     try:
-        yield aside
-        with aside.open("rb") as written:
-            os.fsync(written.fileno())
-        aside.chmod(0o666 & ~_umask())
-        aside.replace(target)
+        with writing(target):
+            yield aside
+            with aside.open("rb") as written:
+                os.fsync(written.fileno())
+            aside.chmod(0o666 & ~_umask())
+            aside.replace(target)
     finally:
+        # Last, so that the message of a full disk tells what is free while it is full.
         aside.unlink(missing_ok=True)
 
 
@@ -96,6 +106,55 @@ def write_npz(path: str | os.PathLike[str], **arrays: NDArray[Any]) -> None:
     """Write ``arrays`` as a compressed ``.npz``; the same arrays give the same bytes."""
     with atomic_path(path) as aside, aside.open("wb") as stream:
         np.savez_compressed(stream, allow_pickle=False, **arrays)
+
+
+def new_matrix(
+    path: str | os.PathLike[str], shape: tuple[int, ...], dtype: DTypeLike
+) -> np.memmap[Any, np.dtype[Any]]:
+    """Make the ``.npy`` file ``path`` of zeros and return it mapped into memory, to be filled.
+
+    All its space is taken at once: a map that finds the disk full later ends the process by a
+    signal, without a word.
+
+    Raises:
+        CannotWriteError: the disk is full, or the folder cannot be written.
+    """
+    file = Path(path)
+    with writing(file):
+        matrix = np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape)
+        try:
+            _take_space(file)
+        except OSError:
+            file.unlink()
+            raise
+    return matrix
+
+
+def _take_space(file: Path) -> None:
+    if not hasattr(os, "posix_fallocate"):  # macOS
+        return
+    with file.open("r+b") as stream:
+        try:
+            os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
+        except OSError as error:
+            # Some file systems cannot; then the map is as safe as it was.
+            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+
+
+def read_json(path: str | os.PathLike[str], way_out: str) -> dict[str, Any]:
+    """Read a JSON object; ``way_out`` ends the message where the file is none.
+
+    Raises:
+        UserError: the file is missing or holds no JSON object.
+    """
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); {way_out}") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: holds a {type(found).__name__}, no JSON object; {way_out}")
+    return found
 
 
 def hash_of(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:

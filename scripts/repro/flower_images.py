@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,13 +33,14 @@ def read_images(table: Path) -> list[ImageRef]:
     """Read ``images.csv`` (id, file, label, sha256, ...); files are relative to its folder.
 
     Raises:
-        UserError: the table is missing, lacks a column, or holds an id twice.
+        UserError: the table is missing or damaged, lacks a column, or holds an id twice.
     """
     rows = _read(table, ("id", "file", "label", "sha256"))
-    images = [
-        ImageRef(int(row["id"]), table.parent / row["file"], row["sha256"], int(row["label"]))
-        for row in rows
-    ]
+    with _whole(table):
+        images = [
+            ImageRef(int(row["id"]), table.parent / row["file"], row["sha256"], int(row["label"]))
+            for row in rows
+        ]
     if len({image.id for image in images}) != len(images):
         raise UserError(f"{table}: some id stands in it twice; prepare the images again")
     return images
@@ -48,21 +50,31 @@ def read_split(table: Path) -> dict[str, list[int]]:
     """Read a split's table (id, label, split): the ids of each set, in the order of its rows.
 
     Raises:
-        UserError: the table is missing, lacks a column, or names an unknown set.
+        UserError: the table is missing or damaged, lacks a column, or names an unknown set.
     """
     sets: dict[str, list[int]] = {split: [] for split in SPLITS}
     for row in _read(table, ("id", "split")):
         if row["split"] not in sets:
             raise UserError(f"{table}: split {row['split']!r}; expected one of {', '.join(SPLITS)}")
-        sets[row["split"]].append(int(row["id"]))
+        with _whole(table):
+            sets[row["split"]].append(int(row["id"]))
     return sets
+
+
+@contextmanager
+def _whole(table: Path) -> Iterator[None]:
+    """Name the table where a row of it is cut off or holds something else than numbers."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{table}: a damaged row ({error}); prepare it again") from error
 
 
 def _read(table: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     try:
         with table.open(newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
-    except OSError as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{table}: cannot be read ({error}); prepare the images again") from error
     missing = [column for column in columns if not rows or column not in rows[0]]
     if missing:

@@ -9,24 +9,45 @@ import os
 import re
 import shutil
 import tarfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.io
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from sklearn.model_selection import train_test_split
 
 from repro.errors import UserError
+from repro.matlab import read_numbers
+from repro.part_file import writing
 from repro.predictions import SPLITS
 
 log = logging.getLogger("repro")
 
-IMAGE_NAME = re.compile(r"image_(\d{5,})\.jpg")
+IMAGE_NAME = re.compile(r"image_([0-9]{5,9})\.jpg")
 SPLIT_KINDS = ("stratified", "random", "official")
+
+# What an archive may unpack to. Oxford-102 is 8,189 photographs of some 40 KB, each at most 300 KB;
+# these leave room for any set of photographs, and none for an archive made to fill the disk.
+MOST_MEMBERS = 2_000_000
+MOST_BYTES_OF_A_MEMBER = 64 << 20
+MOST_BYTES_OF_A_HEADER = 1 << 20  # read into memory whole
+LEAST_BOUND = 1 << 30
+MOST_TIMES = 20  # the archive's own size: JPEG hardly compresses
+
+_LONG_HEADERS = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
+
+# 102 in Oxford-102, 21,841 in all of ImageNet; a head has an output for each.
+MOST_LABEL = 100_000
 
 
 def read_labels(path: str | os.PathLike[str]) -> NDArray[np.int64]:
@@ -36,28 +57,45 @@ def read_labels(path: str | os.PathLike[str]) -> NDArray[np.int64]:
         Labels, 1-based, int64, shape (n,).
 
     Raises:
-        UserError: not a MATLAB file, or it holds no variable ``labels``.
+        UserError: not a MATLAB file, it holds no variable ``labels``, or a label is none of
+            1..MOST_LABEL.
     """
-    return _read_mat(path, "labels")
+    return _read_mat(path, "labels", MOST_LABEL)
 
 
 def read_official_split(path: str | os.PathLike[str]) -> dict[str, NDArray[np.int64]]:
-    """Read ``setid.mat``: the image ids of the data set's own three sets."""
+    """Read ``setid.mat``: the image ids of the data set's own three sets.
+
+    Raises:
+        UserError: not a MATLAB file, it lacks a set, or an image is in it twice.
+    """
     names = dict(zip(SPLITS, ("trnid", "valid", "tstid"), strict=True))
-    return {split: _read_mat(path, variable) for split, variable in names.items()}
+    sets = {split: _read_mat(path, name, MOST_MEMBERS) for split, name in names.items()}
+    ids, counts = np.unique(np.concatenate(list(sets.values())), return_counts=True)
+    if twice := ids[counts > 1].tolist():
+        raise UserError(
+            f"{path}: image {twice[0]} stands in it more than once; each belongs to one set: "
+            "fetch it again"
+        )
+    return sets
 
 
-def _read_mat(path: str | os.PathLike[str], variable: str) -> NDArray[np.int64]:
-    try:
-        found = scipy.io.loadmat(path, variable_names=[variable])[variable]
-    except KeyError:
-        raise UserError(f"{path}: holds no variable {variable!r}; is it the right file?") from None
-    except Exception as error:  # loadmat raises many kinds on bytes that are no MATLAB file
-        raise UserError(f"{path}: not a readable MATLAB file ({error}); fetch it again") from error
-    values = np.asarray(found)
-    if not np.issubdtype(values.dtype, np.number) or not values.size:
-        raise UserError(f"{path}: {variable!r} is not a list of numbers; fetch it again")
-    return values.ravel().astype(np.int64)
+def _read_mat(path: str | os.PathLike[str], variable: str, most: int) -> NDArray[np.int64]:
+    """Return a variable that holds whole numbers from 1 to ``most``."""
+    values = read_numbers(path, variable)
+    if not len(values):
+        raise UserError(f"{path}: {variable!r} is empty; fetch it again")
+    # Written so that NaN is strange too.
+    strange = np.flatnonzero(~((values >= 1) & (values <= most) & (values == np.floor(values))))
+    if len(strange):
+        raise UserError(
+            f"{path}: {variable!r} is {values[strange[0]]} for image {strange[0] + 1}, expected "
+            f"whole numbers from 1 to {most}; fetch it again, or mend it"
+            if variable == "labels"
+            else f"{path}: {variable!r} holds {values[strange[0]]}, expected whole numbers from 1 "
+            f"to {most}; fetch it again"
+        )
+    return values.astype(np.int64)
 
 
 def extract(archive: str | os.PathLike[str], folder: str | os.PathLike[str]) -> list[Path]:
@@ -68,14 +106,16 @@ def extract(archive: str | os.PathLike[str], folder: str | os.PathLike[str]) -> 
 
     Raises:
         UserError: the archive is damaged, holds a member the filter refuses, holds the same image
-            twice, or the disk is full.
+            twice, or more than an archive of photographs can hold (see MOST_TIMES and the like).
+        CannotWriteError: the disk is full, or the folder cannot be written.
     """
     target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
+    with writing(target):
+        target.mkdir(parents=True, exist_ok=True)
     images: dict[int, Path] = {}
     try:
-        with tarfile.open(archive, "r:*") as tar:
-            for member in tar:
+        with tarfile.open(archive, "r:*", tarinfo=_Member) as tar:
+            for member in _bounded(tar, archive):
                 checked = tarfile.data_filter(member, str(target))
                 match = IMAGE_NAME.fullmatch(Path(checked.name).name)
                 if not match or not checked.isreg():
@@ -85,15 +125,61 @@ def extract(archive: str | os.PathLike[str], folder: str | os.PathLike[str]) -> 
                     raise UserError(f"{archive}: holds {match[0]} twice; fetch it again")
                 images[number] = target / match[0]
                 flat = checked.replace(name=match[0], deep=False)
-                tar.extract(flat, target, set_attrs=False, filter="data")
-    except (tarfile.TarError, EOFError, OSError) as error:
+                with writing(target):
+                    tar.extract(flat, target, set_attrs=False, filter="data")
+            _read_to_the_end(tar)
+    except UserError:
+        raise
+    except Exception as error:  # damaged bytes make the decompressors raise errors of many kinds
         raise UserError(
-            f"{archive}: cannot be unpacked into {target} ({error}). A damaged archive: delete it "
-            "and run again. A full disk: free some space and run again."
+            f"{archive}: cannot be unpacked into {target} ({error}); delete it and run again to "
+            "fetch it, or pack your own anew"
         ) from error
     if not images:
         raise UserError(f"{archive}: holds no image_NNNNN.jpg; is it the flowers archive?")
     return [images[number] for number in sorted(images)]
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose header does not fill the memory: Python reads long names whole."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        """Be called for each header, as :mod:`tarfile` provides for subclasses."""
+        if self.type in _LONG_HEADERS and self.size > MOST_BYTES_OF_A_HEADER:
+            raise tarfile.HeaderError(f"a header of {self.size:,} bytes")
+        member: tarfile.TarInfo = super()._proc_member(tar)  # type: ignore[misc]
+        return member
+
+
+def _bounded(tar: tarfile.TarFile, archive: str | os.PathLike[str]) -> Iterator[tarfile.TarInfo]:
+    """Yield the members, as long as they are what an archive of photographs can hold."""
+    most = max(LEAST_BOUND, MOST_TIMES * Path(archive).stat().st_size)
+    total = 0
+    for number, member in enumerate(tar, start=1):
+        tar.members = []  # type: ignore[attr-defined]  # it keeps a list of all it has met
+        total += member.size
+        what = None
+        if number > MOST_MEMBERS:
+            what = f"more than {MOST_MEMBERS:,} members"
+        elif member.size > MOST_BYTES_OF_A_MEMBER:
+            what = f"{member.name} of {member.size:,} bytes, more than {MOST_BYTES_OF_A_MEMBER:,}"
+        elif total > most:
+            what = f"more than {most:,} bytes"
+        if what:
+            raise UserError(
+                f"{archive}: unpacks to {what}, so it is no archive of photographs; fetch it "
+                "again, or pack smaller images"
+            )
+        yield member
+
+
+def _read_to_the_end(tar: tarfile.TarFile) -> None:
+    """Read what stands behind the last member: only there do gzip and its like keep their sum."""
+    rest = 0
+    while tar.fileobj and (block := tar.fileobj.read(1 << 20)):
+        rest += len(block)
+        if rest > LEAST_BOUND:
+            raise tarfile.ReadError(f"more than {LEAST_BOUND:,} bytes behind the last member")
 
 
 def describe(
@@ -153,8 +239,8 @@ def _describe_one(file: Path) -> dict[str, Any] | str:
         with Image.open(file) as image:
             image.load()
             width, height = image.size
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
-        return str(error)
+    except Exception as error:  # Pillow's readers raise errors of many kinds on damaged bytes
+        return str(error) or type(error).__name__
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return {"width": width, "height": height, "sha256": digest}
 
@@ -230,12 +316,19 @@ def _drawn(
     except ValueError as error:
         raise UserError(
             f"flowers.split: cannot be drawn from {len(images)} images of "
-            f"{images['label'].nunique()} labels ({error})"
+            f"{images['label'].nunique()} labels ({error}). {_rarest(images)}: add images of it, "
+            "or set flowers.split.kind: random"
         ) from error
     where = pd.Series("train", index=images.index, dtype=object)
     where.iloc[validation_rows] = "validation"
     where.iloc[test_rows] = "test"
     return where
+
+
+def _rarest(images: pd.DataFrame) -> str:
+    """Return the label with the fewest images, in words."""
+    counts = images["label"].value_counts().sort_index()
+    return f"Label {counts.idxmin()} has {counts.min()} image(s)"
 
 
 def lay_out(
@@ -253,17 +346,18 @@ def lay_out(
         The manifest: columns id, label, split, file (relative to ``target``), sha256.
     """
     source, target = Path(source), Path(target)
-    if target.exists():
-        shutil.rmtree(target)
     manifest = split.merge(images[["id", "file", "sha256"]], on="id", validate="one_to_one")
     originals = manifest["file"]
     names = originals.map(lambda file: Path(file).name)
     manifest["file"] = manifest["split"] + "/" + manifest["label"].astype(str) + "/" + names
-    for folder in sorted({str(Path(file).parent) for file in manifest["file"]}):
-        (target / folder).mkdir(parents=True)
     copied = 0
-    for original, file in zip(originals, manifest["file"], strict=True):
-        copied += _link_or_copy(source / original, target / file)
+    with writing(target):
+        if target.exists():
+            shutil.rmtree(target)
+        for folder in sorted({str(Path(file).parent) for file in manifest["file"]}):
+            (target / folder).mkdir(parents=True)
+        for original, file in zip(originals, manifest["file"], strict=True):
+            copied += _link_or_copy(source / original, target / file)
     if copied:
         log.warning("%d images copied: the file system refuses hard links", copied)
     return manifest[["id", "label", "split", "file", "sha256"]]

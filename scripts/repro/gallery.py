@@ -46,6 +46,6 @@ def _photograph(path: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as image:
             square = ImageOps.fit(image.convert("RGB"), (_SHOWN, _SHOWN), Image.Resampling.BICUBIC)
-    except OSError as error:
+    except Exception as error:  # Pillow's readers raise errors of many kinds on damaged bytes
         raise UserError(f"{path}: cannot be read as an image ({error})") from error
     return np.asarray(square)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -297,7 +297,8 @@ def write_history(path: Path, history: Sequence[HistoryRow]) -> None:
 def write_state(path: Path, state: dict[str, Tensor]) -> None:
     """Write a model's tensors as safetensors."""
     with atomic_path(path) as aside:
-        save_file(state, aside)
+        # Not by safetensors itself, whose error on a full disk is none of the system's.
+        aside.write_bytes(save(state))
 
 
 def log_history(name: str, history: Sequence[HistoryRow]) -> None:

@@ -10,15 +10,27 @@ from types import TracebackType
 from repro.errors import UserError
 
 
+class _LogFile(logging.FileHandler):
+    """A log file that says nothing of its own troubles: what fills the disk is told elsewhere."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Leave the record out; it goes to standard error all the same."""
+
+
 def set_up(log_file: str | None) -> logging.Logger:
     """Send log records to ``log_file`` and standard error, and let uncaught errors reach both.
 
     A :class:`UserError` is logged as its message alone; any other exception with its traceback.
+    Where the log file cannot be written, a warning says so.
     """
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    problem = None
     if log_file:
-        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(log_file, mode="w", encoding="utf-8"))
+        try:
+            Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+            handlers.append(_LogFile(log_file, mode="w", encoding="utf-8"))
+        except OSError as error:
+            problem = error.strerror
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
@@ -39,4 +51,6 @@ def set_up(log_file: str | None) -> logging.Logger:
             logger.error("failed", exc_info=(kind, error, trace))
 
     sys.excepthook = on_uncaught
+    if problem:
+        logger.warning("%s: no log is kept there (%s)", log_file, problem)
     return logger

@@ -66,7 +66,10 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
             f"{path}: header promises {expected} bytes, the file has {len(raw)}; "
             "delete it and fetch it again"
         )
-    return np.frombuffer(raw, dtype=np.uint8, offset=header).reshape(shape)
+    try:
+        return np.frombuffer(raw, dtype=np.uint8, offset=header).reshape(shape)
+    except ValueError as error:  # more dimensions, or larger ones, than NumPy can have
+        raise UserError(f"{path}: {error}; delete it and fetch it again") from error
 
 
 def join_parts(
@@ -78,12 +81,28 @@ def join_parts(
     """Return all images, shape (n, 784), and labels, shape (n,), the training part first.
 
     That is the order of OpenML's ``mnist_784``, which the report's split is drawn from.
+
+    Raises:
+        UserError: these are not images of 28 × 28 pixels with a digit each.
     """
-    images = np.concatenate([train_images, test_images]).reshape(-1, PIXELS)
-    labels = np.concatenate([train_labels, test_labels])
-    if len(images) != len(labels):
-        raise UserError(f"MNIST: {len(images)} images but {len(labels)} labels; fetch it again")
-    return images, labels
+    for images, labels in ((train_images, train_labels), (test_images, test_labels)):
+        if images.shape[1:] != (28, 28) or labels.ndim != 1:
+            raise UserError(
+                f"MNIST: images of shape {images.shape} with labels of shape {labels.shape}, "
+                "expected (n, 28, 28) and (n,); fetch it again"
+            )
+        if len(labels) and labels.max() >= CLASSES:
+            raise UserError(
+                f"MNIST: label {labels.max()} of image {labels.argmax()}, expected 0 to 9; "
+                "fetch it again"
+            )
+    all_images = np.concatenate([train_images, test_images]).reshape(-1, PIXELS)
+    all_labels = np.concatenate([train_labels, test_labels])
+    if len(all_images) != len(all_labels):
+        raise UserError(
+            f"MNIST: {len(all_images)} images but {len(all_labels)} labels; fetch it again"
+        )
+    return all_images, all_labels
 
 
 def load_splits(

@@ -24,8 +24,10 @@ from repro.backbones import Preprocess, feature_width
 from repro.decoding import Batch, read_batch
 from repro.errors import UserError
 from repro.features import CPU_BATCH, Forward
+from repro.files import new_matrix
 from repro.flower_images import ImageRef
 from repro.heads import HeadRecipe, HistoryRow, head_module, initial_state, log_history
+from repro.part_file import writing
 from repro.predictions import SPLITS, Predictions
 from repro.threads import in_order
 
@@ -120,9 +122,9 @@ class DecodedImages:
         Raises:
             DamagedImageError: an image cannot be read.
         """
-        file.parent.mkdir(parents=True, exist_ok=True)
-        shape = (len(images), preprocess.crop, preprocess.crop, 3)
-        pixels = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+        with writing(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        pixels = new_matrix(file, (len(images), preprocess.crop, preprocess.crop, 3), np.uint8)
 
         def decode(start: int) -> Batch:
             return read_batch(images, preprocess, start, _DECODE_BATCH)

@@ -21,21 +21,40 @@ class CannotWriteError(UserError):
 
 @contextmanager
 def writing(path: Path, needed: int | None = None) -> Iterator[None]:
-    """Turn an OSError of the block into a CannotWriteError.
+    """Turn an OSError of the block into a CannotWriteError, unless it names a file elsewhere.
 
     Args:
-        path: what the block writes.
+        path: what the block writes, beside it or below it.
         needed: bytes still to be written, for the message of a full disk.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if _is_full(error):
             raise _full(path, needed) from error
+        if not _concerns(error, path):
+            raise
         raise CannotWriteError(
             f"{path}: cannot write here ({error.strerror or error}); "
             "give yourself write permission or choose another folder"
         ) from error
+
+
+def _is_full(error: OSError) -> bool:
+    # NumPy has no error number: it says "1000 requested and 0 written".
+    return error.errno in _FULL or (error.errno is None and " written" in str(error))
+
+
+def _concerns(error: OSError, path: Path) -> bool:
+    """Tell whether a system's error is about ``path`` or names no file at all."""
+    if not isinstance(error.filename, str | os.PathLike):
+        return error.errno is not None
+    named, target = (Path(os.path.abspath(one)) for one in (error.filename, path))  # noqa: PTH100
+    return (
+        named.parent == target.parent
+        or named.is_relative_to(target)
+        or target.is_relative_to(named)
+    )
 
 
 def _full(path: Path, needed: int | None) -> CannotWriteError:
@@ -55,6 +74,17 @@ def check_space(path: Path, needed: int) -> None:
     """Raise CannotWriteError where the disk of ``path`` has not ``needed`` bytes free."""
     if needed > _free(path):
         raise _full(path, needed)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise CannotWriteError where ``folder``, or what is there of its path, cannot be written."""
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if there.is_dir() and os.access(there, os.W_OK):
+        return
+    read_only = os.statvfs(there).f_flag & os.ST_RDONLY
+    why = errno.EROFS if read_only else errno.EACCES if there.is_dir() else errno.ENOTDIR
+    with writing(folder):
+        raise OSError(why, os.strerror(why))
 
 
 def size_of(path: Path) -> int:

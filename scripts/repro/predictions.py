@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,7 +90,7 @@ class Predictions:
                     str(file["kind"]),
                     file["classes"],
                 )
-        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        except Exception as error:  # a damaged zip file raises errors of many kinds
             raise UserError(
                 f"{path}: not a predictions file ({error}); delete it and run again"
             ) from error

@@ -24,6 +24,7 @@ import hashlib
 import ipaddress
 import os
 import re
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -45,6 +46,9 @@ _HASHES = {
     "sha256_prefix": re.compile(r"[0-9a-f]{8,64}"),
 }
 _PROOF_KEYS = frozenset({"size", *_HASHES})
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 100
+_short.maxlevel = 3
 _ENTRY_KEYS = _PROOF_KEYS | {"description", "licence", "sources"}
 _SOURCE_KINDS = ("url", "package", "path")
 _SOURCE_KEYS = _PROOF_KEYS | {*_SOURCE_KINDS, "member", "unpack"}
@@ -223,7 +227,7 @@ def load_registry(
 def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except Exception as error:  # the YAML reader raises more than its own errors on odd values
         raise UserError(f"{path}: cannot read the registry ({error})") from error
     if not isinstance(content, dict) or set(content) != {"files"}:
         raise UserError(f"{path}: a registry has the one key 'files'")
@@ -244,7 +248,9 @@ def _entry(name: Any, fields: dict[str, Any], where: str) -> Entry:
         raise UserError(f"{where}: has no hash; state sha256 (`sha256sum FILE` prints it)")
     sources = fields.get("sources")
     if not isinstance(sources, list) or not sources:
-        raise UserError(f"{where}: sources: {sources!r}; expected a list with at least one source")
+        raise UserError(
+            f"{where}: sources: {_shown(sources)}; expected a list with at least one source"
+        )
     return Entry(
         name,
         proof,
@@ -322,7 +328,10 @@ def _is_this_machine(host: str) -> bool:
 
 
 def _path_of(url: str, where: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise UserError(f"{where}: {url!r} is no URL ({error})") from error
     if parts.netloc not in ("", "localhost") or not parts.path:
         raise UserError(f"{where}: {url!r}; a file on this machine is file:///folder/file")
     return url2pathname(parts.path)
@@ -331,14 +340,16 @@ def _path_of(url: str, where: str) -> str:
 def _proof(fields: dict[str, Any], where: str) -> Proof:
     size = fields.get("size")
     if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
-        raise UserError(f"{where}: size: {size!r}; expected a number of bytes")
+        raise UserError(f"{where}: size: {_shown(size)}; expected a number of bytes")
     hashes = {}
     for key, pattern in _HASHES.items():
         value = fields.get(key)
         if value is None:
             continue
         if not isinstance(value, str) or not pattern.fullmatch(value.lower()):
-            raise UserError(f"{where}: {key}: {value!r}; expected hexadecimal digits in quotes")
+            raise UserError(
+                f"{where}: {key}: {_shown(value)}; expected hexadecimal digits in quotes"
+            )
         hashes[key] = value.lower()
     return Proof(size, **hashes)
 
@@ -351,6 +362,7 @@ def _check_name(name: Any, where: str) -> None:
         or name.startswith(("/", "."))
         or ".." in PurePosixPath(name).parts
         or "\\" in name
+        or not name.isprintable()
     ):
         raise UserError(f"{where}: a name is a relative path such as mnist/train-images-idx3-ubyte")
 
@@ -362,12 +374,17 @@ def _check_keys(fields: dict[str, Any], known: frozenset[str] | set[str], where:
 
 def _mapping(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise UserError(f"{where}: {value!r}; expected a mapping")
+        raise UserError(f"{where}: {_shown(value)}; expected a mapping")
     return dict(value)
 
 
 def _text(fields: dict[str, Any], key: str, where: str) -> str | None:
     value = fields.get(key)
     if value is not None and not isinstance(value, str):
-        raise UserError(f"{where}: {key}: {value!r}; expected text")
+        raise UserError(f"{where}: {key}: {_shown(value)}; expected text")
     return value
+
+
+def _shown(value: Any) -> str:
+    """Return a value in few words: what a YAML file unfolds to has no bounds."""
+    return _short.repr(value)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from repro.files import atomic_path
@@ -155,7 +155,7 @@ class TrainedTorchMlp:
         # One entry, because safetensors writes several in an order that changes from run to run.
         metadata = {"net": json.dumps(kinds)}
         with atomic_path(path) as aside:
-            save_file(self.net.state_dict(), aside, metadata=metadata)
+            aside.write_bytes(save(self.net.state_dict(), metadata))
 
 
 def train_torch_mlp(

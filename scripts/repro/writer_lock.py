@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from repro.errors import UserError
+from repro.part_file import writing
 
 logger = logging.getLogger("repro")
 
@@ -34,17 +34,12 @@ def hold(output: str | os.PathLike[str], poll_seconds: float = 1.0) -> None:
         poll_seconds: time between two looks while waiting.
 
     Raises:
-        UserError: the lock cannot be written.
+        CannotWriteError: the lock cannot be written.
     """
     lock = lock_of(output)
-    try:
+    with writing(lock):
         lock.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise UserError(
-            f"{lock}: cannot write here ({error.strerror}); give yourself write permission or "
-            "choose another folder"
-        ) from error
     try:
         _wait_for(handle, output, poll_seconds)
     except OSError as error:
@@ -55,8 +50,9 @@ def hold(output: str | os.PathLike[str], poll_seconds: float = 1.0) -> None:
             "%s: no locks on this file system; see to it that no other job writes here", output
         )
         return
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, json.dumps(_identity()).encode(), 0)
+    with writing(lock):
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps(_identity()).encode(), 0)
     _held.append(handle)
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 from itertools import pairwise
 
+import pytest
 from slurm_support import EAT, FAIL, METRICS, STAY, TARGET, environment, results_of, until
 
 FLOWER_RULES = {"features_tiny", "features_tiny_too", "train_tiny", "train_tiny_too"}
@@ -31,7 +32,15 @@ def test_results_are_those_of_a_run_without_a_cluster(project, expected):
     assert any(name.endswith("predictions.npz") for name in expected)
 
 
-def test_failing_hungry_cancelled_and_refused_jobs(project, expected):
+@pytest.mark.fault("Slurm", "a job fails", "its message and log are named")
+@pytest.mark.fault(
+    "Slurm",
+    "a job takes more memory than it asked for",
+    "ended by Slurm; given more at its second attempt",
+)
+@pytest.mark.fault("Slurm", "a job is cancelled by scancel", "told; not waited for")
+@pytest.mark.fault("Slurm", "a job is refused by its partition", "told")
+def test_failing_hungry_cancelled_and_refused_jobs(project, expected, happened):
     """Four jobs fail in one run, each in its own way; the same command then completes."""
     models = ("numpy_1hidden", "numpy_2hidden", "tiny", "tiny_too")
     project.forget(*models)
@@ -68,9 +77,30 @@ def test_failing_hungry_cancelled_and_refused_jobs(project, expected):
     assert memory == [("1000M", "FAILED"), ("2000M", "COMPLETED")]
     faults[1].unlink()
     assert results_of(project.folder) == expected
+    happened(
+        "the message of the job is in what Snakemake prints; the same command then completes",
+        fault="a job fails",
+    )
+    happened(
+        "its second attempt had twice the memory and completed",
+        fault="a job takes more memory than it asked for",
+    )
+    happened(
+        "SLURM status is: 'CANCELLED'; the same command then completes",
+        fault="a job is cancelled by scancel",
+    )
+    happened(
+        "Requested node configuration is not available; the right partition then completes",
+        fault="a job is refused by its partition",
+    )
 
 
-def test_interrupted_driver_cancels_its_jobs(project, expected):
+@pytest.mark.fault(
+    "Slurm",
+    "SIGINT to Snakemake",
+    "its jobs are cancelled; the same command completes with the same results",
+)
+def test_interrupted_driver_cancels_its_jobs(project, expected, happened):
     project.forget("tiny_too")
     fault = project.fault("train_tiny_too", STAY)
     driver = project.start(TARGET)
@@ -82,9 +112,15 @@ def test_interrupted_driver_cancels_its_jobs(project, expected):
     fault.unlink()
     project.run(TARGET)
     assert results_of(project.folder) == expected
+    happened("the job is cancelled; the results are those of a run without a cluster")
 
 
-def test_killed_driver_leaves_jobs_that_keep_their_outputs(project, expected):
+@pytest.mark.fault(
+    "Slurm",
+    "SIGKILL to Snakemake",
+    "its jobs live on and keep their outputs; a second job waits or the script ends them",
+)
+def test_killed_driver_leaves_jobs_that_keep_their_outputs(project, expected, happened):
     """Jobs live on: a second one for the same output waits for the first, or the first is ended."""
     project.forget("numpy_1hidden", "tiny")
     stays, cancelled = (project.fault(rule, STAY) for rule in ("train_numpy_1hidden", "train_tiny"))
@@ -123,6 +159,9 @@ def test_killed_driver_leaves_jobs_that_keep_their_outputs(project, expected):
     cancelled.unlink()
     project.run(TARGET)
     assert results_of(project.folder) == expected
+    happened(
+        "the second job waited for the first; after-a-kill.sh cancelled the other; same results"
+    )
 
 
 def test_generic_profile(project, expected):
@@ -142,7 +181,12 @@ def test_generic_profile(project, expected):
     assert results_of(project.folder) == expected
 
 
-def test_a_job_over_its_time(too_long, expected):
+@pytest.mark.fault(
+    "Slurm",
+    "a job runs longer than it asked for",
+    "ended by Slurm and told; the same command completes",
+)
+def test_a_job_over_its_time(too_long, expected, happened):
     """Started before all other tests, because Slurm takes a minute and a half to end such a job."""
     project, driver = too_long
     said = project.finish(driver, ok=False)
@@ -154,3 +198,4 @@ def test_a_job_over_its_time(too_long, expected):
     again = results_of(project.folder)
     assert again.items() <= expected.items()
     assert [name for name in again if name.endswith("predictions.npz")]
+    happened("SLURM status is: 'TIMEOUT'; with its time the job completed with the same results")

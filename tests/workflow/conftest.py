@@ -46,31 +46,33 @@ class Project:
         self, *arguments: str, changes: dict | None = None, env: dict | None = None
     ) -> subprocess.Popen[str]:
         """Start Snakemake in a process group of its own."""
-        configurations = [str(self.config)]
-        if changes:
-            more = self.folder / "more.yaml"
-            more.write_text(yaml.safe_dump(changes))
-            configurations.append(str(more))
-        command = [
-            # A shell's background job ignores SIGINT, and so would all that it starts.
-            *("env", "--default-signal=INT"),
-            *(sys.executable, "-m", "snakemake", "--configfile", *configurations),
-            *("--cores", "2", *arguments),
-        ]
-        environment = {
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            **(env or {}),
-        }
         return subprocess.Popen(
-            command,
+            # A shell's background job ignores SIGINT, and so would all that it starts.
+            ["env", "--default-signal=INT", *self.command(*arguments, changes=changes)],
             cwd=self.folder,
-            env=environment,
+            env={**os.environ, **self.environment, **(env or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
+
+    def command(self, *arguments: str, changes: dict | None = None) -> list[str]:
+        """Return the command that runs Snakemake with the tiny configuration, changed."""
+        configurations = [str(self.config)]
+        if changes:
+            more = self.folder / "more.yaml"
+            more.write_text(yaml.safe_dump(changes))
+            configurations.append(str(more))
+        return [
+            *(sys.executable, "-m", "snakemake", "--configfile", *configurations),
+            *("--cores", "2", *arguments),
+        ]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a run needs in its environment: this Python's programs first."""
+        return {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
     def planned(self, *arguments: str, changes: dict | None = None) -> dict[str, int]:
         """Return the jobs a dry run plans: how many of each rule."""

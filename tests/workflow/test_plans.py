@@ -47,6 +47,9 @@ def test_demo_plans_without_official_sources(project):
     assert not [rule for rule in planned if "resnet" in rule or "convnext" in rule]
 
 
+@pytest.mark.fault(
+    "configuration", "a wrong key or value", "named with what is allowed, without a traceback"
+)
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -56,14 +59,20 @@ def test_demo_plans_without_official_sources(project):
         ({"downloads": {"a/b": {"sha": 1}}}, ["a/b", "sha"]),
     ],
 )
-def test_a_wrong_configuration_is_refused_in_words(project, changes, words):
+def test_a_wrong_configuration_is_refused_in_words(project, changes, words, happened):
     output = project.snakemake("-n", changes=changes, ok=False)
     assert "Traceback" not in output
     for word in words:
         assert word in output
+    happened("; ".join(words))
 
 
-def test_no_network_stops_the_flowers_and_not_mnist(project):
+@pytest.mark.fault(
+    "network",
+    "no network, through the workflow with -k",
+    "the flowers stop in words; MNIST is finished",
+)
+def test_no_network_stops_the_flowers_and_not_mnist(project, happened):
     """With every road closed the fetch says so in one message; -k still finishes MNIST."""
     closed = {"HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
     changes = {"models": ["numpy_1hidden", "resnet152"], "flowers": {"data": "oxford102"}}
@@ -75,6 +84,7 @@ def test_no_network_stops_the_flowers_and_not_mnist(project):
     assert (results / "runs/numpy_1hidden/seed-123/metrics.csv").exists()
     assert (results / "figures/numpy_1hidden/accuracy.png").exists()
     assert not (results / "comparison.csv").exists()
+    happened("the message lists the sources and the way by hand; MNIST has its metrics and figures")
 
 
 def test_runs_from_another_folder(project, tmp_path):

@@ -1,0 +1,242 @@
+"""The table of faults: what tests break on purpose, what is promised, and what happened.
+
+    @pytest.mark.fault("disk", "the disk fills up during a download", "what came is kept")
+    def test_...(happened): ...
+
+marks a test; that is all it takes. What the test catches with ``pytest.raises`` is recorded by
+itself, the first time; ``happened(words or exception)`` records anything else, and comes first.
+``pytest -m fault --reliability FILE`` writes the table of the tests that ran.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+HEAD = """# What was broken on purpose, and what happened
+
+Written by `make reliability`, which runs a test for every row; do not edit.
+"""
+COLUMNS = ("fault", "promised", "outcome", "seen")
+_LONGEST = 260  # characters of what was seen
+
+
+class Fault(NamedTuple):
+    """One row's name: the heading it stands under, what is broken and what is promised then."""
+
+    kind: str
+    fault: str
+    promise: str
+
+
+@dataclass
+class Row:
+    """What the tests of one fault came to."""
+
+    failed: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    passed: int = 0
+    seen: list[str] = field(default_factory=list)
+
+    def cells(self, fault: Fault) -> list[str]:
+        """Return the row as it stands in the table."""
+        if self.failed:
+            return [fault.fault, fault.promise, "**NOT as promised**", self.failed[0]]
+        if not self.passed:
+            return [fault.fault, fault.promise, f"not run: {', '.join(self.skipped[:1])}", ""]
+        return [fault.fault, fault.promise, "as promised", next(iter(self.seen), "")]
+
+
+# --- the page ------------------------------------------------------------------------------------
+
+
+def _cell(text: str) -> str:
+    return re.sub(r"([|*_`<>\[\]\\])", r"\\\1", " ".join(text.split()))
+
+
+def page(rows: dict[Fault, Row]) -> str:
+    """Return the table as Markdown: a heading for each kind, faults in alphabetical order."""
+    outcomes = [row.cells(fault)[2].partition(":")[0].strip("*") for fault, row in rows.items()]
+    counts = [
+        f"{outcomes.count(word)} {word}"
+        for word in ("as promised", "NOT as promised", "not run")
+        if word in outcomes
+    ]
+    lines = [HEAD, f"{len(rows)} faults: {', '.join(counts)}."]
+    kinds = sorted({fault.kind for fault in rows})
+    for kind in kinds:
+        lines += ["", f"## {kind[:1].upper()}{kind[1:]}", ""]
+        lines += [f"| {' | '.join(COLUMNS)} |", "| --- " * len(COLUMNS) + "|"]
+        for fault in sorted(one for one in rows if one.kind == kind):
+            first, promise, outcome, seen = rows[fault].cells(fault)
+            cells = (_cell(first), _cell(promise), outcome, _cell(seen))
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def rows_of(text: str) -> set[tuple[str, str, str]]:
+    """Return kind, fault and promise of each row of a page, as they are written there."""
+    found, kind = set(), ""
+    for line in text.splitlines():
+        if line.startswith("## "):
+            kind = line[3:]
+        elif line.startswith("| ") and not line.startswith(("| fault |", "| ---")):
+            fault, promise = re.split(r"(?<!\\) \| ", line[2:])[:2]
+            found.add((kind, fault, promise))
+    return found
+
+
+def written(faults: Iterable[Fault]) -> set[tuple[str, str, str]]:
+    """Return faults as :func:`rows_of` finds them in a page."""
+    return rows_of(page({fault: Row(passed=1) for fault in faults}))
+
+
+def marks_in(folder: Path) -> set[Fault]:
+    """Return every fault that the tests in a folder are marked with; no test is imported."""
+    found = set()
+    for file in sorted(folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.fault":
+                found.add(Fault(*(ast.literal_eval(argument) for argument in node.args)))
+    return found
+
+
+# --- recording -----------------------------------------------------------------------------------
+
+
+class Recorder:
+    """Follows the tests of a session."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Fault, Row] = {}
+        self.item: pytest.Item | None = None
+        self.folders: list[str] = []
+        self.caught: list[str] = []
+
+    def faults(self, item: pytest.Item) -> list[Fault]:
+        return [Fault(*mark.args) for mark in item.iter_markers("fault")]
+
+    def record(self, what: object, fault: str | None = None) -> None:
+        """Note what was seen; ``fault`` names the one meant where a test has several."""
+        assert self.item is not None, "the test has no mark: @pytest.mark.fault"
+        meant = [one for one in self.faults(self.item) if fault in (None, one.fault)]
+        assert meant, f"the test has no mark for {fault!r}"
+        for one in meant:
+            self.rows.setdefault(one, Row()).seen.append(self.words(what))
+
+    def words(self, what: object) -> str:
+        """Return what was seen without what differs from run to run."""
+        error = getattr(what, "value", what)  # of pytest's ExceptionInfo
+        text = str(error)
+        for folder in self.folders:
+            text = text.replace(f"{folder}/", "").replace(folder, ".")
+        for pattern, plain in (
+            (r"(?:/[\w.+-]+){3,}/", "…/"),
+            (r"\b[0-9a-f]{32,64}\b", "…"),
+            (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
+            (r"\b(process|[Jj]ob) '?\d+'?", r"\1 N"),
+            (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\d\d:\d\d:\d\d", "TIME"),
+            (r"\b\d{1,3}(,\d{3})+\b|\b\d{6,}\b", "N"),
+            (r"0x[0-9a-f]+", "0x…"),
+        ):
+            text = re.sub(pattern, plain, text)
+        text = " ".join(text.split())
+        text = text if len(text) <= _LONGEST else f"{text[:_LONGEST].rstrip()} …"
+        return f"“{text}”" if isinstance(error, BaseException) else text
+
+    @contextmanager
+    def watching(self, item: pytest.Item) -> Iterator[None]:
+        """Note what the test catches with ``pytest.raises``."""
+        self.item, self.caught = item, []
+        plain = pytest.raises
+        self.folders = _folders(item)
+
+        @contextmanager
+        def watched(*arguments: Any, **options: Any) -> Iterator[Any]:
+            with plain(*arguments, **options) as info:
+                yield info
+            self.caught.append(self.words(info))
+
+        pytest.raises = watched  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            pytest.raises = plain
+            self.item = None
+            for fault in self.faults(item):
+                self.rows.setdefault(fault, Row()).seen += self.caught[:1]
+
+    def report(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        for fault in self.faults(item):
+            row = self.rows.setdefault(fault, Row())
+            if report.failed:
+                self.folders = _folders(item)
+                crash = getattr(report.longrepr, "reprcrash", None)
+                message = crash.message if crash else str(report.longrepr)
+                row.failed.append(self.words(message.strip().splitlines()[0]))
+            elif report.skipped:
+                reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+                row.skipped.append(self.words(str(reason).removeprefix("Skipped: ")))
+            elif report.when == "call":
+                row.passed += 1
+
+
+def _folders(item: pytest.Item) -> list[str]:
+    """Return folders whose names differ from run to run, longest first."""
+    base = getattr(item.config, "_tmp_path_factory", None)
+    own = getattr(item, "funcargs", {}).get("tmp_path")
+    found = [own, *(sorted(base.getbasetemp().iterdir()) if base else []), item.config.rootpath]
+    return sorted({str(folder) for folder in found if folder}, key=len, reverse=True)
+
+
+_recorder = pytest.StashKey[Recorder]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--reliability``."""
+    parser.addoption("--reliability", metavar="FILE", help="write the table of faults there")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin recording."""
+    config.stash[_recorder] = Recorder()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Watch a marked test."""
+    if item.get_closest_marker("fault") is None:
+        return (yield)
+    with item.config.stash[_recorder].watching(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Keep the outcome of a marked test."""
+    report = yield
+    item.config.stash[_recorder].report(item, report)
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the page."""
+    target = session.config.getoption("--reliability")
+    if target:
+        Path(target).write_text(page(session.config.stash[_recorder].rows), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def happened(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Record what was seen: ``happened(words or exception, fault=None)``.
+
+    Of the session's scope, so that Hypothesis's tests can have it too.
+    """
+    return request.config.stash[_recorder].record

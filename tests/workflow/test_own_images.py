@@ -1,0 +1,117 @@
+"""Flowers of the user's own through the rules, right and wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.io
+from PIL import Image
+
+COLOURS = {1: (220, 30, 30), 2: (30, 200, 40), 4: (40, 40, 210)}
+
+
+def own_images(project, labels, count=None):
+    """Pack images of a colour a label; return the change of configuration that takes them."""
+    noise = np.random.default_rng(0)
+    source = project.folder / "own"
+    source.mkdir(exist_ok=True)
+    with tarfile.open(source / "images.tgz", "w:gz") as tar:
+        for number, label in enumerate([*labels][: count or len(labels)], start=1):
+            colour = np.array(COLOURS.get(label, (9, 9, 9)))
+            pixels = (colour + noise.integers(-20, 20, (40, 40, 3))).clip(0, 255)
+            stream = io.BytesIO()
+            Image.fromarray(pixels.astype(np.uint8)).save(stream, "JPEG")
+            member = tarfile.TarInfo(f"jpg/image_{number:05d}.jpg")
+            member.size = len(stream.getvalue())
+            tar.addfile(member, io.BytesIO(stream.getvalue()))
+    scipy.io.savemat(source / "labels.mat", {"labels": np.array([labels])})
+    names = {"102flowers.tgz": "images.tgz", "imagelabels.mat": "labels.mat"}
+    return {
+        "models": ["tiny"],
+        "flowers": {"data": "mine", "split_seeds": [], "head": {"epochs": 40}},
+        "downloads": {
+            f"mine/{name}": {
+                "sha256": hashlib.sha256((source / file).read_bytes()).hexdigest(),
+                "sources": [{"path": f"own/{file}"}],
+            }
+            for name, file in names.items()
+        },
+    }
+
+
+@pytest.mark.heavy
+@pytest.mark.fault(
+    "labels and splits",
+    "own images with the labels 1, 2 and 4, through the rules",
+    "works: folders, figures and predictions go by these labels",
+)
+def test_own_images_with_a_gap_in_their_labels(project, happened):
+    changes = own_images(project, [1, 2, 4] * 12)
+    manifest = "data/mine/manifests/main.csv"
+    run = "results/runs/tiny/seed-1"
+    project.snakemake("--", manifest, f"{run}/metrics.csv", changes=changes)
+    folders = project.folder / "data/mine/folders/main/train"
+    assert sorted(folder.name for folder in folders.iterdir()) == ["1", "2", "4"]
+    per_class = pd.read_csv(project.folder / run / "per_class.csv")
+    assert per_class["label"].tolist() == [1, 2, 4]
+    metrics = pd.read_csv(project.folder / run / "metrics.csv")
+    accuracy = metrics[(metrics["metric"] == "accuracy") & (metrics["split"] == "test")]
+    assert accuracy["value"].item() > 0.8
+    happened("folders 1, 2 and 4; the per-class figures name 1, 2 and 4; they are told apart")
+
+
+@pytest.mark.heavy
+@pytest.mark.fault(
+    "labels and splits",
+    "own images with a label 0, with a label too few or too many, through the rules",
+    "the job fails in words; nothing half-written stays",
+)
+@pytest.mark.parametrize(
+    ("labels", "count", "words"),
+    [
+        ([1, 2, 0] * 4, None, "'labels' is 0 for image 3, expected whole numbers from 1"),
+        ([1, 2, 4] * 4, 11, "11 images but 12 labels: images without label [], labels without"),
+    ],
+)
+def test_own_images_with_wrong_labels(project, labels, count, words, happened):
+    changes = own_images(project, labels, count)
+    said = project.snakemake("--", "data/mine/images.csv", changes=changes, ok=False)
+    assert words in said
+    assert "Traceback" not in said
+    log = (project.folder / "logs/extract_flowers.log").read_text()
+    assert words in log
+    assert not (project.folder / "data/mine/images.csv").exists()
+    assert not (project.folder / "data/mine/images").exists()
+    happened(log.partition("ERROR ")[2])
+
+
+@pytest.mark.heavy
+@pytest.mark.fault(
+    "features",
+    "a byte of the finished features is changed, through the rules",
+    "noticed before a head trains on it; the job fails in words",
+)
+def test_a_changed_byte_of_the_features_trains_no_head(project, happened):
+    changes = own_images(project, [1, 2, 4] * 6)
+    run = "results/runs/tiny/seed-1/predictions.npz"
+    store = project.folder / "data/mine/features/tiny/all"
+    project.snakemake("--", "data/mine/features/tiny/all/features.npy", changes=changes)
+    content = bytearray((store / "features.npy").read_bytes())
+    content[-1] ^= 1
+    (store / "features.npy").write_bytes(content)
+    said = project.snakemake("--", run, changes=changes, ok=False)
+    assert "features.npy: not the file its manifest names" in said
+    assert "delete the features and run again" in said
+    assert "Traceback" not in said
+    assert not (project.folder / run).exists()
+    happened((project.folder / "logs/train_tiny.log").read_text().partition("ERROR ")[2])
+    # The way out that the message names.
+    for file in store.iterdir():
+        file.unlink()
+    project.snakemake("--", run, changes=changes)
+    assert (project.folder / run).exists()
