@@ -67,7 +67,7 @@ def test_unpacking_keeps_no_note_of_members(archive, tmp_path):
 def test_images_are_listed_without_a_future_or_a_row_for_each(tmp_path, monkeypatch):
     names = [tmp_path / f"images/image_{number:05d}.jpg" for number in range(1, MANY + 1)]
     monkeypatch.setattr(flowers, "_describe_one", lambda file: (32, 32, f"{hash(file):064x}"))
-    listed, held, peak = traced(
+    listed, _, peak = traced(
         lambda: flowers.describe(names, np.ones(MANY, np.int64), tmp_path, workers=2)
     )
     assert len(listed) == MANY
