@@ -42,7 +42,7 @@ MODEL = "tiny"
 COLUMNS = ["images", "part", "quantity", "value"]
 # What is left behind, by its name in the table.
 LEFT = {
-    "archive": "data/downloads/load/102flowers.tgz",
+    "archive": "images.tgz",
     "images.csv": "data/load/images.csv",
     "features.npy": f"data/load/features/{MODEL}/all/features.npy",
     "predictions.npz": f"results/runs/{MODEL}/seed-1/predictions.npz",

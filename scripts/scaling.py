@@ -114,6 +114,12 @@ def rounded(count: float) -> str:
 # --- the tables ----------------------------------------------------------------------------------
 
 
+def heads_measured(given: Given) -> tuple[str, int]:
+    """Return the rule whose heads were measured, and the number of features they had."""
+    job = next(rule for rule in rules_of(given.load) if rule.startswith("train_"))
+    return job, int(max(values(given.load, "features.npy", "width").values()))
+
+
 def each_table(given: Given) -> str:
     """Return what an image costs in each rule."""
     rows = []
@@ -134,6 +140,7 @@ def each_table(given: Given) -> str:
 
 def cost_table(given: Given) -> str:
     """Return what the counts cost in disk, hours and memory."""
+    job, width = heads_measured(given)
 
     def row(what: str, text: Callable[[float], str], value: Callable[[float], float]) -> list[str]:
         return [what, *(text(value(count)) for count in COUNTS)]
@@ -168,6 +175,7 @@ def cost_table(given: Given) -> str:
             for rule, what in (
                 ("extract_flowers", f"unpack and open ({SIDE} pixels: the least)"),
                 ("layout_flowers", "lay out one split"),
+                (job, f"heads, one run on {width} features: the least"),
             )
         ),
         *(
@@ -202,7 +210,7 @@ def cost_table(given: Given) -> str:
 
 def limits(given: Given) -> list[tuple[float, str, str]]:
     """Return the number of images at which each part gives way, and why, the first first."""
-    room, day = size(given.memory), f"{given.hours:g} hours"
+    room, day = f"{given.memory / 2**30:g} GiB", f"{given.hours:g} hours"
     found = [
         (given.memory / given.heads.memory(width), f"heads of {net}", f"{room} of memory")
         for net, width in WIDTHS.items()
@@ -256,9 +264,7 @@ WAYS_OUT = (
 def page(given: Given) -> str:
     """Return the page."""
     measured = sorted(given.load["images"].unique().tolist())
-    widths = values(given.load, "features.npy", "width")
-    width = int(widths[measured[-1]])
-    job = next(rule for rule in rules_of(given.load) if rule.startswith("train_"))
+    job, width = heads_measured(given)
     found = 2**20 * line(given.load, job, "peak_rss_mib").each
     formula = Heads(1, KINDS, given.heads.hidden).memory(width)
     if given.cpu:
@@ -270,7 +276,7 @@ def page(given: Given) -> str:
             "`docs/bench_flowers.csv` is missing; write it by `make bench-flowers`, or give "
             "`--rate NET=IMAGES_PER_SECOND`."
         )
-    a_day = ", ".join(f"{count / 3600 / given.hours:,.3g}" for count in COUNTS)
+    a_day = ", ".join(f"{float(f'{n / 3600 / given.hours:.2g}'):,g}" for n in COUNTS)
     gpu = (
         "No GPU was measured. Hours are images ÷ images a second ÷ 3,600 ÷ shards, whatever the "
         f"device; for {given.hours:g} hours all shards together must make "
@@ -302,7 +308,7 @@ def page(given: Given) -> str:
         f"An inode goes with {size(given.disk_of_image)} of disk; a file system that has one for "
         f"each {size(INODE)} is full before it is out of them.",
         "## Where it gives way first",
-        f"The number of images at which a job passes {size(given.memory)} of memory or "
+        f"The number of images at which a job passes {given.memory / 2**30:g} GiB of memory or "
         f"{given.hours:g} hours, or all files {size(given.disk)}. One job each, without shards.",
         markdown(["images", "what", "passes"], rows, numbers=(0,)),
         "What gives way, and what would hold longer:",

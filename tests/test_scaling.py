@@ -110,12 +110,10 @@ def test_what_gives_way_first_stands_first(given):
     assert [count for count, *_ in found] == sorted(count for count, *_ in found)
     by_name = {(what, why): count for count, what, why in found}
     assert by_name["extract_flowers", "24 hours"] == pytest.approx(1000 * (24 * 3600 - 5))
-    assert by_name["extract_flowers", "68.7 GB of memory"] == pytest.approx(
-        1000 * (64 * 1024 - 100)
-    )
+    assert by_name["extract_flowers", "64 GiB of memory"] == pytest.approx(1000 * (64 * 1024 - 100))
     assert by_name["features of resnet152, one CPU job", "24 hours"] == 864_000
     wide = given.heads.memory(2048)
-    assert by_name["heads of resnet152", "68.7 GB of memory"] == 64 * 2**30 / wide
+    assert by_name["heads of resnet152", "64 GiB of memory"] == 64 * 2**30 / wide
 
 
 def test_a_missing_measurement_is_named(tmp_path):
