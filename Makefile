@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-heavy test-all reliability reproduce bench-mnist bench-flowers archive verify-archive check format lock clean
+.PHONY: help demo test test-heavy test-all reliability reproduce bench-mnist bench-flowers load scaling archive verify-archive check format lock clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -51,6 +51,14 @@ verify-archive: $(READY)
 ## make bench-flowers  images per second of the flower nets; writes docs/BENCH_FLOWERS.md
 bench-flowers: $(READY)
 	@python scripts/bench_flowers.py --output docs/BENCH_FLOWERS.md --csv docs/bench_flowers.csv
+
+## make load         10,000 to 100,000 small images through the rules; writes docs/LOAD.md
+load: $(READY)
+	@python scripts/bench_load.py --output docs/LOAD.md --csv docs/bench_load.csv
+
+## make scaling      what ever more images would cost, on paper; writes docs/SCALING.md
+scaling: $(READY)
+	@python scripts/scaling.py --output docs/SCALING.md
 
 ## make check        lint, format, types
 check: $(READY)

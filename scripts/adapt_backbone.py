@@ -24,10 +24,10 @@ def main() -> None:
     devices.set_threads(threads)
     weights = Path(snakemake.input.weights) if snakemake.input.get("weights") else None
     backbone = build(params.architecture, weights)
-    training = set(read_split(Path(snakemake.input.split))["train"])
+    images = read_images(Path(snakemake.input.images))
     done = adapt(
         backbone,
-        [image for image in read_images(Path(snakemake.input.images)) if image.id in training],
+        images.among(read_split(Path(snakemake.input.split))["train"]),
         backbone.preprocess(params.preprocess),
         Path(snakemake.output.statistics),
         device=devices.choose(snakemake.resources.get("gpu", 0)),

@@ -51,8 +51,7 @@ def main() -> None:
     }
     protocol: dict[str, Any] = {"name": params.get("protocol", "frozen")}
     if protocol["name"] == "adapted":
-        training = set(read_split(Path(snakemake.input.split))["train"])
-        chosen = [image for image in images if image.id in training]
+        chosen = images.among(read_split(Path(snakemake.input.split))["train"])
         shared = snakemake.input.get("statistics")
         kept = Path(shared) if shared else work / "adapted.safetensors"
         protocol = adapt(backbone, chosen, preprocess, kept, must_be_kept=bool(shared), **options)

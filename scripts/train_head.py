@@ -9,7 +9,13 @@ from tqdm import tqdm
 
 from repro import devices, logs
 from repro.feature_store import FeatureSet, read_features
-from repro.flower_images import class_indices, hash_of_images, read_images, read_split
+from repro.flower_images import (
+    class_indices,
+    hash_of_images,
+    positions,
+    read_images,
+    read_split,
+)
 from repro.heads import (
     HeadRecipe,
     HeadResult,
@@ -51,8 +57,7 @@ def main() -> None:
     devices.set_threads(snakemake.threads)
     device = devices.choose(snakemake.resources.get("gpu", 0))
     images = read_images(Path(source.images))
-    indices, classes = class_indices(image.label for image in images)
-    index_of = {image.id: index for image, index in zip(images, indices, strict=True)}
+    indices, classes = class_indices(images.labels)
     splits = [read_split(Path(file)) for file in source.splits]
     recipe = HeadRecipe(**params.recipe)
     logger.info("%d runs, %d classes, %s", len(params.runs), len(classes), recipe)
@@ -62,7 +67,7 @@ def main() -> None:
         stores = list(zip(source.features, source.ids, source.manifests, strict=True))
         for number, store in enumerate(stores):
             features = read_features(*map(Path, store), hash_of_images(images))
-            labels = np.array([index_of[image] for image in features.ids.tolist()], np.int64)
+            labels = indices[positions(images.ids, features.ids)]
             # One store serves every split, or each split has a store of its own.
             chosen = [
                 i for i, run in enumerate(params.runs) if len(stores) == 1 or run["split"] == number

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -18,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.errors import UserError
-from repro.files import atomic_path, hash_of, new_matrix, read_json, write_json
-from repro.flower_images import ImageRef
+from repro.files import atomic_path, hash_of, read_json, write_json
+from repro.flower_images import ImageRef, ImageTable, positions
 from repro.part_file import writing
 
 logger = logging.getLogger("repro")
@@ -27,7 +28,7 @@ logger = logging.getLogger("repro")
 _SHARD_NAME = re.compile(r"([0-9]+)-of-([0-9]+)")
 # What a manifest says of its own rows; all else it says of what they were made of.
 _OF_ROWS = ("shard", "rows", "damaged", "features_sha256", "ids_sha256")
-_ROWS_AT_ONCE = 4096
+_ROWS_AT_ONCE = 1024
 _LONGEST_NUMBER = 20  # digits; Python refuses to read numbers of thousands
 
 
@@ -97,7 +98,7 @@ class WorkingStore:
         Raises:
             UserError: what is there belongs to other images, weights, settings or versions.
         """
-        self.folder, self.images = folder, images
+        self.folder, self.images = folder, ImageTable.of(images)
         self.bound = json.loads(json.dumps(bound))
         self.rows_done = 0
         self.damaged: dict[int, str] = {}
@@ -126,9 +127,10 @@ class WorkingStore:
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._binding.unlink(missing_ok=True)
-        matrix = new_matrix(self._matrix, self._shape, np.float32)
-        matrix[:] = np.nan
-        matrix.flush()
+        rows, width = self._shape
+        sizes = (min(_ROWS_AT_ONCE, rows - start) for start in range(0, rows, _ROWS_AT_ONCE))
+        empty = (np.full((size, width), np.nan, np.float32) for size in sizes)
+        _write_matrix(self._matrix, self._shape, empty)
         self._write_progress()
         # Last, because it says that all the rest is there.
         write_json(self._binding, self.bound)
@@ -191,24 +193,25 @@ class WorkingStore:
 
     def finish(self) -> FeatureFiles:
         """Check that no row is left, and write features, ids and manifest."""
-        matrix = np.lib.format.open_memmap(self._matrix, mode="r")
-        keep = [row for row in range(len(self.images)) if row not in self.damaged]
+        keep = np.ones(len(self.images), bool)
+        keep[list(self.damaged)] = False
         files = FeatureFiles(
             *(self.folder / name for name in ("features.npy", "ids.npy", "manifest.json"))
         )
-        _check_filled(matrix, keep, self.images)
-        _save(files.ids, np.array([self.images[row].id for row in keep], dtype=np.int64))
+        _check_filled(self._matrix, keep, self.images)
+        _save(files.ids, self.images.ids[keep])
         if self.damaged:
-            _save(files.features, matrix[keep])
-        del matrix
-        if not self.damaged:
+            shape = (int(keep.sum()), self._shape[1])
+            kept = (block[keep[start:][: len(block)]] for start, block in _blocks(self._matrix))
+            _write_matrix(files.features, shape, kept)
+        else:
             self._matrix.replace(files.features)
         write_json(
             files.manifest,
             {
                 **self.bound,
-                "rows": len(keep),
-                "damaged": {str(self.images[row].id): why for row, why in self.damaged.items()},
+                "rows": int(keep.sum()),
+                "damaged": {str(self.images.ids[row]): why for row, why in self.damaged.items()},
                 "features_sha256": hash_of(files.features),
                 "ids_sha256": hash_of(files.ids),
             },
@@ -364,25 +367,45 @@ def _check_whole(ordered: Sequence[tuple[Mapping[str, Any], FeatureFiles]], imag
 
 
 def _join_rows(parts: Sequence[FeatureFiles], file: Path, shape: tuple[int, int]) -> None:
-    matrix = new_matrix(file, shape, np.float32)
-    done = 0
-    for part in parts:
-        values = np.load(part.features, mmap_mode="r", allow_pickle=False)
-        for start in range(0, len(values), _ROWS_AT_ONCE):
-            some = values[start : start + _ROWS_AT_ONCE]
-            matrix[done : done + len(some)] = some
-            done += len(some)
-    matrix.flush()
+    _write_matrix(file, shape, (block for part in parts for _, block in _blocks(part.features)))
 
 
-def _check_filled(
-    matrix: NDArray[np.float32], keep: Sequence[int], images: Sequence[ImageRef]
+def _write_matrix(
+    file: Path, shape: tuple[int, int], blocks: Iterable[NDArray[np.float32]]
 ) -> None:
-    empty = [row for row in keep if np.isnan(matrix[row, 0])]
-    if empty:
+    """Write a matrix as ``.npy`` block by block: all of a memory map would count as memory."""
+    with writing(file):
+        try:
+            with file.open("wb") as stream:
+                header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(stream, header)
+                for block in blocks:
+                    stream.write(block.astype("<f4", order="C", copy=False).data)
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError:
+            file.unlink(missing_ok=True)
+            raise
+
+
+def _blocks(file: Path) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield a matrix block by block with each one's first row; opened anew, to leave memory."""
+    rows = len(np.load(file, mmap_mode="r", allow_pickle=False))
+    for start in range(0, rows, _ROWS_AT_ONCE):
+        matrix = np.load(file, mmap_mode="r", allow_pickle=False)
+        yield start, np.array(matrix[start : start + _ROWS_AT_ONCE])
+
+
+def _check_filled(file: Path, keep: NDArray[np.bool_], images: ImageTable) -> None:
+    empty = np.zeros(len(images), bool)
+    for start, block in _blocks(file):
+        empty[start : start + len(block)] = np.isnan(block[:, 0])
+    missing = np.flatnonzero(empty & keep)
+    if len(missing):
         raise UserError(
-            f"{len(empty)} images have no features, the first of them {images[empty[0]].file}; "
-            "the working folder was changed by something else: delete it and run again"
+            f"{len(missing)} images have no features, the first of them "
+            f"{images[int(missing[0])].file}; the working folder was changed by something else: "
+            "delete it and run again"
         )
 
 
@@ -400,17 +423,16 @@ class FeatureSet:
         Raises:
             UserError: an image was never part of the extraction.
         """
-        row_of = {int(image): row for row, image in enumerate(self.ids)}
-        damaged = {int(image) for image in self.manifest["damaged"]}
-        rows = []
-        for image in map(int, ids):
-            if image in row_of:
-                rows.append(row_of[image])
-            elif image not in damaged:
-                raise UserError(
-                    f"image {image} of the split has no features, and is not among the damaged "
-                    "images left out; extract the features of this data set again"
-                )
+        wanted = np.fromiter(ids, np.int64)
+        found = np.isin(wanted, self.ids)
+        damaged = np.array([int(image) for image in self.manifest["damaged"]], np.int64)
+        strange = wanted[~found & ~np.isin(wanted, damaged)]
+        if len(strange):
+            raise UserError(
+                f"image {strange[0]} of the split has no features, and is not among the damaged "
+                "images left out; extract the features of this data set again"
+            )
+        rows: list[int] = positions(self.ids, wanted[found]).tolist()
         return rows
 
 

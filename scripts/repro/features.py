@@ -26,7 +26,7 @@ from repro.decoding import Batch, normalised, read_batch
 from repro.errors import UserError
 from repro.feature_store import Block, FeatureFiles, Shard, WorkingStore
 from repro.files import atomic_path
-from repro.flower_images import ImageRef, hash_of_images
+from repro.flower_images import ImageRef, ImageTable, hash_of_images
 from repro.fusion import fused
 from repro.threads import in_order
 
@@ -175,6 +175,7 @@ def extract(
     """
     if on_damaged not in ON_DAMAGED:
         raise UserError(f"on_damaged is {on_damaged!r}; expected {' or '.join(ON_DAMAGED)}")
+    images = ImageTable.of(images)
     if device.type == "cpu":
         batch_size = min(batch_size, CPU_BATCH)
     bound = binding(
@@ -307,9 +308,9 @@ def adapt(
         UserError: a damaged image; or ``must_be_kept``, and the file is missing or of another
             network, other images, settings or versions.
     """
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).tolist()
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     whole = len(images) // batch_size * batch_size or len(images)
-    chosen = [images[i] for i in order[:whole]]
+    chosen = ImageTable.of(images)[order[:whole].numpy()]
     layers = batch_norms(backbone.module)
     done = {
         "name": "adapted",

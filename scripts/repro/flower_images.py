@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from repro.errors import UserError
 from repro.predictions import SPLITS
+
+_ROWS_AT_ONCE = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -29,19 +34,96 @@ class ImageRef:
     label: int = 0
 
 
-def read_images(table: Path) -> list[ImageRef]:
+@dataclass(frozen=True, eq=False)
+class ImageTable(Sequence[ImageRef]):
+    """Photographs in columns: an object for each of millions would take many times the memory.
+
+    Attributes:
+        folder: what file names are relative to.
+        ids: int64, shape (n,).
+        files: names as bytes, shape (n,).
+        hashes: sha256 in hexadecimal as bytes, shape (n,).
+        labels: int64, shape (n,).
+    """
+
+    folder: Path
+    ids: NDArray[np.int64]
+    files: NDArray[np.bytes_]
+    hashes: NDArray[np.bytes_]
+    labels: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, images: Sequence[ImageRef]) -> ImageTable:
+        """Return ``images`` as a table; a table is returned as it is."""
+        if isinstance(images, ImageTable):
+            return images
+        return cls(
+            Path(),
+            np.array([image.id for image in images], np.int64),
+            np.array([os.fsencode(image.file) for image in images], np.bytes_),
+            np.array([image.sha256.encode() for image in images], np.bytes_),
+            np.array([image.label for image in images], np.int64),
+        )
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, which: int) -> ImageRef: ...
+
+    @overload
+    def __getitem__(self, which: slice | NDArray[np.int64]) -> ImageTable: ...
+
+    def __getitem__(self, which: int | slice | NDArray[np.int64]) -> ImageRef | ImageTable:
+        """Return one image, or the table of several positions."""
+        if isinstance(which, slice | np.ndarray):
+            return ImageTable(
+                self.folder,
+                self.ids[which],
+                self.files[which],
+                self.hashes[which],
+                self.labels[which],
+            )
+        return ImageRef(
+            int(self.ids[which]),
+            self.folder / os.fsdecode(self.files[which]),
+            self.hashes[which].decode(),
+            int(self.labels[which]),
+        )
+
+    def among(self, ids: Sequence[int]) -> ImageTable:
+        """Return the images whose id is one of ``ids``, in the order of this table."""
+        return self[np.flatnonzero(np.isin(self.ids, np.array(ids, np.int64)))]
+
+
+def positions(ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where in ``ids`` each wanted one stands; all of them must be there."""
+    order = np.argsort(ids, kind="stable")
+    return order[np.searchsorted(ids, wanted, sorter=order)].astype(np.int64)
+
+
+def read_images(table: Path) -> ImageTable:
     """Read ``images.csv`` (id, file, label, sha256, ...); files are relative to its folder.
 
     Raises:
         UserError: the table is missing or damaged, lacks a column, or holds an id twice.
     """
-    rows = _read(table, ("id", "file", "label", "sha256"))
+    rows = _read(table, ("id", "file", "sha256", "label"))
+    parts = []
     with _whole(table):
-        images = [
-            ImageRef(int(row["id"]), table.parent / row["file"], row["sha256"], int(row["label"]))
-            for row in rows
-        ]
-    if len({image.id for image in images}) != len(images):
+        while some := list(islice(rows, _ROWS_AT_ONCE)):
+            ids, files, hashes, labels = zip(*some, strict=True)
+            parts.append(
+                (
+                    np.array([int(number) for number in ids], np.int64),
+                    np.array([os.fsencode(file) for file in files], np.bytes_),
+                    np.array([digest.encode() for digest in hashes], np.bytes_),
+                    np.array([int(label) for label in labels], np.int64),
+                )
+            )
+    images = ImageTable(table.parent, *(np.concatenate(part) for part in zip(*parts, strict=True)))
+    if len(np.unique(images.ids)) != len(images):
         raise UserError(f"{table}: some id stands in it twice; prepare the images again")
     return images
 
@@ -53,44 +135,61 @@ def read_split(table: Path) -> dict[str, list[int]]:
         UserError: the table is missing or damaged, lacks a column, or names an unknown set.
     """
     sets: dict[str, list[int]] = {split: [] for split in SPLITS}
-    for row in _read(table, ("id", "split")):
-        if row["split"] not in sets:
-            raise UserError(f"{table}: split {row['split']!r}; expected one of {', '.join(SPLITS)}")
-        with _whole(table):
-            sets[row["split"]].append(int(row["id"]))
+    with _whole(table):
+        for number, split in _read(table, ("id", "split")):
+            if split not in sets:
+                raise UserError(f"{table}: split {split!r}; expected one of {', '.join(SPLITS)}")
+            sets[split].append(int(number))
     return sets
 
 
 @contextmanager
 def _whole(table: Path) -> Iterator[None]:
-    """Name the table where a row of it is cut off or holds something else than numbers."""
+    """Name the table where it is damaged: a number cut off, bytes that are no text."""
     try:
         yield
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{table}: a damaged row ({error}); prepare it again") from error
+    except (ValueError, OverflowError, csv.Error) as error:
+        raise UserError(f"{table}: damaged ({error}); prepare the images again") from error
 
 
-def _read(table: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+def _read(table: Path, columns: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the values of ``columns``, row by row."""
     try:
         with table.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, ValueError, csv.Error) as error:
+            reader = csv.reader(stream)
+            rows = filter(None, reader)
+            header = next(rows, [])
+            first = next(rows, None)
+            missing = [column for column in columns if first is None or column not in header]
+            if first is None or missing:
+                raise UserError(
+                    f"{table}: no rows, or no column {', '.join(missing)}; prepare it again"
+                )
+            places = [header.index(column) for column in columns]
+            for row in chain([first], rows):
+                if len(row) != len(header):
+                    raise UserError(
+                        f"{table}: line {reader.line_num} has {len(row)} values, the header has "
+                        f"{len(header)}; prepare the images again"
+                    )
+                yield [row[place] for place in places]
+    except OSError as error:
         raise UserError(f"{table}: cannot be read ({error}); prepare the images again") from error
-    missing = [column for column in columns if not rows or column not in rows[0]]
-    if missing:
-        raise UserError(f"{table}: no rows, or no column {', '.join(missing)}; prepare it again")
-    return rows
 
 
 def class_indices(labels: Iterable[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return each label's class index, and the label of each index, in numeric order."""
-    classes, indices = np.unique(np.array(list(labels), dtype=np.int64), return_inverse=True)
+    numbers = np.fromiter(labels, np.int64)
+    classes, indices = np.unique(numbers, return_inverse=True)
     return indices.astype(np.int64), classes
 
 
-def hash_of_images(images: Iterable[ImageRef]) -> str:
+def hash_of_images(images: Sequence[ImageRef]) -> str:
     """Return one hash over ids and file hashes, in their order."""
+    table = ImageTable.of(images)
     digest = hashlib.sha256()
-    for image in images:
-        digest.update(f"{image.id} {image.sha256}\n".encode())
+    for start in range(0, len(table), _ROWS_AT_ONCE):
+        some = table[start : start + _ROWS_AT_ONCE]
+        lines = zip(some.ids.tolist(), some.hashes.tolist(), strict=True)
+        digest.update(b"".join(b"%d %b\n" % line for line in lines))
     return digest.hexdigest()

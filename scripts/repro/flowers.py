@@ -12,7 +12,6 @@ import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.model_selection import train_test_split
 
+from repro.ahead import ahead
 from repro.errors import UserError
 from repro.matlab import read_numbers
 from repro.part_file import writing
@@ -29,6 +29,7 @@ log = logging.getLogger("repro")
 
 IMAGE_NAME = re.compile(r"image_([0-9]{5,9})\.jpg")
 SPLIT_KINDS = ("stratified", "random", "official")
+_AHEAD = 64  # images that are opened before their turn
 
 # What an archive may unpack to. Oxford-102 is 8,189 photographs of some 40 KB, each at most 300 KB;
 # these leave room for any set of photographs, and none for an archive made to fill the disk.
@@ -205,18 +206,28 @@ def describe(
     Raises:
         UserError: images and labels do not belong together, or an image is damaged.
     """
-    numbers = [int(file.stem.removeprefix("image_")) for file in images]
-    if numbers != list(range(1, len(labels) + 1)):
-        missing = sorted(set(range(1, len(labels) + 1)) - set(numbers))
-        beyond = sorted(set(numbers) - set(range(1, len(labels) + 1)))
+    numbers = np.array([int(file.stem.removeprefix("image_")) for file in images], np.int64)
+    labelled = np.arange(1, len(labels) + 1)
+    if not np.array_equal(numbers, labelled):
+        missing = np.setdiff1d(labelled, numbers)[:5].tolist()
+        beyond = np.setdiff1d(numbers, labelled)[:5].tolist()
         raise UserError(
             f"{len(images)} images but {len(labels)} labels: images without label "
-            f"{beyond[:5]}, labels without image {missing[:5]}. The archive and imagelabels.mat "
+            f"{beyond}, labels without image {missing}. The archive and imagelabels.mat "
             "do not belong together; fetch both again."
         )
+    widths, heights = np.zeros((2, len(images)), np.int64)
+    hashes = np.zeros(len(images), "S64")
+    good = np.ones(len(images), bool)
+    damaged: list[tuple[Path, str]] = []
     with ThreadPoolExecutor(workers) as pool:
-        rows = list(pool.map(_describe_one, images))
-    damaged = [(file, row) for file, row in zip(images, rows, strict=True) if isinstance(row, str)]
+        found = ahead(pool, _describe_one, images, workers + _AHEAD)
+        for row, (file, one) in enumerate(zip(images, found, strict=True)):
+            if isinstance(one, str):
+                good[row] = False
+                damaged.append((file, one))
+            else:
+                widths[row], heights[row], hashes[row] = one
     if damaged and on_damaged == "stop":
         listed = "; ".join(f"{file}: {why}" for file, why in damaged[:5])
         raise UserError(
@@ -225,24 +236,27 @@ def describe(
         )
     for file, why in damaged:
         log.warning("left out %s: %s", file, why)
-    table = [
-        {"id": number, "file": str(file.relative_to(root)), "label": label, **row}
-        for number, file, label, row in zip(numbers, images, labels, rows, strict=True)
-        if not isinstance(row, str)
-    ]
-    return pd.DataFrame(table)
+    return pd.DataFrame(
+        {
+            "id": numbers[good],
+            "file": [str(images[row].relative_to(root)) for row in np.flatnonzero(good)],
+            "label": labels[good],
+            "width": widths[good],
+            "height": heights[good],
+            "sha256": [digest.decode() for digest in hashes[good]],
+        }
+    )
 
 
-def _describe_one(file: Path) -> dict[str, Any] | str:
-    """Return size and hash of an image, or why it cannot be decoded."""
+def _describe_one(file: Path) -> tuple[int, int, str] | str:
+    """Return width, height and hash of an image, or why it cannot be decoded."""
     try:
         with Image.open(file) as image:
             image.load()
             width, height = image.size
     except Exception as error:  # Pillow's readers raise errors of many kinds on damaged bytes
         return str(error) or type(error).__name__
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    return {"width": width, "height": height, "sha256": digest}
+    return width, height, hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def split_images(

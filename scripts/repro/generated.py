@@ -66,9 +66,9 @@ def draw_flowers(
     order = np.repeat(rng.permutation(np.arange(1, kinds + 1)), images_per_kind)
     orders = [(int(label), place % images_per_kind) for place, label in enumerate(order)]
     with _mapper(workers) as run:
-        _write_archive(archive, run(partial(_picture, seed=seed, sides=sides), orders))
-    _write_mat(labels, {"labels": order.astype(np.uint8)[None]})
-    _write_mat(setid, _official_split(order, images_per_kind, rng))
+        write_archive(archive, run(partial(_picture, seed=seed, sides=sides), orders))
+    write_mat(labels, {"labels": order.astype(np.uint8)[None]})
+    write_mat(setid, _official_split(order, images_per_kind, rng))
 
 
 def _check(
@@ -115,8 +115,8 @@ def _mapper(workers: int) -> Iterator[Any]:
         yield partial(pool.map, chunksize=8)
 
 
-def _write_archive(path: Path, files: Iterable[bytes]) -> None:
-    """Write the files as a gzipped tar that holds no time, owner or name but the images' own."""
+def write_archive(path: Path, files: Iterable[bytes]) -> None:
+    """Write JPEG files as ``jpg/image_00001.jpg`` and so on, gzipped: no time, no owner."""
     with (
         atomic_path(path) as aside,
         aside.open("wb") as raw,
@@ -143,7 +143,7 @@ def _official_split(
     return {name: part.reshape(1, -1).astype(np.uint16) for name, part in parts.items()}
 
 
-def _write_mat(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
+def write_mat(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     """Write a MATLAB file without the time of writing that SciPy puts into its header."""
     file = io.BytesIO()
     savemat(file, arrays, do_compression=True)

@@ -7,15 +7,12 @@ each do not wait, and a piece's numbers do not depend on how many threads there 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from repro.ahead import Item, Result, ahead
 
 _AHEAD = 2
 
@@ -25,22 +22,14 @@ def in_order(
 ) -> Iterator[Result]:
     """Yield ``work(item)`` for each item, in order, worked out ahead in ``workers`` threads.
 
-    Inside ``work`` PyTorch uses the calling thread only. Unlike ``Executor.map`` this never runs
-    more than a few items ahead of whoever takes the results, so memory stays level however many
-    items there are.
+    Inside ``work`` PyTorch uses the calling thread only. Memory stays level however many items
+    there are.
     """
-    waiting = iter(items)
     workers = max(1, workers)
     threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     try:
-        ahead: deque[Future[Result]] = deque()
-        for item in waiting:
-            ahead.append(pool.submit(work, item))
-            if len(ahead) >= workers + _AHEAD:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+        yield from ahead(pool, work, items, workers + _AHEAD)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         # Part of that setting is the process's own, not the thread's.
