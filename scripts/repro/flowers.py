@@ -177,7 +177,7 @@ def _bounded(tar: tarfile.TarFile, archive: str | os.PathLike[str]) -> Iterator[
 def _read_to_the_end(tar: tarfile.TarFile) -> None:
     """Read what stands behind the last member: only there do gzip and its like keep their sum."""
     rest = 0
-    while tar.fileobj and (block := tar.fileobj.read(1 << 20)):
+    while tar.fileobj and (block := tar.fileobj.read(1 << 16)):
         rest += len(block)
         if rest > LEAST_BOUND:
             raise tarfile.ReadError(f"more than {LEAST_BOUND:,} bytes behind the last member")
