@@ -17,6 +17,7 @@ import yaml
 import bench_flowers
 from bench_load import KINDS, SIDE, Line, line, rules_of, values
 from repro.files import write_text
+from repro.flowers import MOST_MEMBERS
 from repro.tables import markdown
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -246,7 +247,8 @@ WAYS_OUT = (
     "an order of all scores.",
     "**One archive.** `extract_flowers` reads one tar from end to end in one job, and a killed one "
     "begins anew. Several archives, a job each, would divide that; each would need its range of "
-    "image numbers.",
+    f"image numbers. More than {MOST_MEMBERS:,} members are refused as no archive of photographs; "
+    "that bound is a constant to raise.",
     "**One folder.** All images lie in `images/`, and file systems have a limit, or grow slow, for "
     "names in one folder before they are out of inodes. Folders by leading digits would do.",
     "**`images.csv`.** Every job reads it whole, every shard too, though a shard needs its part "
