@@ -179,8 +179,9 @@ def _groups(runs: Sequence[HeadRun], shares: int) -> list[list[int]]:
 class _Group:
     """Heads trained side by side. Their tensors carry a leading axis R, one entry per run.
 
-    The gradient is written out rather than left to autograd: of the ways to multiply for a weight's
-    gradient, the one that yields it as (outputs, inputs) is the fastest, and autograd takes another.
+    The gradient is written out rather than left to autograd: of the ways to multiply for a
+    weight's gradient, the one that yields it as (outputs, inputs) is the fastest, and autograd
+    takes another.
     """
 
     def __init__(
