@@ -5,7 +5,7 @@
 
 marks a test; that is all it takes. What the test catches with ``pytest.raises`` is recorded by
 itself, the first time; ``happened(words or exception)`` records anything else, and comes first.
-``pytest -m fault --reliability FILE`` writes the table of the tests that ran.
+``pytest -m fault --reliability=FILE`` writes the table of the tests that ran.
 """
 
 from __future__ import annotations
@@ -227,10 +227,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the page."""
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Write the page, unless the session was broken off."""
     target = session.config.getoption("--reliability")
-    if target:
+    if target and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         Path(target).write_text(page(session.config.stash[_recorder].rows), encoding="utf-8")
 
 
