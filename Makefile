@@ -29,7 +29,7 @@ test-all: $(READY)
 
 ## make reliability  break things on purpose; writes docs/RELIABILITY.md
 reliability: $(READY)
-	@python -m pytest -m fault --reliability docs/RELIABILITY.md
+	@python -m pytest -m fault --reliability=docs/RELIABILITY.md
 
 ## make reproduce    the full run: official sources, ResNet-152 and ConvNeXt-Large
 reproduce: $(READY)

@@ -5,7 +5,7 @@
 
 marks a test; that is all it takes. What the test catches with ``pytest.raises`` is recorded by
 itself, the first time; ``happened(words or exception)`` records anything else, and comes first.
-``pytest -m fault --reliability FILE`` writes the table of the tests that ran.
+``pytest -m fault --reliability=FILE`` writes the table of the tests that ran.
 """
 
 from __future__ import annotations
@@ -136,9 +136,10 @@ class Recorder:
         error = getattr(what, "value", what)  # of pytest's ExceptionInfo
         text = str(error)
         for folder in self.folders:
-            text = text.replace(f"{folder}/", "").replace(folder, ".")
+            text = re.sub(rf"{folder}(/|\b|$)", lambda found: "" if found[1] else ".", text)
         for pattern, plain in (
-            (r"(?:/[\w.+-]+){3,}/", "…/"),
+            (r"\x1b\[[0-9;]*m", ""),
+            (r"(?<![\w.…/])(?:/[\w.+-]+){3,}/", "…/"),
             (r"\b[0-9a-f]{32,64}\b", "…"),
             (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
             (r"\b(process|[Jj]ob) '?\d+'?", r"\1 N"),
@@ -171,7 +172,8 @@ class Recorder:
             pytest.raises = plain
             self.item = None
             for fault in self.faults(item):
-                self.rows.setdefault(fault, Row()).seen += self.caught[:1]
+                words = [one for one in self.caught if one != "“”"]
+                self.rows.setdefault(fault, Row()).seen += words[:1]
 
     def report(self, item: pytest.Item, report: pytest.TestReport) -> None:
         for fault in self.faults(item):
@@ -189,11 +191,10 @@ class Recorder:
 
 
 def _folders(item: pytest.Item) -> list[str]:
-    """Return folders whose names differ from run to run, longest first."""
-    base = getattr(item.config, "_tmp_path_factory", None)
-    own = getattr(item, "funcargs", {}).get("tmp_path")
-    found = [own, *(sorted(base.getbasetemp().iterdir()) if base else []), item.config.rootpath]
-    return sorted({str(folder) for folder in found if folder}, key=len, reverse=True)
+    """Return patterns of the folders whose names differ from run to run."""
+    base = item.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+    # A folder of pytest's, and the project in it where there is one.
+    return [rf"{re.escape(str(base))}/[\w.-]+(?:/project)?", re.escape(str(item.config.rootpath))]
 
 
 _recorder = pytest.StashKey[Recorder]()
@@ -226,10 +227,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the page."""
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Write the page, unless the session was broken off."""
     target = session.config.getoption("--reliability")
-    if target:
+    if target and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         Path(target).write_text(page(session.config.stash[_recorder].rows), encoding="utf-8")
 
 

@@ -204,7 +204,6 @@ def test_damaged_image_stops_or_is_left_out(archive, tmp_path, caplog):
     assert "image_00003.jpg" in caplog.text
 
 
-@pytest.mark.fault("labels and splits", "labels that are no MATLAB file", "named")
 @pytest.mark.fault("labels and splits", "fewer labels than images", "refused with the first image")
 def test_an_image_without_label_is_named(archive, tmp_path):
     files = extract(archive, tmp_path / "images")
@@ -280,6 +279,7 @@ def test_odd_pictures_become_pixels(tmp_path, happened):
     happened("listed with size and hash, and pixels of 32 x 32 x 3")
 
 
+@pytest.mark.fault("labels and splits", "labels that are no MATLAB file", "named")
 @pytest.mark.parametrize("raw", [b"", b"<html>not found</html>", os.urandom(300)])
 def test_labels_that_are_no_matlab_file(tmp_path, raw):
     file = tmp_path / "imagelabels.mat"

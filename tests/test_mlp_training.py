@@ -262,7 +262,7 @@ def test_bad_data_is_named(change, message):
 @pytest.mark.fault("kills", "a training is interrupted at any step", "it ends as one that was not")
 @given(stop=st.integers(1, 30))
 @settings(max_examples=20, deadline=None)
-def test_a_training_stopped_at_any_step_ends_as_one_that_was_not(tmp_path_factory, stop):
+def test_a_training_stopped_at_any_step_ends_as_one_that_was_not(tmp_path_factory, stop, happened):
     data, recipe = small_splits(), replace(RECIPE, epochs=5)
     checkpoint = tmp_path_factory.mktemp("stopped") / "checkpoint.npz"
     step, steps = Mlp.step, 0
@@ -280,6 +280,7 @@ def test_a_training_stopped_at_any_step_ends_as_one_that_was_not(tmp_path_factor
             train_mlp(data, recipe, 1, checkpoint=checkpoint)
     assert checkpoint.exists() == (stop > 6)
     assert same(train_mlp(data, recipe, 1, checkpoint=checkpoint), train_mlp(data, recipe, 1))
+    happened("net and history are those of a training that was let alone")
 
 
 def test_a_finished_training_is_not_done_again(tmp_path, monkeypatch):

@@ -115,7 +115,7 @@ def test_damaged_images_are_left_out_of_shards_as_of_the_whole(backbone, tmp_pat
     "features", "a shard is stopped in the middle", "it goes on and ends in the same bytes"
 )
 def test_a_stopped_shard_goes_on_and_ends_in_the_same_bytes(
-    photos, backbone, three, tmp_path, monkeypatch
+    photos, backbone, three, tmp_path, *, monkeypatch, happened
 ):
     calls = []
     plain = Forward.__call__
@@ -136,6 +136,7 @@ def test_a_stopped_shard_goes_on_and_ends_in_the_same_bytes(
     resumed = run(photos, backbone, work, shard, on_images=counts.append)
     assert 0 <= counts[0] < 12
     assert bytes_of(resumed) == bytes_of(three[1])
+    happened("features, ids and manifest are those of a shard that was let alone")
 
 
 def test_an_unfinished_shard_of_another_cut_is_refused(photos, backbone, tmp_path, monkeypatch):

@@ -64,4 +64,4 @@ def test_an_architecture_with_a_shells_words_is_refused(project, name, happened)
     assert "flowers.nets.tiny.architecture" in said
     assert "Traceback" not in said
     assert not list(project.folder.rglob("harm*"))
-    happened(next(line for line in said.splitlines() if "architecture" in line))
+    happened(next(line for line in said.splitlines() if "flowers.nets.tiny" in line))
