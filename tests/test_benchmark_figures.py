@@ -1,4 +1,4 @@
-"""Benchmarks as ratios: the reference is one, medians decide."""
+"""Benchmarks as ratios within a round: the reference is one, medians decide."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def names(axes) -> list[str]:
     return [label.get_text() for label in axes.get_yticklabels()]
 
 
-def test_ratios_of_medians(times):
+def test_medians_of_ratios(times):
     training, epoch = mnist(times).axes
     assert [bar.get_width() for bar in training.patches] == pytest.approx([1, 2.5, 3])
     assert [bar.get_width() for bar in epoch.patches] == pytest.approx([1, 3])

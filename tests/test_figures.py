@@ -31,10 +31,10 @@ def text_of(figure: Figure) -> str:
     return "\n".join(found.get_text() for found in figure.findobj(Text))
 
 
-def history(offset=0.0) -> pd.DataFrame:
+def history(offset=0.0, epochs=9) -> pd.DataFrame:
     rows = [
         (epoch, split, 2 / epoch, 0.5 + epoch / 25 + offset)
-        for epoch in range(1, 10)
+        for epoch in range(1, epochs + 1)
         for split in SETS
     ]
     return pd.DataFrame(rows, columns=["epoch", "split", "loss", "accuracy"])
@@ -74,6 +74,15 @@ class TestCurves:
         )
         assert [line.get_linewidth() for line in lines] == [0.7, 0.7, 1.8]
         assert lines[-1].get_ydata()[-1] == pytest.approx(86)
+
+    def test_the_latter_half_of_a_long_training_is_enlarged(self):
+        long = history(epochs=21)
+        figure = curves([long, long], "accuracy", ["train"], "Net", reported=long)
+        (later,) = figure.axes[0].child_axes
+        assert [line.get_xdata().tolist() for line in later.lines] == [list(range(11, 22))] * 3
+        assert "epochs 11 to 21, enlarged" in text_of(figure)
+        assert not curves([history()], "accuracy", SETS, "Net").axes[0].child_axes
+        assert not curves([long], "loss", ["train"], "Net").axes[0].child_axes
 
     def test_the_report_has_no_test_loss_of_convnext(self, root):
         curve = reported.read_history(root / "resources/reported/convnext_large_history.csv")

@@ -98,10 +98,14 @@ def _draw(panels: Sequence[_Panel], reference: str, file: str) -> Figure:
 
 
 def _ratios(axes: Axes, panel: _Panel, reference: str) -> None:
-    """Draw medians as bars, and the middle half of the rounds as lines."""
-    unit = panel.times[reference].median()
+    """Draw medians as bars, and the middle half of the rounds as lines.
+
+    Ratios are taken within a round, as on the benchmarks' pages.
+    """
+    unit = panel.times[reference].to_numpy()
     names = list(panel.times)
-    quartiles = [(times / unit).quantile([0.25, 0.5, 0.75]) for times in panel.times.values()]
+    ratios = [pd.Series(times.to_numpy() / unit) for times in panel.times.values()]
+    quartiles = [own.quantile([0.25, 0.5, 0.75]) for own in ratios]
     colours = [REPRODUCED if name.startswith("this project") else _OTHER for name in names]
     axes.barh(range(len(names)), [own[0.5] for own in quartiles], height=0.7, color=colours)
     for y, own in enumerate(quartiles):

@@ -14,6 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from repro.figures import COLOURS, GREY
 
 _SCALE = {"accuracy": 100.0, "loss": 1.0}
+_LONG = 15  # epochs
+_LATER = (0.4, 0.3, 0.56, 0.42)  # between the curves and the legend, in shares of the axes
 
 
 def curves(
@@ -27,6 +29,9 @@ def curves(
 ) -> Figure:
     """Draw accuracy or loss per epoch: the first history bold, further runs thin.
 
+    The latter half of a long training is shown enlarged as well: by then its sets differ by less
+    than a line's width.
+
     Args:
         histories: columns epoch, split, accuracy, loss; the headline run first.
         quantity: "accuracy" or "loss".
@@ -37,11 +42,18 @@ def curves(
     """
     figure = Figure()
     axes = figure.subplots()
-    if reported is not None:
-        _draw(axes, reported, quantity, splits, **_AS_REPORTED)
-    for history in histories[:0:-1]:
-        _draw(axes, history, quantity, splits, linewidth=0.7, alpha=0.4)
-    _draw(axes, histories[0], quantity, splits)
+    _draw_all(axes, histories, quantity, splits, reported)
+    last = int(histories[0]["epoch"].max())
+    if quantity == "accuracy" and last >= _LONG:
+        later = axes.inset_axes(_LATER)
+        middle = last // 2 + 1
+        own = [_from(middle, history) for history in histories]
+        behind = None if reported is None else _from(middle, reported)
+        _draw_all(later, own, quantity, splits, behind)
+        later.set_title(f"epochs {middle} to {last}, enlarged", size=8.5, weight="normal")
+        later.tick_params(labelsize=8)
+        later.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        later.margins(x=0.02)
     axes.set_title(title)
     axes.set_xlabel("Epoch")
     axes.set_ylabel("Accuracy (%)" if quantity == "accuracy" else loss_label)
@@ -62,6 +74,24 @@ _AS_REPORTED: dict[str, Any] = {
     "markerfacecolor": "white",
     "alpha": 0.8,
 }
+
+
+def _from(epoch: int, history: pd.DataFrame) -> pd.DataFrame:
+    return history[history["epoch"] >= epoch]
+
+
+def _draw_all(
+    axes: Axes,
+    histories: Sequence[pd.DataFrame],
+    quantity: str,
+    splits: Sequence[str],
+    reported: pd.DataFrame | None,
+) -> None:
+    if reported is not None:
+        _draw(axes, reported, quantity, splits, **_AS_REPORTED)
+    for history in histories[:0:-1]:
+        _draw(axes, history, quantity, splits, linewidth=0.7, alpha=0.4)
+    _draw(axes, histories[0], quantity, splits)
 
 
 def _draw(
