@@ -27,7 +27,7 @@ def end(driver, whole_group, number):
 
 @pytest.mark.heavy
 @pytest.mark.fault(
-    "kill",
+    "kills",
     "Snakemake killed at four random moments: SIGKILL alone and with its jobs, Ctrl-C, SIGTERM",
     "the same command goes on, without --unlock; results as without the fault, byte for byte",
 )
@@ -52,7 +52,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(project, finished, h
 
 @pytest.mark.heavy
 @pytest.mark.fault(
-    "kill",
+    "kills",
     "Snakemake killed, its training lives on, the same command given again",
     "the lock is taken off, the new job waits for the old one; one writer at a time",
 )
