@@ -29,7 +29,7 @@ from repro.checkpoint import load_checkpoint, save_checkpoint
 from repro.errors import UserError
 from repro.feature_store import WorkingStore
 from repro.errors import UserError
-from repro.files import atomic_path, new_matrix, write_npz, write_text
+from repro.files import atomic_folder, atomic_path, link, new_matrix, write_npz, write_text
 from repro.flower_images import ImageRef
 from repro.flowers import extract, lay_out
 from repro.heads import write_state
@@ -101,6 +101,8 @@ READ_ONLY = """
 mount("ro")
 found = {}
 writers["a lock"] = hold
+writers["a link"] = lambda path: link("x", path)
+writers["a whole folder"] = lambda path: atomic_folder(path).__enter__()
 for name, write in writers.items():
     try:
         write(disk / "made")

@@ -57,18 +57,23 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     A folder at ``path`` is replaced. If the block raises or the process is killed, ``path`` is as
     it was before; the next call removes what was left. One writer at a time (see
     :func:`repro.writer_lock.hold`).
+
+    Raises:
+        CannotWriteError: the disk is full, or the folder cannot be written.
     """
     target = Path(path)
     aside = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
+    with writing(target):
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
     try:
         yield aside
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    shutil.rmtree(target, ignore_errors=True)
-    aside.replace(target)
+    with writing(target):
+        shutil.rmtree(target, ignore_errors=True)
+        aside.replace(target)
 
 
 def link(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
@@ -77,12 +82,13 @@ def link(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
     Of two relative paths the link is relative too: folders may move together.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.link")
-    aside.unlink(missing_ok=True)
     relative = not Path(source).is_absolute()
-    aside.symlink_to(os.path.relpath(source, target.parent) if relative else source)
-    aside.replace(target)
+    aside = target.with_name(f".{target.name}.link")
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside.unlink(missing_ok=True)
+        aside.symlink_to(os.path.relpath(source, target.parent) if relative else source)
+        aside.replace(target)
 
 
 def _umask() -> int:

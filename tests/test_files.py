@@ -1,0 +1,65 @@
+"""Folders and links that are whole or absent."""
+
+import pytest
+
+from repro.files import atomic_folder, link
+
+
+def names(folder):
+    return sorted(file.name for file in folder.iterdir())
+
+
+def test_a_folder_takes_its_name_when_it_is_whole(tmp_path):
+    target = tmp_path / "images"
+    with atomic_folder(target) as aside:
+        (aside / "a").write_text("a")
+        assert not target.exists()
+    assert names(tmp_path) == ["images"]
+    assert names(target) == ["a"]
+
+
+def test_a_folder_is_replaced_whole(tmp_path):
+    target = tmp_path / "images"
+    for name in ("old", "new"):
+        with atomic_folder(target) as aside:
+            (aside / name).write_text(name)
+    assert names(target) == ["new"]
+
+
+def test_what_fails_leaves_the_folder_as_it_was(tmp_path):
+    target = tmp_path / "images"
+    with atomic_folder(target) as aside:
+        (aside / "old").write_text("old")
+    with pytest.raises(ValueError, match="midway"), atomic_folder(target) as aside:
+        (aside / "new").write_text("new")
+        raise ValueError("midway")
+    assert names(tmp_path) == ["images"]
+    assert names(target) == ["old"]
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path):
+    left = tmp_path / ".images.partial"
+    left.mkdir()
+    (left / "half").write_text("ha")
+    with atomic_folder(tmp_path / "images") as aside:
+        (aside / "a").write_text("a")
+    assert names(tmp_path / "images") == ["a"]
+    assert names(tmp_path) == ["images"]
+
+
+def test_a_link_between_relative_paths_may_move_with_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/downloads/mnist").mkdir(parents=True)
+    (tmp_path / "data/downloads/mnist/f").write_text("f")
+    link("data/downloads/mnist/f", "data/fetched/mnist/f")
+    (tmp_path / "data").rename(tmp_path / "moved")
+    assert (tmp_path / "moved/fetched/mnist/f").read_text() == "f"
+
+
+def test_a_link_replaces_what_is_there(tmp_path):
+    (tmp_path / "f").write_text("f")
+    (tmp_path / "link").write_text("a file")
+    for _ in range(2):
+        link(tmp_path / "f", tmp_path / "link")
+    assert (tmp_path / "link").samefile(tmp_path / "f")
+    assert names(tmp_path) == ["f", "link"]
