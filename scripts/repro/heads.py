@@ -220,7 +220,7 @@ class _Group:
         loss_sum = torch.zeros(len(self.runs), dtype=torch.float64, device=self.x.device)
         hits = torch.zeros(len(self.runs), dtype=torch.int64, device=self.x.device)
         for batch in torch.split(order, self.recipe.batch_size, dim=1):
-            losses, right = self._step(self.x[batch], self.y[batch])
+            losses, right = self._step(self._features(batch), self.y[batch])
             loss_sum += losses.double() * batch.shape[1]
             hits += right
         for r, history in enumerate(self.histories):
@@ -253,15 +253,19 @@ class _Group:
         self.optimizer.step()
         return losses, (scores.argmax(dim=2) == y).sum(dim=1)
 
+    def _features(self, rows: Tensor) -> Tensor:
+        """Return the features of rows of any shape; an index would copy number by number."""
+        return self.x.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
+
     @torch.no_grad()
-    def _scores_of(self, r: int, rows: Tensor | slice) -> Tensor:
-        hidden = functional.relu(torch.addmm(self.b1[r], self.x[rows], self.w1[r].T))
+    def _scores_of(self, r: int, x: Tensor) -> Tensor:
+        hidden = torch.addmm(self.b1[r], x, self.w1[r].T).relu_()
         return functional.log_softmax(torch.addmm(self.b2[r], hidden, self.w2[r].T), dim=1)
 
     def _evaluate(self, r: int, rows: Tensor) -> tuple[float, float]:
         if len(rows) == 0:
             return math.nan, math.nan
-        scores, target = self._scores_of(r, rows), self.y[rows]
+        scores, target = self._scores_of(r, self._features(rows)), self.y[rows]
         loss = float(functional.nll_loss(scores, target))
         return loss, float((scores.argmax(dim=1) == target).double().mean())
 
@@ -270,7 +274,7 @@ class _Group:
         return [
             HeadResult(
                 history=history,
-                scores=self._scores_of(r, slice(None)).cpu().numpy(),
+                scores=self._scores_of(r, self.x).cpu().numpy(),
                 state={
                     name: parameter[r].detach().cpu().clone()
                     for name, parameter in zip(STATE_NAMES, self.parameters, strict=True)
