@@ -27,7 +27,8 @@ rule fetch:
     params:
         proof=lambda wildcards: asdict(REGISTRY[wildcards.file].proof),
         registry=shipped("resources/registry.yaml"),
-        downloads=DOWNLOADS,
+        # A bucket takes files, not links.
+        downloads=None if workflow.storage_settings.default_storage_provider else DOWNLOADS,
     message:
         "Fetch {wildcards.file}"
     script:

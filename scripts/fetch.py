@@ -1,4 +1,7 @@
-"""Bring one file of the registry, proved by its hash. The only stage that uses the network."""
+"""Bring one file of the registry, proved by its hash. The only stage that uses the network.
+
+The file goes to the folder of downloads, which runs may share, and the output is a link to it.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +18,13 @@ def main() -> None:
     logs.set_up(snakemake.log[0])
     # From config and not a param: another source for the same bytes must not fetch them again.
     registry = load_registry([snakemake.params.registry], snakemake.config["downloads"])
-    name, downloads = snakemake.wildcards.file, Path(snakemake.params.downloads)
-    fetch(registry[name], downloads / name, cache=downloads / ".cache")
-    link(downloads / name, snakemake.output[0])
+    name, target = snakemake.wildcards.file, Path(snakemake.output[0])
+    if snakemake.params.downloads is None:
+        fetch(registry[name], target, cache=target.parent / ".cache")
+    else:
+        downloads = Path(snakemake.params.downloads)
+        fetch(registry[name], downloads / name, cache=downloads / ".cache")
+        link(downloads / name, target)
 
 
 if __name__ == "__main__":
