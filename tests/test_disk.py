@@ -153,7 +153,7 @@ def test_a_full_disk_is_named_by_every_writer(tmp_path, happened):
 def test_a_read_only_folder_is_named_by_every_writer(tmp_path, happened):
     big_archive(tmp_path)
     found = json.loads(python_on_disk(WRITERS + READ_ONLY, tmp_path, "200k"))
-    assert len(found) == 11
+    assert len(found) == 13
     for name, said in found.items():
         assert said is not None, name
         assert said.startswith("CannotWriteError: disk/"), (name, said)
