@@ -176,6 +176,17 @@ class TestErrors:
         figure = reliability(bins, 0.055, "Net")
         assert "Expected calibration error 5.5 %" in text_of(figure)
         assert figure.axes[0].get_ylabel() == "Accuracy"
+        assert "fewer than" not in text_of(figure)
+
+    def test_bins_of_a_few_images_are_not_joined_with_the_others(self):
+        bins = pd.DataFrame(
+            {"confidence": [0.2, 0.5, 0.9], "accuracy": [1.0, 0.4, 0.95], "count": [1, 10, 90]}
+        )
+        figure = reliability(bins, 0.055, "Net")
+        joined, alone = figure.axes[0].lines[1:]
+        assert joined.get_xdata().tolist() == [0.5, 0.9]
+        assert alone.get_xdata().tolist() == [0.2]
+        assert "fewer than 10 images" in text_of(figure)
 
 
 class TestSave:

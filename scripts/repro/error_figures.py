@@ -18,6 +18,8 @@ _MOST_PAIRS = 15
 _ARROW = "\u2192"
 _NO_BREAK = "\u00a0"
 
+FEW = 10  # images of a bin; its accuracy says little
+
 
 def confusion_matrix(counts: pd.DataFrame, title: str) -> Figure:
     """Draw all classes against all, for a few classes.
@@ -124,6 +126,8 @@ def gallery(
 def reliability(bins: pd.DataFrame, ece: float, title: str) -> Figure:
     """Draw accuracy against confidence, and how many images there are at each confidence.
 
+    Bins of a few images stand apart: one of a single image is at nothing or at all.
+
     Args:
         bins: columns confidence, accuracy, count; as fractions.
         ece: expected calibration error, a fraction.
@@ -132,8 +136,14 @@ def reliability(bins: pd.DataFrame, ece: float, title: str) -> Figure:
     figure = Figure(figsize=(7, 4.6))
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     top.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="perfectly calibrated")
-    top.plot(bins["confidence"], bins["accuracy"], "o-", color=REPRODUCED, label="test images")
-    top.vlines(bins["confidence"], bins["confidence"], bins["accuracy"], color=REPORTED, alpha=0.5)
+    few = bins["count"] < FEW
+    many = bins[~few]
+    top.plot(many["confidence"], many["accuracy"], "o-", color=REPRODUCED, label="test images")
+    top.vlines(many["confidence"], many["confidence"], many["accuracy"], color=REPORTED, alpha=0.5)
+    if few.any():
+        look = {"color": GREY, "markerfacecolor": "white", "markersize": 4}
+        label = f"fewer than {FEW} images"
+        top.plot(bins["confidence"][few], bins["accuracy"][few], "o", label=label, **look)
     top.set_title(title)
     top.set_ylabel("Accuracy")
     name = f"Expected calibration error {100 * ece:.1f} %"
