@@ -141,7 +141,7 @@ def test_a_network_that_cannot_be_traced_is_used_as_it_is(caplog):
 @torch.inference_mode()
 def test_a_wrong_rewrite_is_noticed_and_not_used(monkeypatch, caplog):
     plain = _drifted(models.resnet18())
-    monkeypatch.setattr(fusion, "_rewritten", lambda module, example: lambda x: module(x) * 1.001)
+    monkeypatch.setattr(fusion, "_rewritten", lambda module, *_: lambda x: module(x) * 1.001)
     assert fused(plain, _example()) is plain
     assert "would differ by 1.0e-03" in caplog.text
 
@@ -150,7 +150,7 @@ def test_a_wrong_rewrite_is_noticed_and_not_used(monkeypatch, caplog):
 def test_not_a_number_is_not_taken_for_equal(monkeypatch):
     plain = _drifted(models.resnet18())
     monkeypatch.setattr(
-        fusion, "_rewritten", lambda module, example: lambda x: module(x) * torch.nan
+        fusion, "_rewritten", lambda module, *_: lambda x: module(x) * torch.nan
     )
     assert fused(plain, _example()) is plain
 

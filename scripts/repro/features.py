@@ -33,8 +33,8 @@ from repro.threads import in_order
 logger = logging.getLogger("repro")
 
 ON_DAMAGED = ("stop", "skip")
-# More images at once gain nothing on a CPU (docs/BENCH_FLOWERS.md) and cost memory.
-CPU_BATCH = 8
+# More images at once gain nothing on a CPU and cost memory.
+CPU_BATCH = 16
 _PACKAGES = ("torch", "torchvision", "timm", "pillow", "numpy")
 
 

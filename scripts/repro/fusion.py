@@ -3,6 +3,7 @@
 Between two convolutions PyTorch's eager mode reads and writes every number three times more:
 BatchNorm, the residual sum and the activation. Here BatchNorm is folded into the convolution's
 weights, and sum and activation are done by oneDNN's kernel while it has the numbers in its hands.
+Wide 3 by 3 convolutions are done with fewer multiplications (:mod:`repro.winograd`).
 Needs no compiler and no package beyond PyTorch. What it finds no pattern for stays as it is.
 """
 
@@ -22,6 +23,8 @@ from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from repro import winograd
+
 logger = logging.getLogger("repro")
 
 TOLERANCE = 1e-4
@@ -40,12 +43,14 @@ class Activation:
 class FusedConv2d(nn.Module):
     """Convolution, then a sum with another tensor (if one is given), then an activation."""
 
-    def __init__(self, conv: nn.Conv2d, activation: Activation) -> None:
-        """Take over ``conv``, which has whatever BatchNorm followed it folded in."""
+    def __init__(
+        self, conv: nn.Conv2d, activation: Activation, shape: Sequence[int] | None
+    ) -> None:
+        """Take over ``conv``, which has whatever BatchNorm followed it folded in.
+
+        The weight is put into the order that oneDNN prefers for inputs of ``shape``.
+        """
         super().__init__()
-        self.weight = nn.Parameter(
-            conv.weight.detach().contiguous(memory_format=torch.channels_last), requires_grad=False
-        )
         self.bias = conv.bias
         self.geometry: list[Any] = [
             [int(p) for p in conv.padding],
@@ -53,6 +58,9 @@ class FusedConv2d(nn.Module):
             list(conv.dilation),
             conv.groups,
         ]
+        self.weight = torch.ops.mkldnn._reorder_convolution_weight(
+            conv.weight.detach(), *self.geometry, shape
+        )
         self.same = _pads_itself(conv)
         self.kernel = conv.kernel_size
         self.activation = activation
@@ -110,7 +118,7 @@ class FusedLinear(nn.Module):
         return result
 
 
-def fused(module: nn.Module, example: Tensor) -> nn.Module:
+def fused(module: nn.Module, example: Tensor, *, fewer_products: bool = True) -> nn.Module:
     """Return a network that computes what ``module`` computes in evaluation mode, faster.
 
     The result is tried against ``module`` on ``example``. Where it cannot be made, or differs by
@@ -119,11 +127,12 @@ def fused(module: nn.Module, example: Tensor) -> nn.Module:
     Args:
         module: a network in evaluation mode, on the CPU, float32; it is not changed.
         example: a few images, shape (n, 3, h, w), in the memory format that will be used.
+        fewer_products: whether wide 3 by 3 convolutions are done Winograd's way.
     """
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return module
     try:
-        result = _rewritten(module, example)
+        result = _rewritten(module, example, fewer_products)
         error = relative_error(result(example), module(example))
     except Exception as reason:  # whatever goes wrong, the plain network is at hand
         logger.info("layers are not fused, this network does not allow it: %s", _short(reason))
@@ -154,7 +163,7 @@ class _Tracer(fx.Tracer):
         return isinstance(m, kinds) or super().is_leaf_module(m, module_qualified_name)
 
 
-def _rewritten(module: nn.Module, example: Tensor) -> nn.Module:
+def _rewritten(module: nn.Module, example: Tensor, fewer_products: bool) -> nn.Module:
     graph = _Tracer().trace(module)
     traced = fx.GraphModule(module, graph)
     with torch.no_grad():
@@ -164,7 +173,7 @@ def _rewritten(module: nn.Module, example: Tensor) -> nn.Module:
             if type(layer) is nn.Linear:
                 _fuse_linear(traced, node, layer, f"fused_{number}")
             elif isinstance(layer, nn.Conv2d) and _plain(layer):
-                _fuse_conv(traced, node, layer, f"fused_{number}")
+                _fuse_conv(traced, node, layer, f"fused_{number}", fewer_products)
     _allow_in_place(traced)
     graph.eliminate_dead_code()
     graph.lint()
@@ -203,7 +212,9 @@ def _fuse_linear(traced: fx.GraphModule, node: fx.Node, linear: nn.Linear, name:
     _replace(traced, last, name, FusedLinear(linear, activation), (node.args[0],))
 
 
-def _fuse_conv(traced: fx.GraphModule, node: fx.Node, conv: nn.Conv2d, name: str) -> None:
+def _fuse_conv(
+    traced: fx.GraphModule, node: fx.Node, conv: nn.Conv2d, name: str, fewer_products: bool
+) -> None:
     conv, last, activation = _with_batch_norm(traced, node, conv)
     other = None
     if activation.name == "none":
@@ -213,8 +224,13 @@ def _fuse_conv(traced: fx.GraphModule, node: fx.Node, conv: nn.Conv2d, name: str
             last, other = found
             if (after := _activation(traced, _only_user(last))) and after[1].name == "relu":
                 last, activation = after
+    layer: nn.Module
+    if fewer_products and activation.name in ("none", "relu") and winograd.suits(conv):
+        layer = winograd.WinogradConv2d(conv, relu=activation.name == "relu")
+    else:
+        layer = FusedConv2d(conv, activation, _shape(node.args[0]))
     inputs = (node.args[0],) if other is None else (node.args[0], other)
-    _replace(traced, last, name, FusedConv2d(conv, activation), inputs)
+    _replace(traced, last, name, layer, inputs)
 
 
 def _with_batch_norm(
@@ -268,8 +284,12 @@ def _addition(node: fx.Node) -> tuple[fx.Node, fx.Node] | None:
     terms = [term for term in total.args if term is not node]
     if total.kwargs or len(terms) != 1 or not isinstance(terms[0], fx.Node):
         return None
-    shapes = [getattr(n.meta.get("tensor_meta"), "shape", None) for n in (node, terms[0])]
-    return (total, terms[0]) if shapes[0] is not None and shapes[0] == shapes[1] else None
+    return (total, terms[0]) if _shape(node) == _shape(terms[0]) else None
+
+
+def _shape(node: Any) -> Sequence[int] | None:
+    """Return the shape of what a node yielded for the example; None if that is no tensor."""
+    return getattr(node.meta.get("tensor_meta"), "shape", None)
 
 
 def _replace(
