@@ -5,6 +5,7 @@ from torchvision import models
 
 from repro import backbones, fusion
 from repro.fusion import FusedConv2d, FusedLinear, fused, relative_error
+from repro.winograd import WinogradConv2d
 
 SIDE = 64
 
@@ -57,6 +58,14 @@ def test_batch_norm_sum_and_activation_all_disappear_from_a_resnet():
     kinds = {type(layer) for layer in result.modules()}
     assert not kinds & {nn.BatchNorm2d, nn.ReLU, nn.Conv2d, nn.Linear}
     assert not [node for node in result.graph.nodes if "add" in str(node.target)]
+
+
+@pytest.mark.parametrize(("fewer_products", "layers"), [(True, 9), (False, 0)])
+@torch.inference_mode()
+def test_wide_convolutions_of_a_resnet_are_done_by_fewer_products(fewer_products, layers):
+    # All of stride 1 with 128 channels or more: 3 in each of the last three stages.
+    result = fused(_drifted(models.resnet18()), _example(), fewer_products=fewer_products)
+    assert sum(isinstance(m, WinogradConv2d) for m in result.modules()) == layers
 
 
 @torch.inference_mode()
@@ -149,9 +158,7 @@ def test_a_wrong_rewrite_is_noticed_and_not_used(monkeypatch, caplog):
 @torch.inference_mode()
 def test_not_a_number_is_not_taken_for_equal(monkeypatch):
     plain = _drifted(models.resnet18())
-    monkeypatch.setattr(
-        fusion, "_rewritten", lambda module, *_: lambda x: module(x) * torch.nan
-    )
+    monkeypatch.setattr(fusion, "_rewritten", lambda module, *_: lambda x: module(x) * torch.nan)
     assert fused(plain, _example()) is plain
 
 
