@@ -3,7 +3,8 @@
 Winograd's F(4, 3), as Lavin and Gray describe it ("Fast Algorithms for Convolutional Neural
 Networks", 2016): a filter of three takes six numbers in a row to four results by six products,
 where the plain way takes twelve. In both directions, a tile of 6 by 6 numbers gives 4 by 4 results
-by 36 products instead of 144. Each of the 36 is a matrix product over all channels and tiles.
+by 36 products instead of 144. Each of the 36 is a matrix product over all channels and tiles,
+with weights of its own: 36 numbers in memory for the filter's 9.
 """
 
 from __future__ import annotations
