@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-heavy test-all reliability reproduce bench-mnist bench-flowers load scaling archive verify-archive check format lock clean
+.PHONY: help demo test test-heavy test-all reliability reproduce bench-mnist bench-flowers bench-heads load scaling archive verify-archive check format lock clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -51,6 +51,10 @@ verify-archive: $(READY)
 ## make bench-flowers  images per second of the flower nets; writes docs/BENCH_FLOWERS.md
 bench-flowers: $(READY)
 	@python scripts/bench_flowers.py --output docs/BENCH_FLOWERS.md --csv docs/bench_flowers.csv
+
+## make bench-heads  one head in a job against ten in one; writes docs/BENCH_HEADS.md
+bench-heads: $(READY)
+	@python scripts/bench_heads.py --output docs/BENCH_HEADS.md
 
 ## make load         10,000 to 100,000 small images through the rules; writes docs/LOAD.md
 load: $(READY)

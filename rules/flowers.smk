@@ -253,7 +253,8 @@ for model, net in nets_with_features().items():
             f"{BENCHMARKS}/train_{model}.tsv"
         conda:
             "../envs/torch.yaml"
-        threads: 2
+        # One head keeps one core busy; more heads are shared out among the cores.
+        threads: min(len(flower_runs(model)), 4)
         resources:
             gpu=1,
             mem_mb=growing(3000),

@@ -26,7 +26,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -44,7 +43,6 @@ from repro.files import atomic_path, write_text
 from repro.flower_images import ImageRef
 from repro.fusion import TOLERANCE, Activation, FusedLinear, fused, relative_error
 from repro.generated import draw_flowers
-from repro.heads import HeadRecipe, HeadRun, train_heads
 from repro.tables import markdown
 from repro.threads import in_order
 
@@ -432,36 +430,7 @@ def _all_started(
             yield own | others
 
 
-# --- heads, memory -------------------------------------------------------------------------------
-
-
-def head_runs(count: int, images: int) -> list[HeadRun]:
-    """Return runs of as many seeds and splits, 50/25/25."""
-    runs = []
-    for seed in range(count):
-        order = np.random.default_rng(seed).permutation(images)
-        cut = (images // 2, images * 3 // 4)
-        runs.append(HeadRun(seed, *np.split(order, cut)))
-    return runs
-
-
-def _heads(count: int, shape: tuple[int, int], threads: int, pipe: Any) -> None:
-    devices.keep_freed_memory()
-    devices.set_threads(threads)
-    draw = np.random.default_rng(0)
-    features = draw.standard_normal(shape, dtype=np.float32)
-    labels = draw.integers(0, 102, shape[0])
-    started = time.perf_counter()
-    train_heads(
-        features,
-        labels,
-        head_runs(count, shape[0]),
-        HeadRecipe(),
-        torch.device("cpu"),
-        classes=102,
-        threads=threads,
-    )
-    pipe.send(time.perf_counter() - started)
+# --- memory --------------------------------------------------------------------------------------
 
 
 def _peak(count: int, images: list[ImageRef], threads: int, pipe: Any) -> None:
@@ -477,17 +446,16 @@ def _peak(count: int, images: list[ImageRef], threads: int, pipe: Any) -> None:
     pipe.send(next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024)
 
 
-def in_process(target: Callable[..., None], *arguments: Any) -> tuple[float, float]:
-    """Run ``target`` in a process of its own; return what it reports, and the process's time."""
+def in_process(target: Callable[..., None], *arguments: Any) -> float:
+    """Run ``target`` in a process of its own; return what it reports."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    started = time.perf_counter()
     process = context.Process(target=target, args=(*arguments, there))
     process.start()
     there.close()
     reported = float(here.recv())
     process.join()
-    return reported, time.perf_counter() - started
+    return reported
 
 
 # --- the page ------------------------------------------------------------------------------------
@@ -559,26 +527,6 @@ def _attempt(name: str, task: Task, plain: Any, rounds: int) -> tuple[str, str, 
             return "", "", f"did not run: {note}"
         ratio = median(_turn(plain) / _turn(pipe) for _ in range(rounds))
     return f"{ratio:.2f}", f"{note:.0e}", "yes" if note <= TOLERANCE else "no"
-
-
-def heads_part(threads: int, rounds: int, shape: tuple[int, int]) -> str:
-    """Time one run and ten, in turn; return a paragraph."""
-    found: dict[int, list[tuple[float, float]]] = {1: [], 10: []}
-    for _ in range(rounds):
-        for count, results in found.items():
-            results.append(in_process(_heads, count, shape, threads))
-    training, job = (
-        median(ten[i] / one[i] for one, ten in zip(found[1], found[10], strict=True))
-        for i in (0, 1)
-    )
-    one, ten = (median(r[1] for r in found[n]) for n in (1, 10))
-    alone, all_ten = (median(r[0] for r in found[n]) for n in (1, 10))
-    return (
-        f"{shape[0]} images, {shape[1]} features, 9 epochs. One job for one run takes {one:.1f} s, "
-        f"one job for ten {ten:.1f} s: {job:.2f} times as long (at most 2 wanted: "
-        f"{_met(job <= 2)}). Of that the training itself is {alone:.1f} s and {all_ten:.1f} s, "
-        f"{training:.1f} times: ten heads are ten times the arithmetic."
-    )
 
 
 def machine(threads: int) -> str:
@@ -663,10 +611,8 @@ def page(options: argparse.Namespace, images: list[ImageRef]) -> tuple[str, list
             f"network's; {TOLERANCE:.0e} is the tolerance.",
             markdown(TRIED_HEADER, tried, numbers=(2, 3)),
         ]
-    if options.heads_shape:
-        parts += ["## Heads", heads_part(threads, rounds, tuple(options.heads_shape))]
     if options.memory_counts and Path("/proc/self/status").exists():
-        peaks = [in_process(_peak, n, images, threads)[0] for n in options.memory_counts]
+        peaks = [in_process(_peak, n, images, threads) for n in options.memory_counts]
         listed = ", ".join(
             f"{peak:.0f} MiB at {n} images"
             for n, peak in zip(options.memory_counts, peaks, strict=True)
@@ -701,7 +647,6 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--count", type=int, help="images a round, the same for every network")
     parser.add_argument("--nets", nargs="*", default=list(NETS))
     parser.add_argument("--tried", nargs="*", default=[*TRIED, *INPUT_TRIED], choices=[*ALL, []])
-    parser.add_argument("--heads-shape", nargs="*", type=int, default=[IMAGES, 2048])
     parser.add_argument("--memory-counts", nargs="*", type=int, default=[500, 2000])
     return parser.parse_args(arguments)
 

@@ -1,6 +1,7 @@
 """Train the heads of one net, all runs at once, on cached features."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from repro.heads import (
     write_state,
 )
 from repro.predictions import SPLITS, Predictions
+from repro.threads import in_order
 from repro.writer_lock import hold
 
 if TYPE_CHECKING:
@@ -47,6 +49,16 @@ def predictions_of(
     rows = np.concatenate([run.sets[name] for name in SPLITS])
     splits = np.repeat(SPLITS, [len(run.sets[name]) for name in SPLITS])
     return Predictions(ids[rows], labels[rows], splits, result.scores[rows], "log_softmax", classes)
+
+
+def write_run(
+    made: Any, ids: Any, labels: Any, classes: Any, trained: tuple[int, HeadRun, HeadResult]
+) -> None:
+    """Write a run's outputs; ``trained`` begins with the run's place among them."""
+    i, run, result = trained
+    write_history(Path(made.histories[i]), result.history)
+    predictions_of(run, result, ids, labels, classes).save(made.predictions[i])
+    write_state(Path(made.models[i]), result.state)
 
 
 def main() -> None:
@@ -83,12 +95,12 @@ def main() -> None:
                 threads=snakemake.threads,
                 on_epoch=bar.update,
             )
-            for i, run, result in zip(chosen, runs, results, strict=True):
+            for i, result in zip(chosen, results, strict=True):
                 log_history(params.runs[i]["run"], result.history)
-                write_history(Path(made.histories[i]), result.history)
-                predictions = predictions_of(run, result, features.ids, labels, classes)
-                predictions.save(made.predictions[i])
-                write_state(Path(made.models[i]), result.state)
+            write = partial(write_run, made, features.ids, labels, classes)
+            # Side by side, because packing a run's predictions takes as long as half an epoch.
+            for _ in in_order(write, zip(chosen, runs, results, strict=True), snakemake.threads):
+                pass
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-import numpy as np
 import pytest
 
 import bench_flowers
-from bench_flowers import Task, Times, flops, head_runs, page, parse
+from bench_flowers import Task, Times, flops, page, parse
 from photos import make_photos
 from repro.fusion import TOLERANCE
 
@@ -20,12 +19,6 @@ def test_ratios_are_taken_within_a_round():
 )
 def test_operations_are_those_torchvision_states(architecture, billions):
     assert flops(architecture) / 1e9 == pytest.approx(billions, rel=0.01)
-
-
-def test_every_set_of_a_head_run_has_its_share():
-    for run in head_runs(3, 100):
-        assert [len(rows) for rows in run.sets.values()] == [50, 25, 25]
-        assert sorted(np.concatenate([*run.sets.values()])) == list(range(100))
 
 
 def test_the_kept_ways_compute_the_same_features(tmp_path):
@@ -46,10 +39,9 @@ def test_the_kept_ways_compute_the_same_features(tmp_path):
 def test_the_page_has_every_part(tmp_path):
     options = parse(["--nets", "torchvision:resnet18", "--count", "4", "--tried", "bfloat16"])
     options.rounds = options.tried_rounds = options.threads = 1
-    options.heads_shape, options.memory_counts = [60, 16], [4, 8]
+    options.memory_counts = [4, 8]
     text, seconds = page(options, make_photos(tmp_path, 4))
     assert {row["contender"] for row in seconds} == set(bench_flowers.PASSES)
     assert "| torchvision:resnet18 |" in text
     assert "| bfloat16 " in text
-    assert "## Heads" in text
     assert "MiB at 4 images" in text

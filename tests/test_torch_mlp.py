@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -21,6 +25,7 @@ from repro.mnist import MnistSplits, scale_pixels
 from repro.predictions import Predictions
 from repro.torch_mlp import TorchTrainer, TrainedTorchMlp, train_torch_mlp
 from small_mnist import small_splits, write_small
+from support import ROOT
 
 RECIPE = MlpRecipe(
     hidden=(7, 6), activation="relu", learning_rate=0.5, batch_size=10, epochs=3, dtype="float32"
@@ -162,6 +167,58 @@ def test_history_and_predictions_are_those_of_the_final_net(output, loss):
         assert trained.history["accuracy"].iloc[row] == accuracy
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_its_steps_are_those_of_pytorch_s_own_class(dtype):
+    trainer = TorchTrainer(small_splits(), replace(RECIPE, dtype=dtype), 1)
+    theirs = copy.deepcopy(trainer.net)
+    optimizer = torch.optim.SGD(theirs.parameters(), lr=RECIPE.learning_rate)
+    draw = torch.Generator().manual_seed(1)
+    for _ in range(3):
+        gradients = []
+        for parameter in theirs.parameters():
+            parameter.grad = torch.randn(parameter.shape, generator=draw, dtype=parameter.dtype)
+            gradients.append(parameter.grad)
+        optimizer.step()
+        trainer.descend(gradients)
+    for ours, expected in zip(trainer.net.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(ours, expected)
+
+
+SMALL_TRAININGS = {
+    "train_torch": """
+from repro.mlp_training import MlpRecipe
+from repro.torch_mlp import train_torch_mlp
+from small_mnist import small_splits
+recipe = MlpRecipe(hidden=(7,), learning_rate=0.5, batch_size=10, epochs=1)
+train_torch_mlp(small_splits(), recipe, 1)
+""",
+    "train_head": """
+import numpy, torch
+from repro.heads import HeadRecipe, HeadRun, train_heads
+rows = numpy.arange(4)
+x = numpy.ones((4, 3), numpy.float32)
+train_heads(x, rows, [HeadRun(1, rows, rows, rows)], HeadRecipe(), torch.device("cpu"))
+""",
+}
+
+
+@pytest.mark.parametrize("script", SMALL_TRAININGS)
+def test_a_small_training_does_not_wait_for_torch_compile(script):
+    """Loading it takes longer than such a training."""
+    program = f"import {script}\n{SMALL_TRAININGS[script]}\nimport sys; print(*sys.modules)"
+    path = os.pathsep.join(str(ROOT / folder) for folder in ("scripts", "tests"))
+    child = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": path},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    loaded = child.stdout.split()
+    assert "torch.optim" in loaded
+    assert "torch._dynamo" not in loaded
+
+
 def test_it_learns():
     history = train_torch_mlp(small_splits(train=200), replace(RECIPE, epochs=150), 1).history
     assert history["accuracy"].iloc[-1] > 0.9
@@ -185,17 +242,17 @@ def test_bad_data_is_named():
 def test_a_training_stopped_at_any_step_ends_as_one_that_was_not(tmp_path_factory, stop):
     data = small_splits()
     checkpoint = tmp_path_factory.mktemp("stopped") / "checkpoint.npz"
-    step, steps = torch.optim.SGD.step, 0
+    descend, steps = TorchTrainer.descend, 0
 
-    def stopping(self: torch.optim.SGD, *rest: Any) -> Any:
+    def stopping(self: TorchTrainer, gradients: Any) -> None:
         nonlocal steps
         steps += 1
         if steps == stop:
             raise KeyboardInterrupt
-        return step(self, *rest)
+        descend(self, gradients)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.optim.SGD, "step", stopping)
+        patch.setattr(TorchTrainer, "descend", stopping)
         with pytest.raises(KeyboardInterrupt):
             train_torch_mlp(data, RECIPE, 1, checkpoint=checkpoint)
     assert checkpoint.exists() == (stop > 6)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -81,7 +81,7 @@ class TorchTrainer:
         self.generator = torch.Generator().manual_seed(seed)
         self.net = initial_net(recipe, data.train.pixels.shape[1], self.generator)
         self.loss = LOSSES[recipe.loss]()
-        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=recipe.learning_rate)
+        self.parameters = list(self.net.parameters())
         self._inputs = {}
         self._targets = {}
         for name in ("train", "validation"):
@@ -101,9 +101,16 @@ class TorchTrainer:
             loss = self.loss(self.net(inputs[batch]), targets[batch])
             if not math.isfinite(value := loss.item()):
                 raise DivergedError(step, value)
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
+            self.descend(torch.autograd.grad(loss, self.parameters))
+
+    @torch.no_grad()
+    def descend(self, gradients: Sequence[torch.Tensor]) -> None:
+        """Take the step that ``torch.optim.SGD`` takes.
+
+        That class loads torch.compile first: seconds, in which a small net is trained.
+        """
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.sub_(gradient, alpha=self.recipe.learning_rate)
 
     @torch.inference_mode()
     def evaluate(self, split: str) -> tuple[float, float]:
