@@ -229,7 +229,6 @@ class _Group:
             history.append(HistoryRow(epoch, "train", float(loss_sum[r]) / n, int(hits[r]) / n))
             history.extend(self._evaluate(r, epoch))
 
-    @torch.no_grad()
     def _step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Update on x (R, n, width), y (R, n); return each run's mean loss and number of hits."""
         hidden = torch.baddbmm(self.b1.unsqueeze(1), x, self.w1.mT).relu_()
@@ -277,7 +276,6 @@ class _Group:
         """Return the features of rows of any shape; an index would copy number by number."""
         return self.x.index_select(0, rows.reshape(-1)).view(*rows.shape, self.x.shape[1])
 
-    @torch.no_grad()
     def _scores_of(self, r: int, x: Tensor) -> Tensor:
         hidden = torch.addmm(self.b1[r], x, self.w1[r].T).relu_()
         return functional.log_softmax(torch.addmm(self.b2[r], hidden, self.w2[r].T), dim=1)
@@ -299,7 +297,7 @@ class _Group:
                 history=history,
                 scores=self.scores[r].cpu().numpy(),
                 state={
-                    name: parameter[r].detach().cpu().clone()
+                    name: parameter[r].cpu().clone()
                     for name, parameter in zip(STATE_NAMES, self.parameters, strict=True)
                 },
             )
