@@ -121,6 +121,19 @@ def heads_measured(given: Given) -> tuple[str, int]:
     return job, int(max(values(given.load, "features.npy", "width").values()))
 
 
+def memory_of(given: Given, rule: str) -> Line:
+    """Return a rule's MiB by images.
+
+    A features job's peak differs more from run to run than between the counts that were measured.
+    It grows by no less than the table of the images, for whose bytes those of `images.csv` stand.
+    """
+    memory = line(given.load, rule, "peak_rss_mib")
+    if not rule.startswith("features_"):
+        return memory
+    table = line(given.load, "images.csv", "bytes").each / 2**20
+    return memory._replace(each=max(memory.each, table))
+
+
 def each_table(given: Given) -> str:
     """Return what an image costs in each rule."""
     rows = []
@@ -150,7 +163,7 @@ def cost_table(given: Given) -> str:
         return line(given.load, part, quantity)
 
     def memory(rule: str) -> Callable[[float], float]:
-        return lambda n: 2**20 * measured(rule, "peak_rss_mib").at(n)
+        return lambda n: 2**20 * memory_of(given, rule).at(n)
 
     runs = given.heads.runs
     rows = [
@@ -226,7 +239,7 @@ def limits(given: Given) -> list[tuple[float, str, str]]:
     ]
     found.append((given.disk / given.disk_of_image, "disk", size(given.disk)))
     for rule in rules_of(given.load):
-        time, memory = line(given.load, rule, "wall_s"), line(given.load, rule, "peak_rss_mib")
+        time, memory = line(given.load, rule, "wall_s"), memory_of(given, rule)
         # Their time and memory depend on the network, and stand above by its own figures.
         if rule.startswith("train_"):
             continue
@@ -304,7 +317,8 @@ def page(given: Given) -> str:
         "units, as in `config.yaml`; each image takes 4 × (2 × width + runs × labels + "
         "2 × hidden + 2 × labels) bytes of memory, of which 4 × width are pages of the features "
         f"file. For the run measured that formula gives {formula:,} bytes an image, the "
-        f"measurement {found:,.0f}.",
+        f"measurement {found:,.0f}. A features job's memory grows by no less than the bytes of "
+        "`images.csv`, which it holds as a table.",
         cost_table(given),
         gpu,
         f"An inode goes with {size(given.disk_of_image)} of disk; a file system that has one for "

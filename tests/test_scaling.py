@@ -93,6 +93,14 @@ def test_the_costs_follow_from_the_measurements(given):
     assert "No GPU was measured" in text
 
 
+def test_a_features_job_grows_by_no_less_than_the_table_of_images(given):
+    level = given.load["part"].eq("features_tiny") & given.load["quantity"].eq("peak_rss_mib")
+    steady = given.load.assign(value=given.load["value"].mask(level, 100.0))
+    text = page(dataclasses.replace(given, load=steady))
+    assert cell(text, "features, each shard", 2) == "100 GB"
+    assert cell(page(given), "features, each shard", 2) == "1.05 TB"
+
+
 def test_a_gpu_rate_adds_its_rows(given):
     text = page(dataclasses.replace(given, gpu={"resnet152": 1000.0}))
     assert cell(text, "features of resnet152, one GPU", 1) == "2.8"
