@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -23,6 +21,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from bench_flowers import IMAGES, machine
+from bench_load import snakemake
 from repro.feature_store import Block, WorkingStore
 from repro.files import write_text
 from repro.flower_images import ImageRef, hash_of_images
@@ -109,17 +108,10 @@ def prepare(folder: Path, case: Case, threads: int) -> None:
 
 def job_seconds(folder: Path, runs: int, threads: int) -> float:
     """Train ``runs`` heads in one job; return its seconds as Snakemake has them."""
-    command = [
-        *(sys.executable, "-m", "snakemake", "--directory", str(folder), "--snakefile"),
-        *(str(folder / "Snakefile"), "--cores", str(threads), "--forceall", "--quiet", "all"),
-        *("--config", f"count={runs}"),
-    ]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        command, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
+    snakemake(
+        *("--snakefile", str(folder / "Snakefile"), "--directory", str(folder), "--forceall"),
+        *("--cores", str(threads), "--config", f"count={runs}"),
     )
-    if done.returncode:
-        sys.exit(done.stderr[-5000:])
     return float(pd.read_csv(folder / "heads.tsv", sep="\t")["s"].iloc[0])
 
 

@@ -93,16 +93,11 @@ def configuration(folder: Path) -> dict[str, object]:
     }
 
 
-def snakemake(folder: Path, cores: int, *arguments: str) -> str:
-    """Run Snakemake on the flowers half in ``folder``; return what it printed."""
-    command = [
-        *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
-        *("--directory", str(folder), "--configfile", str(folder / "load.yaml")),
-        *("--cores", str(cores), "--resources", "gpu=1", *arguments, "--", "flowers"),
-    ]
+def snakemake(*arguments: str) -> str:
+    """Run Snakemake; return what it printed."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        command,
+        [sys.executable, "-m", "snakemake", *arguments],
         cwd=ROOT,
         env={**os.environ, "PATH": path},
         stdout=subprocess.PIPE,
@@ -115,6 +110,15 @@ def snakemake(folder: Path, cores: int, *arguments: str) -> str:
     return done.stdout
 
 
+def flowers(folder: Path, cores: int, *arguments: str) -> str:
+    """Run the flowers half in ``folder``; return what Snakemake printed."""
+    return snakemake(
+        *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)),
+        *("--configfile", str(folder / "load.yaml"), "--cores", str(cores)),
+        *("--resources", "gpu=1", *arguments, "--", "flowers"),
+    )
+
+
 Row = tuple[str, str, float]
 
 
@@ -125,12 +129,12 @@ def measured(folder: Path, count: int, cores: int) -> Iterator[Row]:
     draw(folder / "images.tgz", folder / "labels.mat", count)
     (folder / "load.yaml").write_text(yaml.safe_dump(configuration(folder)), encoding="utf-8")
     started = time.perf_counter()
-    plan = snakemake(folder, cores, "-n")
+    plan = flowers(folder, cores, "-n")
     yield "plan", "wall_s", time.perf_counter() - started
     total = re.search(r"^total +(\d+)$", plan, re.M)
     yield "plan", "jobs", int(total[1]) if total else 0
     started = time.perf_counter()
-    snakemake(folder, cores)
+    flowers(folder, cores)
     yield "run", "wall_s", time.perf_counter() - started
     for row in run_times.by_rule(of_jobs(folder / "benchmarks")).itertuples():
         yield row.rule, "wall_s", row.wall_s
