@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -269,6 +270,19 @@ def test_an_unfinished_extraction_of_something_else_is_refused(
 def test_other_library_versions_are_refused(photos, backbone, begun, monkeypatch):
     monkeypatch.setattr(features, "version", lambda package: "0.0")
     with pytest.raises(UserError, match="versions is"):
+        run(photos, backbone, begun)
+
+
+@pytest.mark.fault("features", "an unfinished extraction by other code", "refused")
+def test_other_code_is_refused(photos, backbone, begun, tmp_path, monkeypatch):
+    here = features._hash_of_code()
+    checkout = tmp_path / "checkout"
+    shutil.copytree(features._THIS_FILE.parent, checkout / "repro")
+    monkeypatch.setattr(features, "_THIS_FILE", checkout / "repro/features.py")
+    assert features._hash_of_code() == here
+    edited = checkout / "repro/decoding.py"
+    edited.write_text(edited.read_text() + "# another way to read a photograph\n")
+    with pytest.raises(UserError, match=r"code_sha256 is [0-9a-f]{64}, now"):
         run(photos, backbone, begun)
 
 

@@ -96,7 +96,7 @@ class WorkingStore:
         """Begin in ``folder``, or go on with what is there.
 
         Raises:
-            UserError: what is there belongs to other images, weights, settings or versions.
+            UserError: what is there belongs to other images, weights, settings, versions or code.
         """
         self.folder, self.images = folder, ImageTable.of(images)
         self.bound = json.loads(json.dumps(bound))
@@ -338,7 +338,7 @@ def _check_same(
             raise UserError(
                 f"{part.manifest}: a shard of another extraction than {first.manifest}: {key} is "
                 f"{own.get(key)}, there {bound.get(key)}. Delete the one that is out of date and "
-                "run again; all shards need the same settings, versions and kind of device"
+                "run again; all shards need the same settings, versions, code and kind of device"
             )
 
 

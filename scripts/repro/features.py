@@ -22,10 +22,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from repro.backbones import Backbone, Preprocess
+from repro.code_inputs import code_of
 from repro.decoding import Batch, normalised, read_batch
 from repro.errors import UserError
 from repro.feature_store import Block, FeatureFiles, Shard, WorkingStore
-from repro.files import atomic_path
+from repro.files import atomic_path, hash_of
 from repro.flower_images import ImageRef, ImageTable, hash_of_images
 from repro.fusion import fused
 from repro.threads import in_order
@@ -36,6 +37,7 @@ ON_DAMAGED = ("stop", "skip")
 # More images at once gain nothing on a CPU and cost memory.
 CPU_BATCH = 16
 _PACKAGES = ("torch", "torchvision", "timm", "pillow", "numpy")
+_THIS_FILE = Path(__file__).resolve()
 
 
 class Forward:
@@ -131,7 +133,14 @@ def binding(
         "batch_size": batch_size,
         "device": device.type,
         "versions": {package: version(package) for package in _PACKAGES},
+        "code_sha256": _hash_of_code(),
     }
+
+
+def _hash_of_code() -> str:
+    """Return the hash of this module and every local one it imports."""
+    files = code_of(_THIS_FILE, (_THIS_FILE.parents[1],))
+    return hashlib.sha256("".join(hash_of(file) for file in files).encode()).hexdigest()
 
 
 def extract(
@@ -306,7 +315,7 @@ def adapt(
 
     Raises:
         UserError: a damaged image; or ``must_be_kept``, and the file is missing or of another
-            network, other images, settings or versions.
+            network, other images, settings, versions or code.
     """
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     whole = len(images) // batch_size * batch_size or len(images)
@@ -330,7 +339,7 @@ def adapt(
         if must_be_kept:
             raise UserError(
                 f"{kept}: missing, or statistics of another network, other images, settings, "
-                "versions or another kind of device; delete it and run again"
+                "versions, code or another kind of device; delete it and run again"
             )
         if layers:
             adapt_batch_norm(
