@@ -46,7 +46,11 @@ def store_name(manifest: str, config: dict[str, Any]) -> str:
 def identity(
     config: dict[str, Any], stores: dict[str, str], splits: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return what a second run of the same configuration on the same machine must share."""
+    """Return what a second run of the same configuration on the same machine must share.
+
+    Where networks of the protocols ``adapted`` and ``notebook`` run on a CPU, with as many threads:
+    what BatchNorm takes from a batch is added up in as many parts.
+    """
     source, params = snakemake.input, snakemake.params
     computed = provenance.what_is_computed(config)
     proofs = {
@@ -106,7 +110,7 @@ def circumstances(config: dict[str, Any]) -> dict[str, Any]:
     """Return what may differ between two runs of the same configuration."""
     params = snakemake.params
     nets = [*config["mnist"]["nets"], *config["flowers"]["nets"]]
-    of_jobs = run_times.jobs(params.benchmarks, params.runs, nets)
+    of_jobs = run_times.jobs(params.benchmarks, params.runs, nets, params.splits)
     return {
         "recorded": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": provenance.machine(),

@@ -89,16 +89,26 @@ def test_a_head_is_what_a_plain_training_loop_makes(data):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_a_run_comes_out_the_same_alone_and_in_company(data, threads):
+def test_a_run_comes_out_the_same_to_the_bit_alone_and_in_company(data, threads):
     runs = [run_of(seed) for seed in range(4)] + [run_of(9, split_seed=0)]
     together = train_heads(*data, runs, RECIPE, CPU, threads=threads)
+    for run, result in zip(runs, together, strict=True):
+        alone = train_heads(*data, [run], RECIPE, CPU)[0]
+        assert result.history == alone.history
+        assert np.array_equal(result.scores, alone.scores)
+        assert all(torch.equal(result.state[name], alone.state[name]) for name in alone.state)
+
+
+def test_a_batched_run_comes_out_the_same_alone_and_in_company(data):
+    runs = [run_of(seed) for seed in range(4)] + [run_of(9, split_seed=0)]
+    together = train_heads(*data, runs, RECIPE, CPU, batched=True)
     for run, result in zip(runs, together, strict=True):
         assert_same(train_heads(*data, [run], RECIPE, CPU)[0], result)
 
 
-def test_runs_of_different_sizes_do_not_disturb_each_other(data):
+def test_batched_runs_of_different_sizes_do_not_disturb_each_other(data):
     runs = [run_of(1, 60), run_of(2, 51), run_of(3, 60), run_of(4, 7)]
-    together = train_heads(*data, runs, RECIPE, CPU, threads=2)
+    together = train_heads(*data, runs, RECIPE, CPU, threads=2, batched=True)
     for run, result in zip(runs, together, strict=True):
         assert_same(train_heads(*data, [run], RECIPE, CPU)[0], result)
 
@@ -141,11 +151,11 @@ def test_first_weights_are_drawn_as_pytorch_draws_its_own():
         torch.testing.assert_close(drawn[name], tensor, rtol=0, atol=1e-7)
 
 
-def test_progress_is_told_for_every_run_and_epoch(data):
+@pytest.mark.parametrize("batched", [False, True])
+def test_progress_is_told_for_every_run_and_epoch(data, batched):
     counts = []
-    train_heads(
-        *data, [run_of(s) for s in range(5)], RECIPE, CPU, threads=2, on_epoch=counts.append
-    )
+    runs = [run_of(s) for s in range(5)]
+    train_heads(*data, runs, RECIPE, CPU, threads=2, batched=batched, on_epoch=counts.append)
     assert sum(counts) == 5 * RECIPE.epochs
 
 

@@ -1,9 +1,10 @@
 """The report's new last layers, trained on cached features: many runs at once.
 
 Head: Linear(width, 256) - ReLU - Linear(256, k) - LogSoftmax; loss: negative log-likelihood;
-optimiser: Adam. The weights of R runs lie in one tensor with a leading axis R, so that one batched
-matrix product serves all of them. Adam works on each number by itself, so a run's result does not
-depend on its neighbours.
+optimiser: Adam. On a graphics card the weights of R runs lie in one tensor with a leading axis R,
+so that one batched matrix product serves all of them; Adam works on each number by itself, so a
+run's result does not depend on its neighbours, up to rounding. On a CPU each run has a thread to
+itself, and does not depend on its neighbours at all.
 """
 
 from __future__ import annotations
@@ -123,12 +124,13 @@ def train_heads(
     *,
     classes: int | None = None,
     threads: int = 1,
+    batched: bool | None = None,
     on_epoch: Callable[[int], object] = lambda runs: None,
 ) -> list[HeadResult]:
-    """Train one head per run; runs with equally many training images are trained side by side.
+    """Train one head per run.
 
     Each run draws its weights and its shuffles from a generator of its own, made from its seed, so
-    it comes out the same alone and in company, up to rounding.
+    it comes out the same alone and in company: to the bit if not batched, else up to rounding.
 
     Args:
         features: shape (n, width), float32.
@@ -137,7 +139,9 @@ def train_heads(
         recipe: how.
         device: where.
         classes: number of classes k; by default the largest label plus one.
-        threads: on a CPU, groups of runs trained at the same time.
+        threads: on a CPU, how many runs, or batches of them, are trained at the same time.
+        batched: whether runs with equally many training images share their matrix products; by
+            default on a graphics card only, as it gains nothing on a CPU.
         on_epoch: called after each epoch of a group with the number of its runs.
 
     Returns:
@@ -154,7 +158,9 @@ def train_heads(
             on_epoch(len(members))
         return group.results()
 
-    groups = _groups(runs, threads if device.type == "cpu" else 1)
+    if batched is None:
+        batched = device.type != "cpu"
+    groups = _alike(runs) if batched else [[i] for i in range(len(runs))]
     trained = in_order(train, groups, threads) if device.type == "cpu" else map(train, groups)
     results: dict[int, HeadResult] = {}
     for members, group_results in zip(groups, trained, strict=True):
@@ -162,19 +168,12 @@ def train_heads(
     return [results[i] for i in range(len(runs))]
 
 
-def _groups(runs: Sequence[HeadRun], shares: int) -> list[list[int]]:
-    """Group runs by their number of training images, so that within a group all batches are alike.
-
-    Each such group is then cut in up to ``shares`` equal ones.
-    """
-    alike: dict[int, list[int]] = {}
+def _alike(runs: Sequence[HeadRun]) -> list[list[int]]:
+    """Group runs by their number of training images: within a group all batches are alike."""
+    groups: dict[int, list[int]] = {}
     for i, run in enumerate(runs):
-        alike.setdefault(len(run.train_rows), []).append(i)
-    groups = []
-    for members in alike.values():
-        size = math.ceil(len(members) / max(1, shares))
-        groups += [members[i : i + size] for i in range(0, len(members), size)]
-    return groups
+        groups.setdefault(len(run.train_rows), []).append(i)
+    return list(groups.values())
 
 
 class _Group:
