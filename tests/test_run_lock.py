@@ -9,10 +9,12 @@ import pytest
 from support import ROOT
 
 ENTER = """
-import sys, time
+import platform, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from repro.run_lock import enter
+if sys.argv[4:]:
+    platform.node = lambda: sys.argv[4]
 print(enter(Path(sys.argv[2]), cluster=sys.argv[3] == "cluster"), flush=True)
 sys.stdin.read()
 """
@@ -23,9 +25,10 @@ def run(tmp_path):
     """Enter a folder from a process of its own; return that and whether it took off a lock."""
     processes = []
 
-    def start(kind="local"):
+    def start(kind="local", *machine):
+        folders = [str(ROOT / "scripts"), str(tmp_path / "dot")]
         process = subprocess.Popen(
-            [sys.executable, "-c", ENTER, str(ROOT / "scripts"), str(tmp_path / "dot"), kind],
+            [sys.executable, "-c", ENTER, *folders, kind, *machine],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -104,6 +107,18 @@ def test_a_cluster_run_that_started_beside_another_is_known_for_one(run, locks):
     kill(second)
     assert not run()[1]
     assert len(list(folder.iterdir())) == 2
+
+
+def test_the_lock_of_a_run_on_another_machine_stays(run, locks):
+    """On some shared file systems a lock of the kernel's is unseen there."""
+    first, _ = run("local", "node1")
+    folder = locks()
+    kill(first)
+    second, taken_off = run("local", "node2")
+    assert not taken_off
+    assert len(list(folder.iterdir())) == 2
+    kill(second)
+    assert run("local", "node1")[1]
 
 
 def test_a_lock_from_before_is_not_touched(run, locks):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import platform
 from pathlib import Path
 
-_LOCAL, _CLUSTER = b"local", b"cluster"
+_CLUSTER = b"cluster"
 _held: list[int] = []  # open files; a lock lasts as long as its file is open
 
 
@@ -19,7 +20,8 @@ def enter(folder: Path, *, cluster: bool) -> bool:
     (:mod:`repro.writer_lock`), and the next run's jobs wait for them.
 
     Jobs on a cluster can wait in a queue and hold nothing yet. So the lock of a run that sent its
-    jobs to one stays; ``profiles/after-a-kill.sh`` cancels them and takes it off.
+    jobs to one stays; ``profiles/after-a-kill.sh`` cancels them and takes it off. The lock of a run
+    on another machine stays too: on a shared file system the kernel may know of its own runs only.
 
     Args:
         folder: Snakemake's own folder, ``.snakemake``.
@@ -34,14 +36,15 @@ def enter(folder: Path, *, cluster: bool) -> bool:
     except OSError:  # Snakemake says what is wrong with the folder
         return False
     taken_off = False
+    here = f"local {platform.node()}".encode()
     try:
         locks = folder / "locks"
         alone = _alone(handle)
-        if alone and os.pread(handle, 16, 0) == _LOCAL:
+        if alone and os.pread(handle, 1024, 0) == here:
             taken_off = _take_off(locks)
         if cluster or (alone and not any(locks.glob("*.lock"))):
             os.ftruncate(handle, 0)
-            os.pwrite(handle, _CLUSTER if cluster else _LOCAL, 0)
+            os.pwrite(handle, _CLUSTER if cluster else here, 0)
         fcntl.flock(handle, fcntl.LOCK_SH)
     except OSError:  # no such locks on this file system; the user unlocks, as Snakemake says
         os.close(handle)
