@@ -20,6 +20,9 @@ from repro.errors import UserError
 from repro.part_file import writing
 
 _BLOCK = 1 << 20
+# It can only be read by setting it; here no other thread is at work yet.
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)
 
 
 @contextmanager
@@ -43,7 +46,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             yield aside
             with aside.open("rb") as written:
                 os.fsync(written.fileno())
-            aside.chmod(0o666 & ~_umask())
+            aside.chmod(0o666 & ~_UMASK)
             aside.replace(target)
     finally:
         # Last, so that the message of a full disk tells what is free while it is full.
@@ -87,14 +90,10 @@ def link(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         aside.unlink(missing_ok=True)
-        aside.symlink_to(os.path.relpath(source, target.parent) if relative else source)
+        # The system goes from the link's real folder, not from the name it is called by.
+        real = (os.path.realpath(source), os.path.realpath(target.parent))
+        aside.symlink_to(os.path.relpath(*real) if relative else source)
         aside.replace(target)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
