@@ -15,7 +15,7 @@ from torch import nn
 from torchvision import transforms
 
 from photos import make_photos
-from repro import features
+from repro import feature_store, features
 from repro.backbones import Preprocess, build
 from repro.decoding import DamagedImageError, normalised, read_batch, read_pixels
 from repro.errors import UserError
@@ -234,6 +234,19 @@ def test_a_killed_extraction_ends_in_the_same_bytes(backbone, tmp_path, happened
     happened("went on from its last block; the three files are those of a run that was let alone")
 
 
+@pytest.mark.fault("features", "stopped while the finished rows are hashed", "no row is made again")
+def test_an_extraction_stopped_at_its_very_end_keeps_all_rows(
+    photos, backbone, tmp_path, monkeypatch
+):
+    whole = bytes_of(run(photos, backbone, tmp_path / "whole"))
+    with monkeypatch.context() as patch:
+        patch.setattr(feature_store, "hash_of", _broken)
+        with pytest.raises(RuntimeError, match="stopped"):
+            run(photos, backbone, tmp_path / "work")
+    monkeypatch.setattr(Forward, "__call__", _broken)
+    assert bytes_of(run(photos, backbone, tmp_path / "work")) == whole
+
+
 @pytest.mark.fault(
     "features",
     "an unfinished extraction of other weights, images or settings",
@@ -429,6 +442,17 @@ def test_out_of_memory_with_one_image_is_the_users_to_mend():
     forward = Forward(_Greedy(0), SMALL, CPU, fuse=False)
     with pytest.raises(UserError, match="out of memory with a single image"):
         forward(torch.zeros((4, 32, 32, 3), dtype=torch.uint8))
+
+
+@pytest.mark.fault(
+    "features", "out of memory where BatchNorm takes its statistics from the batch", "refused"
+)
+def test_out_of_memory_is_not_met_by_other_statistics():
+    module = nn.Sequential(nn.BatchNorm2d(3), _Greedy(3))
+    pixels = torch.zeros((10, 32, 32, 3), dtype=torch.uint8)
+    with pytest.raises(UserError, match=r"10 images at once.*set a smaller flowers\.batch_size"):
+        Forward(module.train(), SMALL, CPU, fuse=False)(pixels)
+    assert len(Forward(module.eval(), SMALL, CPU, fuse=False)(pixels)) == 10
 
 
 def test_other_errors_are_not_taken_for_it():

@@ -200,22 +200,25 @@ class WorkingStore:
         )
         _check_filled(self._matrix, keep, self.images)
         _save(files.ids, self.images.ids[keep])
+        made = self._matrix
         if self.damaged:
+            made = files.features
             shape = (int(keep.sum()), self._shape[1])
             kept = (block[keep[start:][: len(block)]] for start, block in _blocks(self._matrix))
-            _write_matrix(files.features, shape, kept)
-        else:
-            self._matrix.replace(files.features)
+            _write_matrix(made, shape, kept)
         write_json(
             files.manifest,
             {
                 **self.bound,
                 "rows": int(keep.sum()),
                 "damaged": {str(self.images.ids[row]): why for row, why in self.damaged.items()},
-                "features_sha256": hash_of(files.features),
+                "features_sha256": hash_of(made),
                 "ids_sha256": hash_of(files.ids),
             },
         )
+        if made != files.features:
+            # Last: without the matrix of this name the next start begins anew.
+            made.replace(files.features)
         return files
 
 

@@ -45,7 +45,8 @@ class Forward:
 
     On a CPU: channels last, layers fused where possible; safe to call from several threads. On a
     graphics card: float16 where it is safe (autocast), channels last, copies that run beside the
-    computation. Out of memory halves the batch, with a warning, and goes on.
+    computation. Out of memory halves the batch, with a warning, and goes on; but not where
+    BatchNorm takes its statistics from the batch, whose size then decides the result.
     """
 
     def __init__(
@@ -82,6 +83,13 @@ class Forward:
                 size = min(self.most or len(pixels), len(pixels))
                 if not _out_of_memory(error):
                     raise
+                if any(layer.training for layer in batch_norms(self.module)):
+                    raise UserError(
+                        f"{self.device}: out of memory with {size} images at once, and with fewer "
+                        "BatchNorm would have other statistics; close what else uses it, run this "
+                        "model on another device, or set a smaller flowers.batch_size (adapted) or "
+                        "flowers.head.batch_size (notebook)"
+                    ) from error
                 if size <= 1:
                     raise UserError(
                         f"{self.device}: out of memory with a single image; close what else uses "
