@@ -57,6 +57,22 @@ def test_shipped_configurations_are_valid(file):
             ["flowers.split_seeds", "must be []"],
         ),
         (
+            {
+                "flowers": {
+                    "split": {"kind": "official"},
+                    "split_seeds": [],
+                    "nets": {"resnet152": {"split_seeds": [2, 3]}},
+                }
+            },
+            ["flowers.nets.resnet152.split_seeds", "must be []"],
+        ),
+        ({"flowers": {"seeds": [1.0]}}, ["flowers.seeds.0: 1.0", "of type integer"]),
+        ({"flowers": {"batch_size": 32.0}}, ["flowers.batch_size: 32.0", "of type integer"]),
+        (
+            {"flowers": {"nets": {"convnext_large": {"title": "ResNet-152"}}}},
+            ["resnet152 and convnext_large are both titled 'ResNet-152'"],
+        ),
+        (
             {"mnist": {"nets": {"numpy_1hidden": {"loss": "cross_entropy"}}}},
             ["mnist.nets.numpy_1hidden", "linear with cross_entropy"],
         ),

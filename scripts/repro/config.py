@@ -6,8 +6,17 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.validators import extend
 
 from repro.errors import UserError
+
+# JSON schema takes 1.0 for an integer; here it would be a name: "seed-1.0".
+_Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    ),
+)
 
 
 def check(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
@@ -16,7 +25,7 @@ def check(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     Raises:
         UserError: lists every problem with its key, its value and what is allowed.
     """
-    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: list(e.path))
+    errors = sorted(_Validator(schema).iter_errors(config), key=lambda e: list(e.path))
     _refuse([_in_words(error) for error in errors] or _contradictions(config))
 
 
@@ -79,14 +88,31 @@ def _in_words(error: ValidationError) -> str:
 
 
 def _contradictions(config: Mapping[str, Any]) -> list[str]:
+    return [*_of_models(config), *_of_mnist(config["mnist"]), *_of_flowers(config["flowers"])]
+
+
+def _of_models(config: Mapping[str, Any]) -> list[str]:
     problems = []
     nets, backbones = config["mnist"]["nets"], config["flowers"]["nets"]
-    known = sorted({*nets, *backbones})
+    described = {**nets, **backbones}
+    model_of: dict[str, str] = {}
     for model in config["models"]:
-        if model not in known:
-            problems.append(f"models: {model!r} is described nowhere; known are {', '.join(known)}")
+        if model not in described:
+            problems.append(
+                f"models: {model!r} is described nowhere; known are {', '.join(sorted(described))}"
+            )
+            continue
+        title = described[model]["title"]
+        if (other := model_of.setdefault(title, model)) != model:
+            problems.append(f"models: {other} and {model} are both titled {title!r}; rename one")
     for model in sorted(set(nets) & set(backbones)):
         problems.append(f"{model!r} stands under mnist.nets and flowers.nets; rename one")
+    return problems
+
+
+def _of_mnist(mnist: Mapping[str, Any]) -> list[str]:
+    problems = []
+    nets, split = mnist["nets"], mnist["split"]
     for name, net in nets.items():
         key = f"mnist.nets.{name}"
         if net.get("longer_of", name) not in nets:
@@ -103,17 +129,27 @@ def _contradictions(config: Mapping[str, Any]) -> list[str]:
             problems.append(f"{key}.initial_std: missing; a numpy net needs it, e.g. 0.1")
         if net["framework"] == "torch" and "initial_std" in net:
             problems.append(f"{key}.initial_std: not allowed; PyTorch's own initialisation is used")
-    split = config["flowers"]["split"]
+    if split["test"] + split["validation"] >= 70000:
+        problems.append(
+            "mnist.split: test and validation leave none of the 70000 images to train on"
+        )
+    return problems
+
+
+def _of_flowers(flowers: Mapping[str, Any]) -> list[str]:
+    problems = []
+    split = flowers["split"]
     if split["validation"] + split["test"] >= 1:
         problems.append(
             f"flowers.split: validation {split['validation']} and test {split['test']} leave "
             "nothing to train on; must sum to less than 1"
         )
-    if split["kind"] == "official" and config["flowers"]["split_seeds"]:
-        problems.append("flowers.split_seeds: the official split is only one; must be []")
-    mnist = config["mnist"]["split"]
-    if mnist["test"] + mnist["validation"] >= 70000:
-        problems.append(
-            "mnist.split: test and validation leave none of the 70000 images to train on"
-        )
+    if split["kind"] == "official":
+        places = {"flowers": flowers}
+        places |= {f"flowers.nets.{name}": net for name, net in flowers["nets"].items()}
+        problems += [
+            f"{place}.split_seeds: the official split is only one; must be []"
+            for place, knobs in places.items()
+            if knobs.get("split_seeds")
+        ]
     return problems
