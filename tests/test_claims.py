@@ -163,6 +163,23 @@ class TestLevelOff:
         assert "numpy_1hidden: over the last 10 epochs" in row["evidence"]
         assert "NumPy, two hidden layers" in row["needs"]
 
+    @pytest.mark.parametrize("epochs", [1, 2])
+    def test_needs_three_epochs(self, report, epochs):
+        short = [
+            evidence(found.model, found.histories["seed-1"].query(f"epoch <= {epochs}"))
+            for found in self.nets(0.0005, 0)
+        ]
+        row = judged(report, 3, *short)
+        assert row["verdict"] == "cannot be judged"
+        assert "three epochs of numpy_1hidden" in row["needs"]
+
+    def test_says_how_many_epochs_it_used(self, report):
+        short = [
+            evidence(found.model, found.histories["seed-1"].query("epoch <= 4"))
+            for found in self.nets(0.0005, 0)
+        ]
+        assert "over the last 4 epochs" in judged(report, 3, *short)["evidence"]
+
 
 class TestAucs:
     def nets(self, *values):

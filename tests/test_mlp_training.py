@@ -177,6 +177,12 @@ def test_a_diverging_loss_stops_with_epoch_and_step():
         train_mlp(small_splits(), recipe, 1)
 
 
+def test_a_loss_that_diverges_in_the_last_step_stops_too():
+    recipe = replace(RECIPE, activation="relu", output="linear", learning_rate=1e100)
+    with pytest.raises(UserError, match=r"loss became (nan|inf) at the end of epoch 1: .*1e\+100"):
+        train_mlp(small_splits(), replace(recipe, epochs=1, batch_size=1_000), 1)
+
+
 def test_a_loss_that_is_nan_at_a_later_epoch_is_placed(monkeypatch):
     steps = 0
     step = Mlp.step

@@ -246,12 +246,14 @@ def level_off(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> l
         late = history[history["epoch"] > history["epoch"].max() - _LAST_EPOCHS]
         train = _series(late, "train", "accuracy")
         validation = _series(late, "validation", "accuracy")
+        if len(train) < 3:
+            raise NotEnoughError(f"three epochs of {found.model.title}")
         rise, level = Slope.of(train), Slope.of(validation)
         gap = float((train - validation).mean())
         low, high = wilson(float(validation.iloc[-1]), found.n("validation"))
         rises, is_level, is_open = rise.low > 0, level.low <= 0, gap > (high - low) / 2
         text = (
-            f"over the last {_LAST_EPOCHS} epochs train {rise.in_points()}, validation "
+            f"over the last {len(train)} epochs train {rise.in_points()}, validation "
             f"{level.in_points()}; train minus validation {100 * gap:.2f} points on average "
             f"(half the interval is {50 * (high - low):.2f})"
         )

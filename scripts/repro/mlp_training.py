@@ -184,11 +184,12 @@ def run_epochs(
             try:
                 trainer.train_epoch()
             except DivergedError as stop:
-                raise UserError(
-                    f"the loss became {stop.loss} in epoch {epoch}, step {stop.step}: training "
-                    f"diverged; lower learning_rate (now {recipe.learning_rate})"
-                ) from stop
+                where = f"in epoch {epoch}, step {stop.step}"
+                raise UserError(_diverged(stop.loss, where, recipe)) from stop
             train, validation = trainer.evaluate("train"), trainer.evaluate("validation")
+            # The last step's own loss is from before it.
+            if not math.isfinite(train[0] + validation[0]):
+                raise UserError(_diverged(train[0], f"at the end of epoch {epoch}", recipe))
             history.append([*train, *validation])
             if checkpoint is not None:
                 state = {**trainer.state(), "history": np.array(history)}
@@ -201,6 +202,13 @@ def run_epochs(
             )
             bar.update()
     return _history_table(history)
+
+
+def _diverged(loss: float, where: str, recipe: MlpRecipe) -> str:
+    return (
+        f"the loss became {loss} {where}: training diverged; lower learning_rate "
+        f"(now {recipe.learning_rate})"
+    )
 
 
 def _resume(
