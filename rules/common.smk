@@ -55,6 +55,9 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
+# In one form, because paths are compared as text.
+config.update({key: os.path.normpath(config[key]) for key in config if key.endswith("_dir")})
+
 # Downloads may be shared by several runs at once; what is prepared from them belongs to one.
 DOWNLOADS = f"{config['data_dir']}/downloads"
 DATA = config["prepared_dir"]
@@ -232,6 +235,23 @@ def model_table(models):
 MODEL_FORMATS = {"numpy": "npz", "torch": "safetensors"}
 
 
+def model_file(model):
+    """Return the name of the file a model's training leaves its weights in."""
+    framework = NETS[part_of(model)][model].get("framework", "torch")
+    return f"model.{MODEL_FORMATS[framework]}"
+
+
+def files_of_all_runs():
+    """Return all that training and evaluation leave in the folders of the runs."""
+    evaluated = [Path(file).name for file in rules.evaluate.output]
+    return [
+        file
+        for model in MODELS
+        for name in ("history.csv", "predictions.npz", model_file(model), *evaluated)
+        for file in of_runs(model, name)
+    ]
+
+
 def recipe_of(net):
     """Return what of a net's description changes its training; a new title reruns nothing."""
     return {
@@ -289,10 +309,15 @@ def gathered_features(model, name):
     return [f"{shards_folder(model)}/{shard}/{name}" for shard in shards]
 
 
+def splits_of_all_runs():
+    """Return the names of all splits that flower nets use."""
+    names = [name for model in models_of("flowers") for name in splits_of_runs(model)]
+    return list(dict.fromkeys(names))
+
+
 def flower_splits():
     """Return the files of all splits that flower nets use."""
-    names = [name for model in models_of("flowers") for name in splits_of_runs(model)]
-    return [f"{FLOWERS}/splits/{name}.csv" for name in dict.fromkeys(names)]
+    return [f"{FLOWERS}/splits/{name}.csv" for name in splits_of_all_runs()]
 
 
 def feature_manifests():
@@ -358,6 +383,11 @@ def images_of(wildcards):
         if part_of(wildcards.model) == "flowers"
         else f"{DATA}/mnist/images.npy"
     )
+
+
+def photographs_of(wildcards):
+    """Return the folder of a flower net's photographs; MNIST's images are all in one file."""
+    return f"{FLOWERS}/images" if part_of(wildcards.model) == "flowers" else []
 
 
 def running_history_of(wildcards):

@@ -41,7 +41,7 @@ for model, net in NETS["mnist"].items():
         output:
             history=f"{RESULTS}/runs/{model}/{{run}}/history.csv",
             predictions=f"{RESULTS}/runs/{model}/{{run}}/predictions.npz",
-            model=f"{RESULTS}/runs/{model}/{{run}}/model.{MODEL_FORMATS[net['framework']]}",
+            model=f"{RESULTS}/runs/{model}/{{run}}/{model_file(model)}",
         log:
             f"{LOGS}/train_{model}/{{run}}.log",
         benchmark:

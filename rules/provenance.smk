@@ -43,6 +43,9 @@ rule record_run:
         manifests=feature_manifests(),
         config=f"{RESULTS}/config.yaml",
         environments=[shipped(file) for file in sorted((BASE / "envs").glob("*.yaml"))],
+        # The crate packs these, under the version that is recorded here.
+        snakefile=shipped("Snakefile"),
+        rules=[shipped(file) for file in sorted((BASE / "rules").glob("*.smk"))],
         code=code("record_run"),
     output:
         provenance=f"{RESULTS}/provenance.json",
@@ -63,6 +66,7 @@ rule record_run:
         runs={model: runs_of(model) for model in MODELS},
         # The rules above this one.
         benchmarks={each.name: str(each.benchmark) for each in workflow.rules if each.benchmark},
+        splits=splits_of_all_runs(),
         sources={name: asdict(REGISTRY[name]) for name in PROVED},
     message:
         "Record how the run was made, and write a card for each model"
@@ -77,6 +81,7 @@ rule write_crate:
         rules.compare.output,
         rules.judge_claims.output,
         rules.record_run.output,
+        runs=files_of_all_runs(),
         snakefile=shipped("Snakefile"),
         rules=[shipped(file) for file in sorted((BASE / "rules").glob("*.smk"))],
         config=f"{RESULTS}/config.yaml",
@@ -96,7 +101,7 @@ rule write_crate:
         mem_mb=1000,
         runtime=10,
     params:
-        runs={model: runs_of(model) for model in MODELS},
+        models=MODELS,
         sources={name: asdict(REGISTRY[name]) for name in PROVED},
     message:
         "Describe the results as a Workflow Run RO-Crate"

@@ -140,6 +140,8 @@ rule plot_gallery:
     input:
         mistakes=of_headline("mistakes.csv"),
         images=images_of,
+        # The photographs themselves: the table above holds their paths.
+        folder=photographs_of,
         style=shipped("resources/style.mplstyle"),
         code=code("plot_gallery"),
     output:
@@ -267,6 +269,7 @@ rule plot_runtime:
         benchmarks={each.name: str(each.benchmark) for each in workflow.rules if each.benchmark},
         runs={model: runs_of(model) for model in MODELS},
         nets=[net for nets in NETS.values() for net in nets],
+        splits=splits_of_all_runs(),
     message:
         "Plot run time and peak memory by rule"
     script:

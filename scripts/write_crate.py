@@ -28,15 +28,12 @@ def main() -> None:
     identity = json.loads(Path(source.provenance).read_text(encoding="utf-8"))["identity"]
     packages = {name: version for name, version in identity["packages"].items() if version}
     made = [file for file in map(Path, source) if file.is_relative_to(root)]
-    for model, runs in params.runs.items():
-        for run in runs:
-            made += (root / "runs" / model / run).iterdir()
     workflow = crate.Workflow(
         version=identity["code"]["commit"] or identity["code"]["sha256"],
         snakemake=packages.get("snakemake", ""),
         packages=packages,
         configuration=identity["configuration_sha256"],
-        models=list(params.runs),
+        models=list(params.models),
     )
     files = crate.with_siblings(made)
     sources = [crate.Source.of(entry) for entry in params.sources.values()]

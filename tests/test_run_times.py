@@ -31,11 +31,13 @@ def folder(tmp_path):
     write(tmp_path, "train_net_long/seed-1", 180)
     write(tmp_path, "evaluate/net/seed-1", 2)
     write(tmp_path, "plot_curves/net-accuracy", 2)
+    write(tmp_path, "split_flowers/main", 0.5)
     # left by other settings, or by a rule that is no more
     write(tmp_path, "train_net/seed-7", 1000)
     write(tmp_path, "evaluate/net/seed-7", 1000)
     write(tmp_path, "evaluate/old/seed-1", 1000)
     write(tmp_path, "train_old", 1000)
+    write(tmp_path, "split_flowers/seed-9", 1000)
     write(tmp_path, "plot_curves/old-loss", 1000)
     write(tmp_path, "gone", 1000)
     write(tmp_path, "train_net", 1000)
@@ -50,6 +52,7 @@ def patterns(folder):
         "train_net": f"{folder}/train_net/{{run,seed-[0-9]+}}.tsv",
         "train_net_long": f"{folder}/train_net_long/{{run}}.tsv",
         "train_old": f"{folder}/train_old.tsv",
+        "split_flowers": f"{folder}/split_flowers/{{split}}.tsv",
         "plot_curves": f"{folder}/plot_curves/{{model}}-{{quantity}}.tsv",
         "fetch": f"{folder}/fetch/{{file}}.tsv",
         "features_net": f"{folder}/features_net/{{cover,all|(seed)-[0-9]{{1,9}}}}.tsv",
@@ -57,15 +60,15 @@ def patterns(folder):
 
 
 def test_a_wildcards_constraint_holds(folder):
-    """As where a net's features were made in shards before, and are made whole now."""
-    for job in ("all", "seed-12", "all-1-of-4"):
+    """As where features were made in shards and for another split before, and not any more."""
+    for job in ("all", "seed-12", "seed-13", "all-1-of-4"):
         write(folder, f"features_net/{job}", 3)
     jobs_of = found(folder)
     assert list(jobs_of.loc[jobs_of["rule"] == "features_net", "job"]) == ["all", "seed-12"]
 
 
 def found(folder, runs=RUNS):
-    return jobs(patterns(folder), runs, NETS)
+    return jobs(patterns(folder), runs, NETS, ["main", "seed-12"])
 
 
 class TestJobs:
@@ -77,15 +80,16 @@ class TestJobs:
             ("evaluate", "net/seed-1"),
             ("fetch", "mnist/labels"),
             ("plot_curves", "net/accuracy"),
+            ("split_flowers", "main"),
             ("train_net", "seed-1"),
             ("train_net", "seed-2"),
             ("train_net_long", "seed-1"),
         ]
-        assert table["wall_s"].sum() == pytest.approx(310.25)
+        assert table["wall_s"].sum() == pytest.approx(310.75)
 
     def test_a_model_whose_name_begins_like_an_absent_one_stays(self, folder):
         table = found(folder, {"net_long": ["seed-1"]})
-        assert set(table["rule"]) == {"compare", "fetch", "train_net_long"}
+        assert set(table["rule"]) == {"compare", "fetch", "split_flowers", "train_net_long"}
 
     def test_a_job_too_short_to_be_sampled(self, folder):
         first = found(folder).iloc[0]

@@ -29,6 +29,11 @@ def rows(root) -> pd.DataFrame:
     return comparison.compare(metrics, [net, own], reported.load(root / "resources/reported.yaml"))
 
 
+def test_a_bar_in_a_cell_does_not_end_it():
+    table = tables.markdown(["a", "b"], [["x | y", "1"]], numbers=(1,))
+    assert table.splitlines()[-1] == "| x \\| y |  1 |"
+
+
 def test_markdown_is_aligned():
     table = tables.markdown(["", "name"], [["1", "a"], ["12345", "bcdef"]], numbers=(0,))
     assert table == ("|       | name  |\n| ----: | ----- |\n|     1 | a     |\n| 12345 | bcdef |\n")

@@ -100,7 +100,7 @@ def _draw(panels: Sequence[_Panel], reference: str, file: str) -> Figure:
 def _ratios(axes: Axes, panel: _Panel, reference: str) -> None:
     """Draw medians as bars, and the middle half of the rounds as lines.
 
-    Ratios are taken within a round, as on the benchmarks' pages.
+    Ratios are taken within a round: what slows the machine slows all contenders in it.
     """
     unit = panel.times[reference].to_numpy()
     names = list(panel.times)

@@ -24,7 +24,7 @@ def digits(ids: Sequence[int], images: str | os.PathLike[str]) -> list[NDArray[n
 
 
 def photographs(ids: Sequence[int], images: str | os.PathLike[str]) -> list[NDArray[np.uint8]]:
-    """Return photographs by id: the central square, which is what a net sees of them.
+    """Return photographs by id: their central squares, of which a net sees the inner part.
 
     Args:
         ids: image numbers.

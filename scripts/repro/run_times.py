@@ -19,17 +19,22 @@ _OF_SNAKEMAKE = {"s": "wall_s", "cpu_time": "cpu_s", "max_rss": "peak_rss_mib"}
 
 
 def jobs(
-    patterns: Mapping[str, str], runs: Mapping[str, Collection[str]], nets: Collection[str]
+    patterns: Mapping[str, str],
+    runs: Mapping[str, Collection[str]],
+    nets: Collection[str],
+    splits: Collection[str],
 ) -> pd.DataFrame:
     """Return one row per job of a run, by rule and job.
 
-    Files that earlier runs with other settings left behind are passed over.
+    Files that earlier runs left behind, of other models, runs or splits, are passed over.
 
     Args:
         patterns: where each rule writes its benchmark, with wildcards in braces. A rule belongs to
             a model by its wildcard ``model``, or by a name that ends in it.
         runs: the runs of each model that runs, by its name; held against the wildcard ``run``.
         nets: all models there may be a file of.
+        splits: the splits of this run; held against the wildcards ``split`` and ``cover``, of which
+            the latter may also be "all".
 
     Returns:
         Columns rule, job (values of the wildcards; empty where a rule has one job), wall_s and
@@ -45,6 +50,8 @@ def jobs(
             if model in nets and model not in runs:
                 continue
             if "run" in wildcards and wildcards["run"] not in runs.get(model, ()):
+                continue
+            if not {wildcards.get("split"), wildcards.get("cover")} <= {*splits, "all", None}:
                 continue
             rows.append({"rule": rule, "job": "/".join(wildcards.values()), **_read(file)})
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["rule", "job"], ignore_index=True)

@@ -27,6 +27,7 @@ Differences in percentage points. AUC: macro, one-vs-rest on softmax of the outp
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> str:
     """Return an aligned Markdown table; the columns in ``numbers`` are set flush right."""
+    header, *rows = ([cell.replace("|", "\\|") for cell in row] for row in [header, *rows])
     # Two characters are the least that the rule below the header can do with.
     widths = [max(2, *(len(row[i]) for row in [header, *rows])) for i in range(len(header))]
 

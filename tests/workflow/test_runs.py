@@ -57,6 +57,7 @@ def test_touched_code_reruns_nothing(finished):
         ("scripts/split_flowers.py", {"split_flowers", "train_tiny"}, {"features_tiny"}),
         ("scripts/repro/figures.py", {"plot_curves"}, {"evaluate", "compare"}),
         ("scripts/fetch.py", set(), {"fetch"}),
+        ("rules/mnist.smk", {"record_run", "write_crate"}, {"train_numpy_1hidden", "evaluate"}),
     ],
 )
 def test_edited_code_reruns_what_imports_it(finished, helper, reruns, keeps):
