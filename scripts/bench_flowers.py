@@ -20,7 +20,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -420,14 +420,14 @@ def race(names: Sequence[str], task: Task, rounds: int) -> Times:
 def _all_started(
     names: Sequence[str], task: Task, notes: dict[str, float | str]
 ) -> Iterator[dict[str, Any]]:
-    if not names:
-        yield {}
-        return
-    with _started(names[0], task) as (pipe, note):
-        notes[names[0]] = note
-        own = {} if isinstance(note, str) else {names[0]: pipe}
-        with _all_started(names[1:], task, notes) as others:
-            yield own | others
+    """Start contenders; yield those that run, and leave in ``notes`` what each says of itself."""
+    pipes = {}
+    with ExitStack() as stack:
+        for name in names:
+            pipe, notes[name] = stack.enter_context(_started(name, task))
+            if not isinstance(notes[name], str):  # a text says why it cannot run here
+                pipes[name] = pipe
+        yield pipes
 
 
 # --- memory --------------------------------------------------------------------------------------

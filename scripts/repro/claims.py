@@ -84,6 +84,11 @@ class Finding:
     text: str
 
 
+def _of_parts(hold: Sequence[bool]) -> bool | None:
+    """Return True where all parts of a claim hold, None (in part) where some do, else False."""
+    return all(hold) or (None if any(hold) else False)
+
+
 def judge(report: Report, everything: Sequence[Evidence]) -> pd.DataFrame:
     """Return one row per claim: number, text, verdict, evidence, what is needed, how tested."""
     rows = [_judge(claim, report, everything) for claim in report.claims]
@@ -231,7 +236,7 @@ def keep_rising(
                 texts.append(f"{split} from {100 * before:.2f} to {100 * after:.2f} %")
         findings.append(
             Finding(
-                all(rises) or (None if any(rises) else False),
+                _of_parts(rises),
                 _named(found, f"epochs {reported_epochs + 1} to {last}, {', '.join(texts)}"),
             )
         )
@@ -257,10 +262,7 @@ def level_off(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> l
             f"{level.in_points()}; train minus validation {100 * gap:.2f} points on average "
             f"(half the interval is {50 * (high - low):.2f})"
         )
-        if rises and is_open:
-            holds = True if is_level else None
-        else:
-            holds = None if rises and is_level else False
+        holds = _of_parts([is_level, is_open]) if rises else False
         findings.append(Finding(holds, _named(found, text)))
     return findings
 
@@ -310,8 +312,7 @@ def _trend(found: Evidence, quantity: str, sign: int) -> Finding:
             f"{split} {scale * series.iloc[0]:.2f} to {scale * series.iloc[-1]:.2f}{unit} "
             f"(τ {test.statistic:+.2f}, {against} of {len(series) - 1} steps against it)"
         )
-    holds = all(follows) or (None if any(follows) else False)
-    return Finding(holds, _named(found, ", ".join(texts)))
+    return Finding(_of_parts(follows), _named(found, ", ".join(texts)))
 
 
 def _the_rise(found: Evidence, rise: Mapping[str, Any]) -> Finding:

@@ -299,7 +299,8 @@ class _Training:
     def result(self) -> NotebookResult:
         """Score the training images too, and gather everything."""
         self.scores["train"] = self._scores(self.tree.rows("train"))
-        # From ImageFolder's order of classes to numeric order.
+        # From ImageFolder's order of classes to numeric order: column c of the scores is column
+        # order[c] as trained, and class t as trained is class index[t].
         order = np.argsort(self.tree.labels)
         index = np.argsort(order)
         scores = np.concatenate([self.scores[split].cpu().numpy() for split in SPLITS])
