@@ -113,16 +113,17 @@ def _sum_inputs(d: Sequence[Tensor] | Tensor, out: Tensor) -> None:
     4 d0 - 5 d2 + d4, -4 d1 - 4 d2 + d3 + d4, 4 d1 - 4 d2 - d3 + d4, -2 d1 - d2 + 2 d3 + d4,
     2 d1 - d2 - 2 d3 + d4, 4 d1 - 5 d3 + d5.
     """
-    torch.sub(d[4], d[2], out=out[3])
-    torch.sub(d[3], d[1], out=out[5])
-    torch.sub(d[0], d[2], out=out[0])
+    # Differences that several sums share stand where a sum comes to stand later.
+    torch.sub(d[4], d[2], out=out[3])  # d4 - d2
+    torch.sub(d[3], d[1], out=out[5])  # d3 - d1
+    torch.sub(d[0], d[2], out=out[0])  # d0 - d2
     torch.add(out[3], out[0], alpha=4, out=out[0])
     torch.sub(out[3], out[5], alpha=2, out=out[4])
     out[3].add_(out[5], alpha=2)
-    torch.sub(d[5], d[3], out=out[1])
+    torch.sub(d[5], d[3], out=out[1])  # d5 - d3
     torch.sub(out[1], out[5], alpha=4, out=out[5])
-    torch.sub(d[4], d[2], alpha=4, out=out[1])
-    torch.sub(d[3], d[1], alpha=4, out=out[2])
+    torch.sub(d[4], d[2], alpha=4, out=out[1])  # d4 - 4 d2
+    torch.sub(d[3], d[1], alpha=4, out=out[2])  # d3 - 4 d1
     out[1].add_(out[2])
     torch.sub(out[1], out[2], alpha=2, out=out[2])
 
@@ -134,11 +135,11 @@ def _sum_products(m: Sequence[Tensor] | Tensor, out: Tensor) -> None:
     m1 - m2 + 8 (m3 - m4) + m5.
     """
     m0, m1, m2, m3, m4, m5 = m
-    m1.add_(m2)
-    m3.add_(m4)
+    m1.add_(m2)  # m1 + m2
+    m3.add_(m4)  # m3 + m4
     torch.add(m0, m1, out=out[0]).add_(m3)
     torch.add(m1, m3, alpha=4, out=out[2])
-    m1.sub_(m2, alpha=2)
-    m3.sub_(m4, alpha=2)
+    m1.sub_(m2, alpha=2)  # m1 - m2
+    m3.sub_(m4, alpha=2)  # m3 - m4
     torch.add(m1, m3, alpha=2, out=out[1])
     torch.add(m1, m3, alpha=8, out=out[3]).add_(m5)
