@@ -1,3 +1,4 @@
+import math
 from copy import deepcopy
 
 import pytest
@@ -67,6 +68,8 @@ def test_shipped_configurations_are_valid(file):
             ["flowers.nets.resnet152.split_seeds", "must be []"],
         ),
         ({"flowers": {"seeds": [1.0]}}, ["flowers.seeds.0: 1.0", "of type integer"]),
+        ({"flowers": {"head": {"learning_rate": math.nan}}}, ["nan", "of type number"]),
+        ({"flowers": {"head": {"learning_rate": math.inf}}}, ["inf", "of type number"]),
         ({"flowers": {"batch_size": 32.0}}, ["flowers.batch_size: 32.0", "of type integer"]),
         (
             {"flowers": {"nets": {"convnext_large": {"title": "ResNet-152"}}}},

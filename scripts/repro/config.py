@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -10,11 +11,21 @@ from jsonschema.validators import extend
 
 from repro.errors import UserError
 
-# JSON schema takes 1.0 for an integer; here it would be a name: "seed-1.0".
+
+def _is_integer(_: object, value: object) -> bool:
+    """JSON schema takes 1.0 for an integer; here it would be a name: "seed-1.0"."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_: object, value: object) -> bool:
+    """YAML knows .nan and .inf, which pass any minimum or maximum."""
+    return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
+
+
 _Validator = extend(
     Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
-        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _is_integer, "number": _is_number}
     ),
 )
 
