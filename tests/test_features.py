@@ -236,7 +236,7 @@ def test_a_killed_extraction_ends_in_the_same_bytes(backbone, tmp_path, happened
 
 @pytest.mark.fault("features", "stopped while the finished rows are hashed", "no row is made again")
 def test_an_extraction_stopped_at_its_very_end_keeps_all_rows(
-    photos, backbone, tmp_path, monkeypatch
+    photos, backbone, tmp_path, monkeypatch, happened
 ):
     whole = bytes_of(run(photos, backbone, tmp_path / "whole"))
     with monkeypatch.context() as patch:
@@ -245,6 +245,7 @@ def test_an_extraction_stopped_at_its_very_end_keeps_all_rows(
             run(photos, backbone, tmp_path / "work")
     monkeypatch.setattr(Forward, "__call__", _broken)
     assert bytes_of(run(photos, backbone, tmp_path / "work")) == whole
+    happened("the next start made the same three files without the network's forward pass")
 
 
 @pytest.mark.fault(
