@@ -85,8 +85,9 @@ lock:
 
 ## make clean        remove what runs have made, but keep downloads and .venv
 clean:
-	rm -rf results/* logs benchmarks .snakemake data/fetched data/mnist data/generated
-	@git checkout -q -- results/README.md
+	rm -rf logs benchmarks .snakemake data/fetched data/mnist data/generated
+	@find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
+	@for table in data/*/images.csv; do rm -rf "$$(dirname "$$table")"; done
 
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \

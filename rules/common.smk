@@ -16,9 +16,9 @@ SCRIPTS = BASE / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from repro.code_inputs import code_of
-from repro.config import check, check_names
+from repro.config import check, check_names, check_repeats
 from repro.errors import UserError
-from repro.part_file import check_writable
+from repro.part_file import check_folder, check_writable
 from repro.registry import load_registry
 from repro.run_lock import enter
 
@@ -49,14 +49,29 @@ def read_yaml(path):
 
 
 try:
+    if workflow.is_main_process:
+        check_repeats(map(Path, workflow.configfiles))
     check(config, read_yaml(BASE / "config/schema.yaml"))
     REGISTRY = load_registry([BASE / "resources/registry.yaml"], config["downloads"])
-    check_names(config, REGISTRY)
+    check_names(config, REGISTRY, read_yaml(BASE / "resources/reported.yaml")["models"])
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
 # In one form, because paths are compared as text.
-config.update({key: os.path.normpath(config[key]) for key in config if key.endswith("_dir")})
+config.update(
+    {
+        name: os.path.normpath(os.path.expanduser(value))
+        for name, value in config.items()
+        if name.endswith("_dir")
+    }
+)
+
+# Before Snakemake looks for files there, and ends in a traceback.
+try:
+    for name in ("prepared_dir", "results_dir", "logs_dir", "benchmarks_dir"):
+        check_folder(Path(config[name]))
+except UserError as error:
+    raise WorkflowError(str(error)) from None
 
 # Downloads may be shared by several runs at once; what is prepared from them belongs to one.
 DOWNLOADS = f"{config['data_dir']}/downloads"

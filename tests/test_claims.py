@@ -274,6 +274,12 @@ class TestReasonableGap:
         found = judged(report, 7, evidence(model("convnext_large"), curve))
         assert found["verdict"] == expected
 
+    def test_a_loss_of_nothing_divides_nothing(self, report):
+        """As easy images of one's own can come to."""
+        curve = history("loss", **{split: [0.5, 0.0] for split in N})
+        found = judged(report, 7, evidence(model("convnext_large"), curve))
+        assert "the lowest of validation was 0" in found["evidence"]
+
 
 class TestSpreadOverSplits:
     def nets(self, values, **changed):

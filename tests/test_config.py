@@ -4,18 +4,19 @@ from copy import deepcopy
 import pytest
 import yaml
 
-from repro.config import check, check_names
+from repro.config import check, check_names, check_repeats, repeated_keys
 from repro.errors import UserError
 from support import ROOT
 
 SCHEMA = yaml.safe_load((ROOT / "config/schema.yaml").read_text())
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
+REPORTED = yaml.safe_load((ROOT / "resources/reported.yaml").read_text())["models"]
 DOWNLOADS = yaml.safe_load((ROOT / "resources/registry.yaml").read_text())["files"]
 
 
 def check_all(config):
     check(config, SCHEMA)
-    check_names(config, DOWNLOADS)
+    check_names(config, DOWNLOADS, REPORTED)
 
 
 def merged(onto, changes):
@@ -84,7 +85,34 @@ def test_shipped_configurations_are_valid(file):
             ["mnist.nets.torch_2hidden_long.longer_of", "'torch' is no net", "torch_2hidden"],
         ),
         ({"flowers": {"data": "roses"}}, ["flowers.data: 'roses'", "roses/102flowers.tgz"]),
-        ({"mnist": {"split": {"test": 60000, "validation": 10000}}}, ["mnist.split", "none of"]),
+        (
+            {"mnist": {"split": {"test": 60000, "validation": 9991}}},
+            ["mnist.split", "too few of", "at most 69990"],
+        ),
+        (
+            {"mnist": {"nets": {"numpy_1hidden": {"learning_rate": "1e-3"}}}},
+            ["'1e-3' is a text to YAML", "write 0.001"],
+        ),
+        (
+            {"flowers": {"nets": {"resnet152": {"reported": "resnet_152"}}}},
+            ["flowers.nets.resnet152.reported: 'resnet_152'", "null or one of", "resnet152"],
+        ),
+        ({"flowers": {"split_seeds": [1, 2]}}, ["flowers.split_seeds: 1 is flowers.split.seed"]),
+        (
+            {"flowers": {"nets": {"resnet152": {"split_seeds": [1]}}}},
+            ["flowers.nets.resnet152.split_seeds: 1 is flowers.split.seed"],
+        ),
+        (
+            {"mnist": {"nets": {"numpy_1hidden": {"title": "Net {x}"}}}},
+            ["title: 'Net {x}'", "^[^{}]+$"],
+        ),
+        ({"results_dir": "res {x}"}, ["results_dir", "^[^{}$]*"]),
+        ({"results_dir": "$HOME/x"}, ["results_dir", "^[^{}$]*"]),
+        ({"data_dir": "  "}, ["data_dir"]),
+        ({"results_dir": "."}, ["results_dir: '.'", "own files"]),
+        ({"results_dir": "../x/.."}, ["results_dir", "own files"]),
+        ({"logs_dir": "/"}, ["logs_dir", "own files"]),
+        ({"prepared_dir": "./scripts/x"}, ["prepared_dir", "own files"]),
     ],
 )
 def test_a_mistake_is_named_with_what_is_allowed(changes, words):
@@ -113,3 +141,21 @@ def test_every_key_is_documented():
     for part in (SCHEMA, *SCHEMA["$defs"].values()):
         for key in keys(part):
             assert key in text, key
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    once, twice = tmp_path / "once.yaml", tmp_path / "twice.yaml"
+    once.write_text("flowers: {seeds: [1]}\nmodels: [a]\nmnist: {nets: {a: {seeds: [1]}}}\n")
+    twice.write_text("flowers: {seeds: [1]}\nmodels: [a]\nflowers:\n  shards: 1\n  shards: 2\n")
+    check_repeats([once])
+    with pytest.raises(UserError) as refused:
+        check_repeats([once, twice])
+    said = str(refused.value)
+    assert f"{twice}: flowers: stands twice, in lines 1 and 3" in said
+    assert "flowers.shards: stands twice, in lines 4 and 5" in said
+    assert "once.yaml" not in said
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "a: &x {b: 1}\nc: {<<: *x, b: 2}\n"])
+def test_nothing_stands_twice(text):
+    assert repeated_keys(text) == []

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from repro.errors import UserError
 from repro.heads import (
     HeadRecipe,
     HeadRun,
@@ -157,6 +158,13 @@ def test_progress_is_told_for_every_run_and_epoch(data, batched):
     runs = [run_of(s) for s in range(5)]
     train_heads(*data, runs, RECIPE, CPU, threads=2, batched=batched, on_epoch=counts.append)
     assert sum(counts) == 5 * RECIPE.epochs
+
+
+@pytest.mark.fault("training", "the loss of a flower net's head becomes NaN", "stopped in words")
+def test_a_diverging_head_is_told(data):
+    recipe = replace(RECIPE, learning_rate=1e30)
+    with pytest.raises(UserError, match=r"in epoch 1 of the head of seed 1: .*head\.learning_rate"):
+        train_heads(*data, [run_of(1)], recipe, CPU)
 
 
 def test_an_empty_set_leaves_its_figures_empty(data, tmp_path):

@@ -82,7 +82,7 @@ def test_an_unknown_name_brings_suggestions() -> None:
     [
         (7, "7; expected a mapping"),
         (entry(sha256=...), "has no hash"),
-        (entry(sha256=57934424), "sha256: 57934424; expected hexadecimal digits in quotes"),
+        (entry(sha256=57934424), "sha256: 57934424; expected 64 hexadecimal digits in quotes"),
         (entry(sha256="a" * 63), "sha256"),
         (entry(md5="g" * 32), "md5"),
         (entry(sha256_prefix="abcdef0"), "sha256_prefix"),

@@ -346,14 +346,19 @@ def reasonable_gap(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence])
         lowest = float(_series(history, "validation", "loss").min())
         below = ends["train"] < min(ends["validation"], ends["test"])
         reasonable = ends["validation"] <= (1 + _LOSS_RISE) * lowest
+        # A loss of nothing at all, as tiny sets can come to, has no multiples.
+        rise = (
+            f"validation is {100 * (ends['validation'] / lowest - 1):.1f} % above its lowest"
+            if lowest > 0
+            else "the lowest of validation was 0"
+        )
         findings.append(
             Finding(
                 True if below and reasonable else (None if below else False),
                 _named(
                     found,
                     ", ".join(f"{split} {value:.3f}" for split, value in ends.items())
-                    + f" at the end; validation is {100 * (ends['validation'] / lowest - 1):.1f} % "
-                    "above its lowest",
+                    + f" at the end; {rise}",
                 ),
             )
         )

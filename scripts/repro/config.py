@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+import os
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
 from repro.errors import UserError
+
+_DIGITS = 10
+_OWN_FOLDERS = (
+    *(".ci", ".git", ".snakemake", ".venv", "config", "docs", "envs", "profiles", "resources"),
+    *("rules", "scripts", "tests"),
+)
 
 
 def _is_integer(_: object, value: object) -> bool:
@@ -40,8 +49,15 @@ def check(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     _refuse([_in_words(error) for error in errors] or _contradictions(config))
 
 
-def check_names(config: Mapping[str, Any], downloads: Collection[str]) -> None:
-    """Check that every file the configuration names is among the known ``downloads``.
+def check_names(
+    config: Mapping[str, Any], downloads: Collection[str], reported: Collection[str]
+) -> None:
+    """Check that what the configuration names is known: files, and models of the report.
+
+    Args:
+        config: the configuration, which has passed :func:`check`.
+        downloads: the files there are sources of.
+        reported: the models there are reported figures of.
 
     Raises:
         UserError: lists every name that is not.
@@ -52,6 +68,13 @@ def check_names(config: Mapping[str, Any], downloads: Collection[str]) -> None:
         f"none, one of {weights}, or a name you add under downloads"
         for name, net in config["flowers"]["nets"].items()
         if net["weights"] != "none" and net["weights"] not in downloads
+    ]
+    problems += [
+        f"{part}.nets.{name}.reported: {net['reported']!r} is no model of the report; must be null "
+        f"or one of {', '.join(reported)}"
+        for part in ("mnist", "flowers")
+        for name, net in config[part]["nets"].items()
+        if net["reported"] is not None and net["reported"] not in reported
     ]
     flowers = config["flowers"]
     if flowers["data"] != "generated":
@@ -92,14 +115,88 @@ def _in_words(error: ValidationError) -> str:
     template = allowed.get(str(error.validator))
     if template is None:
         return f"{key}: {error.message}"
+    if error.validator == "type" and error.validator_value == "number" and _reads(error.instance):
+        return (
+            f"{key}: {error.instance!r} is a text to YAML, not a number; write "
+            f"{float(error.instance)!r}"
+        )
     wanted = error.validator_value
     if isinstance(wanted, list):
         wanted = ", ".join(map(str, wanted))
     return f"{key}: {error.instance!r} is not allowed; must be {template.format(wanted)}"
 
 
+def _reads(value: object) -> bool:
+    """Whether a value is a text that Python takes for a finite number, such as 1e-3."""
+    try:
+        return isinstance(value, str) and math.isfinite(float(value))
+    except ValueError:
+        return False
+
+
+def repeated_keys(text: str) -> list[str]:
+    """Return the keys that stand twice in one map of a YAML text, each with its place.
+
+    A parser takes the last one and drops the first without a word.
+    """
+    found = []
+
+    def walk(node: yaml.Node | None, place: str) -> None:
+        if isinstance(node, yaml.SequenceNode):
+            for item in node.value:
+                walk(item, place)
+        elif isinstance(node, yaml.MappingNode):
+            lines: dict[str, int] = {}
+            for key, value in node.value:
+                path = f"{place}{key.value}"
+                line = key.start_mark.line + 1
+                if (first := lines.setdefault(path, line)) != line:
+                    found.append(
+                        f"{path}: stands twice, in lines {first} and {line}; put what is "
+                        "below both under one"
+                    )
+                walk(value, f"{path}.")
+
+    walk(yaml.compose(text, Loader=yaml.SafeLoader), "")
+    return found
+
+
+def check_repeats(files: Iterable[Path]) -> None:
+    """Check that no key stands twice in one of the configuration's files.
+
+    Raises:
+        UserError: lists every key that does, with its file and lines.
+    """
+    _refuse(
+        [
+            f"{file}: {problem}"
+            for file in files
+            for problem in repeated_keys(file.read_text(encoding="utf-8"))
+        ]
+    )
+
+
 def _contradictions(config: Mapping[str, Any]) -> list[str]:
-    return [*_of_models(config), *_of_mnist(config["mnist"]), *_of_flowers(config["flowers"])]
+    return [
+        *_of_folders(config),
+        *_of_models(config),
+        *_of_mnist(config["mnist"]),
+        *_of_flowers(config["flowers"]),
+    ]
+
+
+def _of_folders(config: Mapping[str, Any]) -> list[str]:
+    """The project's own files must not be taken for results, nor be written over."""
+    problems = []
+    for key, value in config.items():
+        if key.endswith("_dir"):
+            path = Path(os.path.normpath(value))
+            if not path.name or path.name == ".." or path.parts[0] in _OWN_FOLDERS:
+                problems.append(
+                    f"{key}: {value!r} is not allowed, the project's own files are there; name a "
+                    "folder of its own"
+                )
+    return problems
 
 
 def _of_models(config: Mapping[str, Any]) -> list[str]:
@@ -140,9 +237,10 @@ def _of_mnist(mnist: Mapping[str, Any]) -> list[str]:
             problems.append(f"{key}.initial_std: missing; a numpy net needs it, e.g. 0.1")
         if net["framework"] == "torch" and "initial_std" in net:
             problems.append(f"{key}.initial_std: not allowed; PyTorch's own initialisation is used")
-    if split["test"] + split["validation"] >= 70000:
+    if split["test"] + split["validation"] > 70000 - _DIGITS:
         problems.append(
-            "mnist.split: test and validation leave none of the 70000 images to train on"
+            "mnist.split: test and validation leave too few of the 70000 images to train on, at "
+            f"least one of each digit is needed; must sum to at most {70000 - _DIGITS}"
         )
     return problems
 
@@ -150,17 +248,20 @@ def _of_mnist(mnist: Mapping[str, Any]) -> list[str]:
 def _of_flowers(flowers: Mapping[str, Any]) -> list[str]:
     problems = []
     split = flowers["split"]
+    places = {"flowers": flowers}
+    places |= {f"flowers.nets.{name}": net for name, net in flowers["nets"].items()}
     if split["validation"] + split["test"] >= 1:
         problems.append(
             f"flowers.split: validation {split['validation']} and test {split['test']} leave "
             "nothing to train on; must sum to less than 1"
         )
-    if split["kind"] == "official":
-        places = {"flowers": flowers}
-        places |= {f"flowers.nets.{name}": net for name, net in flowers["nets"].items()}
-        problems += [
-            f"{place}.split_seeds: the official split is only one; must be []"
-            for place, knobs in places.items()
-            if knobs.get("split_seeds")
-        ]
+    for place, knobs in places.items():
+        seeds = knobs.get("split_seeds", [])
+        if split["kind"] == "official" and seeds:
+            problems.append(f"{place}.split_seeds: the official split is only one; must be []")
+        elif split["seed"] in seeds:
+            problems.append(
+                f"{place}.split_seeds: {split['seed']} is flowers.split.seed, so that split would "
+                "count twice; leave it out"
+            )
     return problems

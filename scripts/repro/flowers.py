@@ -328,10 +328,12 @@ def _drawn(
             stratify=labels[rest] if stratified else None,
         )
     except ValueError as error:
+        way_out = "Add images"
+        if stratified:
+            way_out = f"{_rarest(images)}: add images of it, or set flowers.split.kind: random"
         raise UserError(
             f"flowers.split: cannot be drawn from {len(images)} images of "
-            f"{images['label'].nunique()} labels ({error}). {_rarest(images)}: add images of it, "
-            "or set flowers.split.kind: random"
+            f"{images['label'].nunique()} labels ({error}). {way_out}"
         ) from error
     where = pd.Series("train", index=images.index, dtype=object)
     where.iloc[validation_rows] = "validation"

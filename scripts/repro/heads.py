@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.adam import adam
 
+from repro.errors import UserError
 from repro.files import atomic_path
 from repro.threads import in_order
 
@@ -146,6 +147,9 @@ def train_heads(
 
     Returns:
         One result per run, in the order of ``runs``.
+
+    Raises:
+        UserError: a loss became NaN or infinite.
     """
     k = int(labels.max()) + 1 if classes is None else classes
     x = torch.from_numpy(np.array(features, dtype=np.float32)).to(device)
@@ -227,6 +231,7 @@ class _Group:
         for r, history in enumerate(self.histories):
             history.append(HistoryRow(epoch, "train", float(loss_sum[r]) / n, int(hits[r]) / n))
             history.extend(self._evaluate(r, epoch))
+            check_loss(history[-3:], self.recipe, self.runs[r].seed)
 
     def _step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Update on x (R, n, width), y (R, n); return each run's mean loss and number of hits."""
@@ -302,6 +307,21 @@ class _Group:
             )
             for r, history in enumerate(self.histories)
         ]
+
+
+def check_loss(rows: Sequence[HistoryRow], recipe: HeadRecipe, seed: int) -> None:
+    """Check that no loss of an epoch has left the numbers; that of an empty set is NaN by nature.
+
+    Raises:
+        UserError: one has.
+    """
+    for row in rows:
+        if not math.isfinite(row.loss) and not math.isnan(row.accuracy):
+            raise UserError(
+                f"the {row.split} loss became {row.loss} in epoch {row.epoch} of the head of seed "
+                f"{seed}: training diverged; lower flowers.head.learning_rate (now "
+                f"{recipe.learning_rate})"
+            )
 
 
 def _loss_and_accuracy(scores: Tensor, target: Tensor) -> tuple[float, float]:

@@ -26,7 +26,14 @@ from repro.errors import UserError
 from repro.features import CPU_BATCH, Forward
 from repro.files import new_matrix
 from repro.flower_images import ImageRef
-from repro.heads import HeadRecipe, HistoryRow, head_module, initial_state, log_history
+from repro.heads import (
+    HeadRecipe,
+    HistoryRow,
+    check_loss,
+    head_module,
+    initial_state,
+    log_history,
+)
 from repro.part_file import writing
 from repro.predictions import SPLITS, Predictions
 from repro.threads import in_order
@@ -205,7 +212,9 @@ def train(
         )
         try:
             for epoch in range(1, recipe.epochs + 1):
-                log_history(name, training.epoch(epoch))
+                rows = training.epoch(epoch)
+                check_loss(rows, recipe, seed)
+                log_history(name, rows)
             return training.result()
         finally:
             backbone.eval()

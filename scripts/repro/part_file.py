@@ -78,13 +78,25 @@ def check_space(path: Path, needed: int) -> None:
 
 def check_writable(folder: Path) -> None:
     """Raise CannotWriteError where ``folder``, or what is there of its path, cannot be written."""
-    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
-    if there.is_dir() and os.access(there, os.W_OK):
+    check_folder(folder)
+    there = _nearest(folder)
+    if os.access(there, os.W_OK):
         return
-    read_only = os.statvfs(there).f_flag & os.ST_RDONLY
-    why = errno.EROFS if read_only else errno.EACCES if there.is_dir() else errno.ENOTDIR
+    why = errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES
     with writing(folder):
         raise OSError(why, os.strerror(why))
+
+
+def check_folder(folder: Path) -> None:
+    """Raise CannotWriteError where ``folder``, or what is there of its path, is a file."""
+    if not _nearest(folder).is_dir():
+        with writing(folder):
+            raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+
+
+def _nearest(folder: Path) -> Path:
+    """Return ``folder``, or the first above it that is there."""
+    return next(one for one in (folder, *folder.absolute().parents) if one.exists())
 
 
 def size_of(path: Path) -> int:

@@ -45,6 +45,7 @@ _HASHES = {
     "md5": re.compile(r"[0-9a-f]{32}"),
     "sha256_prefix": re.compile(r"[0-9a-f]{8,64}"),
 }
+_DIGITS = {"sha256": "64", "md5": "32", "sha256_prefix": "8 to 64"}
 _PROOF_KEYS = frozenset({"size", *_HASHES})
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 100
@@ -348,7 +349,8 @@ def _proof(fields: dict[str, Any], where: str) -> Proof:
             continue
         if not isinstance(value, str) or not pattern.fullmatch(value.lower()):
             raise UserError(
-                f"{where}: {key}: {_shown(value)}; expected hexadecimal digits in quotes"
+                f"{where}: {key}: {_shown(value)}; expected {_DIGITS[key]} hexadecimal digits "
+                "in quotes"
             )
         hashes[key] = value.lower()
     return Proof(size, **hashes)
