@@ -54,22 +54,11 @@ try:
     check(config, read_yaml(BASE / "config/schema.yaml"))
     REGISTRY = load_registry([BASE / "resources/registry.yaml"], config["downloads"])
     check_names(config, REGISTRY, read_yaml(BASE / "resources/reported.yaml")["models"])
-except UserError as error:
-    raise WorkflowError(str(error)) from None
-
-# In one form, because paths are compared as text.
-config.update(
-    {
-        name: os.path.normpath(os.path.expanduser(value))
-        for name, value in config.items()
-        if name.endswith("_dir")
-    }
-)
-
-# Before Snakemake looks for files there, and ends in a traceback.
-try:
-    for name in ("prepared_dir", "results_dir", "logs_dir", "benchmarks_dir"):
-        check_folder(Path(config[name]))
+    for key in ("data_dir", "prepared_dir", "results_dir", "logs_dir", "benchmarks_dir"):
+        # In one form, because paths are compared as text.
+        config[key] = os.path.normpath(os.path.expanduser(config[key]))
+        # Before Snakemake looks for files there, and ends in a traceback.
+        check_folder(Path(config[key]))
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

@@ -156,6 +156,8 @@ def test_a_key_that_stands_twice_is_refused(tmp_path):
     assert "once.yaml" not in said
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "a: &x {b: 1}\nc: {<<: *x, b: 2}\n"])
+@pytest.mark.parametrize(
+    "text", ["", "# nothing\n", '{\n\t"a": 1}', "a: &x {b: 1}\nc: {<<: *x, b: 2}\n"]
+)
 def test_nothing_stands_twice(text):
     assert repeated_keys(text) == []

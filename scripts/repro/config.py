@@ -137,7 +137,8 @@ def _reads(value: object) -> bool:
 def repeated_keys(text: str) -> list[str]:
     """Return the keys that stand twice in one map of a YAML text, each with its place.
 
-    A parser takes the last one and drops the first without a word.
+    A parser takes the last one and drops the first without a word. A text that is no YAML, such as
+    JSON with tabs, has none.
     """
     found = []
 
@@ -157,7 +158,11 @@ def repeated_keys(text: str) -> list[str]:
                     )
                 walk(value, f"{path}.")
 
-    walk(yaml.compose(text, Loader=yaml.SafeLoader), "")
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        return []
+    walk(root, "")
     return found
 
 
