@@ -146,12 +146,15 @@ def test_every_key_is_documented():
 def test_a_key_that_stands_twice_is_refused(tmp_path):
     once, twice = tmp_path / "once.yaml", tmp_path / "twice.yaml"
     once.write_text("flowers: {seeds: [1]}\nmodels: [a]\nmnist: {nets: {a: {seeds: [1]}}}\n")
-    twice.write_text("flowers: {seeds: [1]}\nmodels: [a]\nflowers:\n  shards: 1\n  shards: 2\n")
+    twice.write_text(
+        "flowers: {seeds: [1], seeds: [2]}\nmodels: [a]\nflowers:\n  shards: 1\n  shards: 2\n"
+    )
     check_repeats([once])
     with pytest.raises(UserError) as refused:
         check_repeats([once, twice])
     said = str(refused.value)
     assert f"{twice}: flowers: stands twice, in lines 1 and 3" in said
+    assert "flowers.seeds: stands twice, in lines 1 and 1" in said
     assert "flowers.shards: stands twice, in lines 4 and 5" in said
     assert "once.yaml" not in said
 

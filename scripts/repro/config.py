@@ -147,15 +147,16 @@ def repeated_keys(text: str) -> list[str]:
             for item in node.value:
                 walk(item, place)
         elif isinstance(node, yaml.MappingNode):
-            lines: dict[str, int] = {}
+            lines: dict[str, int] = {}  # where each key stood last
             for key, value in node.value:
                 path = f"{place}{key.value}"
                 line = key.start_mark.line + 1
-                if (first := lines.setdefault(path, line)) != line:
+                if path in lines:
                     found.append(
-                        f"{path}: stands twice, in lines {first} and {line}; put what is "
+                        f"{path}: stands twice, in lines {lines[path]} and {line}; put what is "
                         "below both under one"
                     )
+                lines[path] = line
                 walk(value, f"{path}.")
 
     try:
