@@ -57,14 +57,14 @@ def test_a_link_between_relative_paths_may_move_with_them(tmp_path, monkeypatch)
 
 
 def test_a_link_below_a_link_to_a_folder_elsewhere_leads_to_its_file(tmp_path, monkeypatch):
-    """As where a working folder stands on a scratch disk."""
-    (tmp_path / "scratch/deep/work").mkdir(parents=True)
+    """As where a working folder stands on another disk."""
+    (tmp_path / "other disk/deep/work").mkdir(parents=True)
     (tmp_path / "run/data").mkdir(parents=True)
     (tmp_path / "run/data/f").write_text("f")
-    (tmp_path / "run/work").symlink_to(tmp_path / "scratch/deep/work")
+    (tmp_path / "run/work").symlink_to(tmp_path / "other disk/deep/work")
     monkeypatch.chdir(tmp_path / "run")
     link("data/f", "work/fetched/f")
-    assert (tmp_path / "scratch/deep/work/fetched/f").read_text() == "f"
+    assert (tmp_path / "other disk/deep/work/fetched/f").read_text() == "f"
 
 
 def test_a_link_replaces_what_is_there(tmp_path):
