@@ -332,6 +332,16 @@ def feature_manifests():
     return [file for model in nets for file in features_of(model, "manifest.json")]
 
 
+def notebook_manifest(model):
+    """Return what is known of a net that is trained as the notebook did, and keeps no features."""
+    return f"{FLOWERS}/notebook/{model}.json"
+
+
+def notebook_manifests():
+    nets = nets_without_features()
+    return [notebook_manifest(model) for model in models_of("flowers") if model in nets]
+
+
 def split_parameters(wildcards):
     """Return how to draw a split: "main" by the configured seed, "seed-N" by N."""
     split = config["flowers"]["split"]

@@ -282,6 +282,7 @@ for model, net in nets_without_features().items():
             histories=of_runs(model, "history.csv"),
             predictions=of_runs(model, "predictions.npz"),
             models=of_runs(model, "model.safetensors"),
+            manifest=notebook_manifest(model),
         log:
             f"{LOGS}/train_{model}.log",
         benchmark:

@@ -41,6 +41,7 @@ rule record_run:
         ],
         images=f"{FLOWERS}/images.csv" if models_of("flowers") else [],
         manifests=feature_manifests(),
+        notebooks=notebook_manifests(),
         config=f"{RESULTS}/config.yaml",
         environments=[shipped(file) for file in sorted((BASE / "envs").glob("*.yaml"))],
         # The crate packs these, under the version that is recorded here.

@@ -23,12 +23,12 @@ def main() -> None:
     devices.keep_freed_memory()
     devices.set_threads(threads)
     weights = Path(snakemake.input.weights) if snakemake.input.get("weights") else None
-    backbone = build(params.architecture, weights)
+    backbone = build(params.architecture, weights, preprocess=params.preprocess)
     images = read_images(Path(snakemake.input.images))
     done = adapt(
         backbone,
         images.among(read_split(Path(snakemake.input.split))["train"]),
-        backbone.preprocess(params.preprocess),
+        backbone.preprocess,
         Path(snakemake.output.statistics),
         device=devices.choose(snakemake.resources.get("gpu", 0)),
         batch_size=params.batch_size,

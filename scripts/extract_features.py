@@ -29,8 +29,8 @@ def main() -> None:
     device = devices.choose(snakemake.resources.get("gpu", 0))
     weights = Path(snakemake.input.weights) if snakemake.input.get("weights") else None
     images = read_images(Path(snakemake.input.images))
-    backbone = build(params.architecture, weights)
-    preprocess = backbone.preprocess(params.preprocess)
+    backbone = build(params.architecture, weights, preprocess=params.preprocess)
+    preprocess = backbone.preprocess
     work = Path(params.work)
     # Named so by Snakemake's scattergather; absent where one job takes all images.
     name = snakemake.wildcards.get("scatteritem")

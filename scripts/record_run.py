@@ -22,6 +22,7 @@ def main() -> None:
     logger = logs.set_up(snakemake.log[0])
     config = yaml.safe_load(Path(snakemake.input.config).read_text(encoding="utf-8"))
     stores = {store_name(file, config): file for file in snakemake.input.manifests}
+    notebooks = {Path(file).stem: file for file in snakemake.input.notebooks}
     splits = {
         Path(file).relative_to(config["prepared_dir"]).as_posix(): provenance.split_hashes(file)
         for file in snakemake.input.splits
@@ -29,11 +30,11 @@ def main() -> None:
     write_json(
         snakemake.output.provenance,
         {
-            "identity": identity(config, stores, splits),
+            "identity": identity(config, stores, notebooks, splits),
             "circumstances": circumstances(config),
         },
     )
-    write_cards(config, stores, splits)
+    write_cards(config, {**stores, **notebooks}, splits)
     logger.info("%s and %d cards", snakemake.output.provenance, len(snakemake.output.cards))
 
 
@@ -44,7 +45,10 @@ def store_name(manifest: str, config: dict[str, Any]) -> str:
 
 
 def identity(
-    config: dict[str, Any], stores: dict[str, str], splits: dict[str, Any]
+    config: dict[str, Any],
+    stores: dict[str, str],
+    notebooks: dict[str, str],
+    splits: dict[str, Any],
 ) -> dict[str, Any]:
     """Return what a second run of the same configuration on the same machine must share.
 
@@ -69,6 +73,7 @@ def identity(
         "images": provenance.hashes_of(source.images, Path(config["prepared_dir"])),
         "splits": splits,
         "features": features,
+        "notebooks": {name: provenance.read_manifest(file) for name, file in notebooks.items()},
         "forward_passes": forward_passes(config, features, splits),
         "python": provenance.python_version(),
         "packages": provenance.versions(provenance.packages_of(source.environments)),
@@ -125,7 +130,7 @@ def circumstances(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def write_cards(config: dict[str, Any], stores: dict[str, str], splits: dict[str, Any]) -> None:
+def write_cards(config: dict[str, Any], manifests: dict[str, str], splits: dict[str, Any]) -> None:
     source, params = snakemake.input, snakemake.params
     comparison = pd.read_csv(source.comparison)
     metrics = pd.concat([pd.read_csv(file) for file in source.metrics], ignore_index=True)
@@ -137,7 +142,7 @@ def write_cards(config: dict[str, Any], stores: dict[str, str], splits: dict[str
             model,
             config["flowers"]["head"] if flowers else net,
             flower_data(config, splits) if flowers else mnist_data(config, splits),
-            backbone(model.name, net, stores) if flowers else None,
+            backbone(model.name, net, manifests) if flowers else None,
             comparison=comparison,
             metrics=metrics,
             files=[f"{run}/{MODEL_FILES[model.framework]}" for run in params.runs[model.name]],
@@ -169,15 +174,15 @@ def flower_data(config: dict[str, Any], splits: dict[str, Any]) -> model_cards.D
     )
 
 
-def backbone(model: str, net: dict[str, Any], stores: dict[str, str]) -> model_cards.Backbone:
+def backbone(model: str, net: dict[str, Any], manifests: dict[str, str]) -> model_cards.Backbone:
     weights = snakemake.params.sources.get(net["weights"], {})
-    own = [file for name, file in stores.items() if name.split("/")[0] == model]
+    own = [file for name, file in manifests.items() if name.split("/")[0] == model]
     return model_cards.Backbone(
         net["architecture"],
         weights.get("description") or weights.get("name", ""),
         weights.get("licence", ""),
         net["protocol"],
-        provenance.read_manifest(own[0]) if own else None,
+        provenance.read_manifest(own[0]),
     )
 
 

@@ -8,8 +8,15 @@ from tqdm import tqdm
 
 from repro import devices, logs
 from repro.backbones import build
+from repro.files import write_json
 from repro.heads import write_history, write_state
-from repro.notebook_protocol import DecodedImages, NotebookRecipe, read_folders, train
+from repro.notebook_protocol import (
+    DecodedImages,
+    NotebookRecipe,
+    check_last_batch,
+    read_folders,
+    train,
+)
 from repro.registry import prove
 from repro.writer_lock import hold
 
@@ -25,13 +32,17 @@ def main() -> None:
     devices.keep_freed_memory()
     devices.set_threads(snakemake.threads)
     device = devices.choose(snakemake.resources.get("gpu", 0))
-    backbone = build(params.architecture, Path(source.weights) if source.get("weights") else None)
-    preprocess = backbone.preprocess(params.get("preprocess"))
+    weights = Path(source.weights) if source.get("weights") else None
+    backbone = build(params.architecture, weights, preprocess=params.preprocess)
+    preprocess = backbone.preprocess
     recipe = NotebookRecipe(**params.recipe)
     folders = [source.folders] if isinstance(source.folders, str) else list(source.folders)
     work = Path(params.work)
+    trees = [read_folders(Path(folder)) for folder in folders]
+    for tree in trees:
+        check_last_batch(backbone.module, tree, preprocess, recipe)
     for i, run in enumerate(params.runs):
-        tree = read_folders(Path(folders[run["split"]]))
+        tree = trees[run["split"]]
         logger.info("%s: %d images, %s, %s", run["run"], len(tree.images), preprocess, recipe)
         pixels = DecodedImages(tree.images, preprocess, work / "pixels.npy", snakemake.threads)
         passes = recipe.epochs * len(tree.images) + len(tree.rows("train"))
@@ -51,6 +62,15 @@ def main() -> None:
         write_history(Path(made.histories[i]), result.history)
         result.predictions.save(made.predictions[i])
         write_state(Path(made.models[i]), result.state)
+    write_json(
+        made.manifest,
+        {
+            **backbone.as_dict(),
+            "protocol": {"name": "notebook"},
+            "preprocess": preprocess.as_dict(),
+            "device": device.type,
+        },
+    )
     shutil.rmtree(work)
 
 

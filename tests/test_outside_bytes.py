@@ -25,7 +25,7 @@ from PIL import Image
 from safetensors.torch import save
 
 from photos import make_photos
-from repro.backbones import Preprocess, build, read_state
+from repro.backbones import Preprocess, build
 from repro.checkpoint import load_checkpoint, save_checkpoint
 from repro.decoding import read_pixels
 from repro.errors import UserError
@@ -37,6 +37,7 @@ from repro.flowers import extract as unpack
 from repro.mnist import read_idx
 from repro.predictions import Predictions
 from repro.registry import load_registry
+from repro.weights import read_state
 
 GIB = 1 << 30
 FUZZED = settings(

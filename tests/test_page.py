@@ -27,6 +27,8 @@ RECORD = {
         "configuration_sha256": "b" * 64,
         "splits": {"main.csv": {"train": {"images": 18}}},
         "python": "3.11.7",
+        "features": {"net/all": {"weights_loaded": "by name"}},
+        "notebooks": {},
     },
     "circumstances": {
         "recorded": "2026-01-01T00:00:00+00:00",

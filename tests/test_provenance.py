@@ -176,6 +176,7 @@ class TestSplits:
 MANIFEST = {
     "architecture": "timm:x",
     "weights_sha256": "ab",
+    "weights_loaded": "by name",
     "parameters": 10,
     "width": 4,
     "protocol": {"name": "frozen"},

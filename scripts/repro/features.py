@@ -130,10 +130,7 @@ def binding(
 ) -> dict[str, Any]:
     """Return everything that the features depend on, for the manifest."""
     return {
-        "architecture": backbone.architecture,
-        "weights_sha256": backbone.weights_sha256 or "none: random weights",
-        "parameters": backbone.parameters,
-        "width": backbone.width,
+        **backbone.as_dict(),
         "protocol": dict(protocol),
         "preprocess": preprocess.as_dict(),
         "images": len(images),

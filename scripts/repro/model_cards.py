@@ -11,6 +11,7 @@ import pandas as pd
 
 from repro import tables
 from repro.comparison import Model
+from repro.loaded import Loaded
 
 MNIST_PIXELS = 784
 MNIST_CLASSES = 10
@@ -78,14 +79,14 @@ class Backbone:
         weights: what its weights are, e.g. the registry's description; empty for random ones.
         licence: the weights' own.
         protocol: "frozen", "adapted" or "notebook".
-        manifest: of its features; None where none are kept, as by the notebook's protocol.
+        manifest: what is known of it: how it was loaded, its size, its input.
     """
 
     architecture: str
     weights: str
     licence: str
     protocol: str
-    manifest: Mapping[str, Any] | None
+    manifest: Mapping[str, Any]
 
 
 def card(
@@ -164,25 +165,25 @@ def _mlp(recipe: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _head(recipe: Mapping[str, Any], data: Data, backbone: Backbone) -> dict[str, str]:
-    entries = {
-        "backbone": f"{backbone.architecture}, {backbone.weights or 'random weights'}",
+    known = backbone.manifest
+    widths = [known["width"], recipe["hidden"], data.classes]
+    look = known["preprocess"]
+    by_order = (
+        ", loaded by order, not by name" if known["weights_loaded"] == Loaded.BY_ORDER else ""
+    )
+    return {
+        "backbone": f"{backbone.architecture}, {backbone.weights or 'random weights'}{by_order}; "
+        f"{known['parameters']:,} parameters",
         "protocol": _PROTOCOLS[backbone.protocol],
-        "head": f"hidden layer of {recipe['hidden']}, relu, log-softmax over {data.classes}",
+        "head": f"hidden layer of {recipe['hidden']}, relu, log-softmax over {data.classes}; "
+        f"{_parameters(widths):,} parameters, the only ones trained",
         "loss": "negative log-likelihood",
         "optimiser": f"Adam, learning rate {recipe['learning_rate']}, batches of "
         f"{recipe['batch_size']}",
         "epochs": f"{recipe['epochs']}; the last one is reported",
+        "input": f"shorter side to {look['resize']} pixels, centre crop of {look['crop']}, "
+        f"mean {look['mean']}, deviation {look['std']}",
     }
-    if backbone.manifest is not None:
-        widths = [backbone.manifest["width"], recipe["hidden"], data.classes]
-        look = backbone.manifest["preprocess"]
-        entries["backbone"] += f"; {backbone.manifest['parameters']:,} parameters"
-        entries["head"] += f"; {_parameters(widths):,} parameters, the only ones trained"
-        entries["input"] = (
-            f"shorter side to {look['resize']} pixels, centre crop of {look['crop']}, "
-            f"mean {look['mean']}, deviation {look['std']}"
-        )
-    return entries
 
 
 def _parameters(widths: Sequence[int]) -> int:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.datasets import ImageFolder
 
-from repro.backbones import Preprocess, feature_width
+from repro.backbones import Preprocess, dry_run, feature_width
 from repro.decoding import Batch, read_batch
 from repro.errors import UserError
 from repro.features import CPU_BATCH, Forward
@@ -37,6 +37,7 @@ from repro.heads import (
 from repro.part_file import writing
 from repro.predictions import SPLITS, Predictions
 from repro.threads import in_order
+from repro.weights import first_line
 
 _DECODE_BATCH = 64
 
@@ -116,6 +117,28 @@ def _number(file: str) -> int:
     if not match:
         raise UserError(f"{file}: expected a file named image_NUMBER.jpg; lay the images out again")
     return int(match[1])
+
+
+def check_last_batch(
+    backbone: nn.Module, tree: FolderTree, preprocess: Preprocess, recipe: NotebookRecipe
+) -> None:
+    """Raise UserError where an epoch would end in a single image that BatchNorm cannot take.
+
+    In training mode a BatchNorm after the pooling has one value a channel then, and no deviation.
+    """
+    images = len(tree.rows("train"))
+    if (images % recipe.batch_size or recipe.batch_size) > 1:
+        return
+    try:
+        dry_run(backbone.train(), preprocess.crop)
+    except ValueError as error:
+        raise UserError(
+            f"{images} training images in batches of {recipe.batch_size} end in one of a single "
+            f"image, of which this network's BatchNorm can take no statistics ({first_line(error)})"
+            "; set another flowers.head.batch_size, or run this model by another protocol"
+        ) from error
+    finally:
+        backbone.eval()
 
 
 class DecodedImages:

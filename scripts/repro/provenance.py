@@ -34,19 +34,17 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 _PIN = re.compile(r"^([A-Za-z0-9_.-]+)==")
 _MOST_NAMED = 20
 # A manifest's list of damaged images holds paths, so only their number is taken.
-_MANIFEST_KEYS = (
+_NETWORK_KEYS = (
     "architecture",
     "weights_sha256",
+    "weights_loaded",
     "parameters",
     "width",
     "protocol",
     "preprocess",
-    "images",
-    "images_sha256",
-    "batch_size",
     "device",
-    "features_sha256",
 )
+_MANIFEST_KEYS = (*_NETWORK_KEYS, "images", "images_sha256", "batch_size", "features_sha256")
 
 
 def hash_of_value(value: Any) -> str:
@@ -170,7 +168,7 @@ def features(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         UserError: the file is not such a manifest.
     """
-    manifest = read_manifest(path)
+    manifest = read_manifest(path, (*_MANIFEST_KEYS, "damaged"))
     return {
         **{key: manifest[key] for key in _MANIFEST_KEYS},
         "damaged": len(manifest["damaged"]),
@@ -178,15 +176,21 @@ def features(path: str | os.PathLike[str]) -> dict[str, Any]:
     }
 
 
-def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a manifest of features; raise UserError where the file is not that."""
+def read_manifest(
+    path: str | os.PathLike[str], keys: Iterable[str] = _NETWORK_KEYS
+) -> dict[str, Any]:
+    """Read what is known of a backbone, and of its features where the ``keys`` say so.
+
+    Raises:
+        UserError: the file has not all of the keys.
+    """
     try:
         manifest = json.loads(Path(path).read_text(encoding="utf-8"))
-        if absent := sorted({*_MANIFEST_KEYS, "damaged"} - set(manifest)):
+        if absent := sorted(set(keys) - set(manifest)):
             raise ValueError(f"{absent[0]} is missing")
     except (OSError, ValueError, TypeError) as error:
         raise UserError(
-            f"{path}: not a manifest of features ({error}); delete it and run again"
+            f"{path}: not a manifest of a backbone ({error}); delete it and run again"
         ) from error
     return dict(manifest)
 

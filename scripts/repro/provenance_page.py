@@ -8,6 +8,7 @@ from typing import Any
 
 from repro import html_tables
 from repro.html_tables import Cell, Column, Look
+from repro.loaded import Loaded
 
 _ARROW = "\u203a"
 _SHOWN = 12  # digits of a hash that are enough to tell it from others
@@ -24,11 +25,20 @@ def sentences(record: Mapping[str, Mapping[str, Any]]) -> list[str]:
         origin = code["note"]
     gpus = _plain(machine["gpus"]) if machine["gpus"] else "no GPU"
     cores = f"{machine['cores']} core{'' if machine['cores'] == 1 else 's'}"
+    networks = {**identity["features"], **identity["notebooks"]}
+    ordered = [
+        name for name, found in networks.items() if found["weights_loaded"] == Loaded.BY_ORDER
+    ]
+    by_order = (
+        f"Weights: those of {', '.join(ordered)} are loaded by order, not by name: no name in "
+        "their file is one of the network's."
+    )
     return [
         f"Code: {origin}; sha256 {code['sha256'][:_SHOWN]}.",
         f"Configuration: config.yaml, sha256 {identity['configuration_sha256'][:_SHOWN]}.",
         f"Machine: {machine['processor']}, {cores}, {gpus}; {machine['system']}, "
         f"Python {identity['python']}; recorded {record['circumstances']['recorded']}.",
+        *([by_order] if ordered else []),
         "Everything else, data, weights, results and versions by name and hash: provenance.json.",
     ]
 
