@@ -16,10 +16,10 @@ def page(record: Record) -> str:
     parts = [
         "# The rehearsal",
         "Printed by `make rehearse`: the default run (`config.yaml`), rule for rule, with "
-        "stand-ins for what it fetches. Drawn flowers in the official layout with the official number of "
-        "pictures a label, random weights in the form of the official files, each from a `path` "
-        "with its hash; MNIST is real. `config/rehearsal.yaml` changes sources and folders and "
-        "marks every figure as a rehearsal's: none is held against the report.",
+        "stand-ins for what it fetches. Drawn flowers in the official layout, as many a label as "
+        "there are; random weights in the form of the official files; each from a `path` with its "
+        "hash. MNIST is real. `config/rehearsal.yaml` changes sources and folders, and marks "
+        "every figure as a rehearsal's: none is held against the report.",
         _about(record),
         "## The whole run",
         _whole(record),
@@ -167,10 +167,10 @@ def _notebook(record: Record) -> str:
     header += [f"the whole: {part['whole_epochs']} epochs, {part['whole_images']:,} images"]
     told = (
         f"{part['images']:,} images in the notebook's shares, {part['epochs']} epochs, the "
-        "backbone in training mode while the head trains. An epoch's seconds are those between its line in "
-        f"the log and the next. The whole is {part['whole_passes']:,} images through the network "
-        "(each in every epoch, and the training images once more for the last scores) at that "
-        "rate, worked out, not run."
+        "backbone in training mode while the head trains. An epoch's seconds are those between "
+        "its line in the log and the next. The whole is worked out from them, not run: "
+        f"{part['whole_passes']:,} images through the network, each in every epoch, and the "
+        "training images once more for the last scores."
     )
     return f"{told}\n\n{markdown(header, rows, numbers=range(1, 6))}"
 
