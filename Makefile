@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-heavy test-all reliability reproduce bench-mnist bench-flowers bench-heads load scaling archive verify-archive check format lock clean
+.PHONY: help demo test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load scaling archive verify-archive check format lock clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -34,6 +34,11 @@ reliability: $(READY)
 ## make reproduce    the full run: official sources, ResNet-152 and ConvNeXt-Large
 reproduce: $(READY)
 	@snakemake --cores 4 --resources gpu=1
+
+## make rehearse     the full run with stand-ins for what it fetches; writes docs/REHEARSAL.md (IMAGES=n, NOTEBOOK=n, KILL=1)
+rehearse: $(READY)
+	@python scripts/rehearse.py $(if $(IMAGES),--images $(IMAGES),--output docs/REHEARSAL.md) \
+		$(if $(NOTEBOOK),--notebook $(NOTEBOOK)) $(if $(KILL),--kill)
 
 ## make bench-mnist  time the from-scratch nets against others; writes docs/BENCH_MNIST.md
 bench-mnist: $(READY)
@@ -85,7 +90,7 @@ lock:
 
 ## make clean        remove what runs have made, but keep downloads and .venv
 clean:
-	rm -rf logs benchmarks .snakemake data/fetched data/mnist data/generated
+	rm -rf logs benchmarks .snakemake data/fetched data/mnist data/generated data/rehearsal data/rehearsal-notebook
 	@find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
 	@for table in data/*/images.csv; do rm -rf "$$(dirname "$$table")"; done
 

@@ -206,6 +206,8 @@ def weights_file(net):
 def not_comparable(model):
     """Return why a model's figures say nothing about the report's, or an empty text."""
     net = NETS[part_of(model)][model]
+    if config["rehearsal"]:
+        return "rehearsal"
     if part_of(model) == "flowers" and config["flowers"]["data"] != "oxford102":
         return "generated data" if GENERATED else "other data"
     if net.get("weights") == "none":
@@ -382,7 +384,7 @@ def curve_of(wildcards):
 
 def full_title(model):
     """Return a model's title; figures from drawn flowers say so wherever they are shown."""
-    title = NETS[part_of(model)][model]["title"]
+    title = NETS[part_of(model)][model]["title"] + (" (rehearsal)" if config["rehearsal"] else "")
     return f"{title} on drawn flowers" if part_of(model) == "flowers" and GENERATED else title
 
 

@@ -125,7 +125,8 @@ def _of_stand_ins(claim: Claim, report: Report, everything: Sequence[Evidence]) 
     for found in everything:
         if found.model.part != part or found.model.comparable:
             continue
-        title = f"{found.model.title} ({found.model.why_not})"
+        why_not = f" ({found.model.why_not})"
+        title = found.model.title.removesuffix(why_not) + why_not
         stand_in = replace(found, model=replace(found.model, title=title))
         try:
             texts += [finding.text for finding in TESTS[claim.number][0](claim, [stand_in], [])]

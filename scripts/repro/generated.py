@@ -11,10 +11,11 @@ import gzip
 import io
 import multiprocessing
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def draw_flowers(
     rng = np.random.default_rng(seed)
     order = np.repeat(rng.permutation(np.arange(1, kinds + 1)), images_per_kind)
     orders = [(int(label), place % images_per_kind) for place, label in enumerate(order)]
-    with _mapper(workers) as run:
+    with in_processes(workers) as run:
         write_archive(archive, run(partial(_picture, seed=seed, sides=sides), orders))
     write_mat(labels, {"labels": order.astype(np.uint8)[None]})
     write_mat(setid, _official_split(order, images_per_kind, rng))
@@ -104,7 +105,7 @@ def _picture(which: tuple[int, int], *, seed: int, sides: tuple[int, int]) -> by
 
 
 @contextmanager
-def _mapper(workers: int) -> Iterator[Any]:
+def in_processes(workers: int) -> Iterator[Any]:
     """Yield a ``map`` that keeps the order and uses this many processes."""
     if workers == 1:
         yield map
@@ -115,15 +116,23 @@ def _mapper(workers: int) -> Iterator[Any]:
         yield partial(pool.map, chunksize=8)
 
 
-def write_archive(path: Path, files: Iterable[bytes]) -> None:
-    """Write JPEG files as ``jpg/image_00001.jpg`` and so on, gzipped: no time, no owner."""
+def write_archive(path: Path, files: Iterable[bytes], numbers: Sequence[int] | None = None) -> None:
+    """Write JPEG files as ``jpg/image_00001.jpg`` and so on, gzipped: no time, no owner.
+
+    Where ``numbers`` gives each file's number, an entry for the folder comes first; the official
+    archive has that, and its images in no order.
+    """
     with (
         atomic_path(path) as aside,
         aside.open("wb") as raw,
         gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.USTAR_FORMAT) as tar,
     ):
-        for number, content in enumerate(files, start=1):
+        if numbers is not None:
+            folder = tarfile.TarInfo("jpg")
+            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(folder)
+        for number, content in zip(numbers or count(1), files, strict=False):
             entry = tarfile.TarInfo(f"jpg/image_{number:05d}.jpg")
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))

@@ -32,6 +32,8 @@ _ABOUT_FLOWERS = (
     "none of them."
 )
 _WHY_NOT = {
+    "rehearsal": "A rehearsal: flowers are drawn by a script, and weights of backbones are random. "
+    "The figures show that the run goes through; they are held against nothing.",
     "generated data": "Its flowers are drawn by a script. The figures show that the way from image "
     "to figure works; they say nothing about photographs, nor about the report.",
     "other data": "It was trained on other images than the report's, so its figures cannot be held "
