@@ -149,8 +149,9 @@ def test_figures_given_in_words_say_so(config):
 )
 def test_what_cannot_be_compared_is_the_first_limit(config, why_not, words):
     model = replace(RESNET, comparable=False, why_not=why_not)
-    limits = flower_card(config, model).partition("## Limits\n\n")[2]
-    assert words in limits.splitlines()[0]
+    card = flower_card(config, model)
+    assert words in card.partition("## Limits\n\n")[2].splitlines()[0]
+    assert "it stands in for a model of the report" in card
 
 
 def test_another_protocol_is_a_limit(config):

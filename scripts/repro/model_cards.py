@@ -135,7 +135,10 @@ def _introduction(model: Model, data: Data, files: Sequence[str], backbone: Back
     what = (
         "A fully connected net" if backbone is None else "A head on a backbone that is not trained"
     )
-    counterpart = "the report has this model" if model.reported else "the report has no such model"
+    counterpart = "the report has no such model"
+    if model.reported:
+        has = "the report has this model"
+        counterpart = has if model.comparable else "it stands in for a model of the report"
     runs = f"one of {len(files)} runs" if len(files) > 1 else "the only run"
     return (
         f"{what}; sorts images of {data.name} into {data.classes} classes; {counterpart}. It was "

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 import yaml
+
+from repro.tables import NOTEBOOK_COMMAND
+from support import ROOT
 
 
 @pytest.fixture
@@ -81,6 +86,19 @@ def test_every_curve_of_the_report_is_drawn(read, project):
 def test_no_curve_is_drawn_behind_another_net(read):
     changed = {"mnist": {"nets": {"numpy_1hidden": {"hidden": [100]}}}}
     assert set(curves_of(read(changed)["plot_curves"])) == {"resnet152", "convnext_large"}
+
+
+@pytest.mark.parametrize("file", ["README.md", "config.yaml"])
+def test_the_line_that_runs_the_notebooks_protocol_is_told(file):
+    words = (ROOT / file).read_text().replace("#", " ").replace("\\\n", " ").split()
+    assert " ".join(NOTEBOOK_COMMAND.split()) in " ".join(words)
+
+
+def test_the_line_that_runs_the_notebooks_protocol_does(project):
+    project.config.write_text("{}")
+    planned = project.planned(*shlex.split(NOTEBOOK_COMMAND)[3:])
+    nets = {rule for rule in planned if rule.startswith(("train_", "features_"))}
+    assert nets == {"train_resnet152_notebook", "train_convnext_large_notebook"}
 
 
 @pytest.mark.parametrize(
