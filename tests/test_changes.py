@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 
 import pytest
 import yaml
 
 from repro import changes, reported
+from repro.code_inputs import code_of
 from repro.registry import load_registry
 from support import ROOT
 
@@ -250,6 +252,15 @@ class TestNoChange:
     )
     def test_is_told(self, model, more):
         assert why_not(model, more) == ""
+
+
+def test_reading_the_snakefile_loads_no_statistics():
+    """It is read once more in every job, and SciPy takes as long to load as all the rest."""
+    scripts = ROOT / "scripts"
+    files = code_of(scripts / "repro/changes.py", (scripts,))
+    assert scripts / "repro/reported.py" in files
+    for file in files:
+        assert not re.search(r"^\s*(from|import) (scipy|sklearn)", file.read_text(), re.M), file
 
 
 def test_a_longer_net_is_the_same_but_for_its_epochs():
