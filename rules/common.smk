@@ -15,11 +15,13 @@ BASE = Path(workflow.basedir)
 SCRIPTS = BASE / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
+from repro.changes import changes, why_not
 from repro.code_inputs import code_of
 from repro.config import check, check_names, check_repeats
 from repro.errors import UserError
 from repro.part_file import check_folder, check_writable
 from repro.registry import load_registry
+from repro.reported import load as load_report
 from repro.run_lock import enter
 
 if workflow.is_main_process:
@@ -53,7 +55,8 @@ try:
         check_repeats(map(Path, workflow.configfiles))
     check(config, read_yaml(BASE / "config/schema.yaml"))
     REGISTRY = load_registry([BASE / "resources/registry.yaml"], config["downloads"])
-    check_names(config, REGISTRY, read_yaml(BASE / "resources/reported.yaml")["models"])
+    REPORT = load_report(BASE / "resources/reported.yaml")
+    check_names(config, REGISTRY, REPORT.models)
     for key in ("data_dir", "prepared_dir", "results_dir", "logs_dir", "benchmarks_dir"):
         # In one form, because paths are compared as text.
         config[key] = os.path.normpath(os.path.expanduser(config[key]))
@@ -205,14 +208,16 @@ def weights_file(net):
 
 def not_comparable(model):
     """Return why a model's figures say nothing about the report's, or an empty text."""
-    net = NETS[part_of(model)][model]
-    if config["rehearsal"]:
-        return "rehearsal"
-    if part_of(model) == "flowers" and config["flowers"]["data"] != "oxford102":
-        return "generated data" if GENERATED else "other data"
-    if net.get("weights") == "none":
-        return "random weights"
-    return "" if net["reported"] else "not in the report"
+    return why_not(model, config, REGISTRY, REPORT)
+
+
+def longer_of(model):
+    """Return the reported model of which this is the same net with more epochs, or none."""
+    shorter = NETS["mnist"].get(NETS[part_of(model)][model].get("longer_of"), {}).get("reported")
+    if shorter is None:
+        return None
+    unlike = changes(model, config, REGISTRY, REPORT, of=shorter, but=("epochs",))
+    return None if unlike else shorter
 
 
 def model_table(models):
@@ -220,19 +225,20 @@ def model_table(models):
     table = []
     for model in models:
         net = NETS[part_of(model)][model]
-        why_not = not_comparable(model)
+        reason = not_comparable(model)
         table.append(
             {
                 "name": model,
                 "title": full_title(model),
                 "part": part_of(model),
-                "longer_of": NETS["mnist"].get(net.get("longer_of"), {}).get("reported"),
+                "longer_of": longer_of(model),
                 "framework": net.get("framework", "torch"),
                 "reported": net["reported"],
-                "recipe": net["recipe"],
+                "recipe": "own" if net["reported"] and reason else net["recipe"],
+                "protocol": net.get("protocol", ""),
                 "headline": runs_of(model)[0],
-                "comparable": not why_not,
-                "why_not": why_not,
+                "comparable": not reason,
+                "why_not": reason,
             }
         )
     return table
@@ -376,10 +382,30 @@ def seed_of_any_run(wildcards):
 
 
 def curve_of(wildcards):
-    """Return the report's own curve of a model, where the notebook printed one."""
-    reported = NETS[part_of(wildcards.model)][wildcards.model]["reported"]
-    file = f"resources/reported/{reported}_history.csv"
-    return shipped(file) if (BASE / file).exists() and not not_comparable(wildcards.model) else []
+    """Return the report's own curve of a model, where it is known and may be held against it."""
+    if not_comparable(wildcards.model):
+        return []
+    curve = reported_model(wildcards.model).curve
+    return shipped(curve) if curve else []
+
+
+def reported_model(model):
+    """Return the model of the report that a net reproduces, or none."""
+    return REPORT.models.get(NETS[part_of(model)][model]["reported"])
+
+
+def curve_note_of(wildcards):
+    """Return what the report's curve of a model is."""
+    reported = reported_model(wildcards.model)
+    return reported.curve_note if reported else ""
+
+
+def reported_label_of(wildcards):
+    """Return what the legend calls the report's curve: its protocol, where the net's is another."""
+    net = NETS[part_of(wildcards.model)][wildcards.model]
+    protocols = {figure.protocol for figure in REPORT.figures_of(net["reported"])}
+    others = protocols - {net.get("protocol", "")}
+    return " ".join(["as reported", *(f"(protocol {other})" for other in sorted(others))])
 
 
 def full_title(model):

@@ -66,6 +66,8 @@ rule plot_curves:
         model="{model}",
         quantity="{quantity}",
         splits=splits_of,
+        reported_label=reported_label_of,
+        curve_note=curve_note_of,
         loss_label=loss_label_of,
     message:
         "Plot {wildcards.quantity} per epoch of {wildcards.model}"

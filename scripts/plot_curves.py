@@ -20,6 +20,7 @@ def main() -> None:
             snakemake.params.splits,
             snakemake.params.title,
             reported=read_history(curve) if curve else None,
+            reported_label=snakemake.params.reported_label,
             loss_label=snakemake.params.get("loss_label", "Loss"),
         )
         figures.save(figure, snakemake.output.png, snakemake.output.svg)

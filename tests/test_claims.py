@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,6 +35,7 @@ def model(name: str, **changed) -> Model:
         "comparable": True,
         "why_not": "",
         "part": "mnist" if "hidden" in name else "flowers",
+        "protocol": "" if "hidden" in name else "notebook",
     }
     return Model.of(values | changed)
 
@@ -74,8 +78,74 @@ class TestAll:
         assert (rows["needs"] != "").all()
         assert (rows["test"] != "").all()
 
-    def test_every_claim_has_a_test(self, report):
-        assert set(claims.TESTS) == {claim.number for claim in report.claims}
+    def test_every_test_is_named_by_a_claim(self, report):
+        assert set(claims.TESTS) == {claim.test for claim in report.claims}
+
+    def test_a_claim_is_judged_by_the_test_it_names_whatever_its_number(self, report):
+        claim = report.claims[3]
+        assert claim.parameters == {"auc": 0.99}
+        renumbered = replace(report, claims=(replace(claim, number=1), replace(claim, number=10)))
+        for number in (1, 10):
+            row = judged(renumbered, number, *TestAucs().nets(0.95, 0.95, 0.95))
+            assert row["verdict"] == "does not hold"
+            assert row["test"].startswith("Macro AUC")
+
+    def test_a_test_judges_other_nets_than_the_report_names(self, report):
+        claim = replace(report.claims[0], models=("torch_2hidden", "numpy_1hidden"))
+        other = replace(report, claims=(claim,))
+        net = TestStayClose().net(0.004)
+        assert judged(other, 1, net)["needs"].startswith("NumPy, one hidden layer")
+        both = [net, replace(net, model=model("numpy_1hidden"))]
+        assert judged(other, 1, *both)["verdict"] == "holds"
+
+
+class TestProtocol:
+    """Flower nets by another protocol than the report's judge under that protocol's name."""
+
+    grows: ClassVar = {split: np.linspace(0.5, 0.9, 9) for split in N}
+    falls: ClassVar = {split: series[::-1] for split, series in grows.items()}
+
+    def nets(self, protocol, curve):
+        return [
+            evidence(
+                model(f"{name}_{protocol}", reported=name, protocol=protocol),
+                history("accuracy", **curve),
+            )
+            for name in ("resnet152", "convnext_large")
+        ]
+
+    def test_another_is_named(self, report):
+        row = judged(report, 6, *self.nets("frozen", self.grows))
+        assert (row["verdict"], row["protocol"]) == ("holds", "frozen")
+        assert row["evidence"].startswith("by the protocol frozen, the report's is notebook: ")
+
+    def test_the_reports_is_named_too(self, report):
+        row = judged(report, 6, *self.nets("notebook", self.grows))
+        assert (row["verdict"], row["protocol"]) == ("holds", "")
+        assert row["evidence"].startswith("by the protocol notebook, as the report: ")
+
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_the_reports_goes_first(self, report, order):
+        both = [*self.nets("frozen", self.falls), *self.nets("notebook", self.grows)]
+        row = judged(report, 6, *both[::order])
+        assert (row["verdict"], row["protocol"]) == ("holds", "")
+
+    def test_two_protocols_are_not_mixed(self, report):
+        one_each = [self.nets("frozen", self.grows)[0], self.nets("notebook", self.grows)[1]]
+        row = judged(report, 6, *one_each)
+        assert row["verdict"] == "cannot be judged"
+        assert row["needs"].startswith("ResNet-152 on")
+
+    def test_another_steps_in_where_the_reports_did_not_run_far_enough(self, report):
+        splits = TestSpreadOverSplits()
+        few = splits.nets([0.9], protocol="notebook")
+        many = splits.nets(0.91 + 0.002 * np.array([1, -1] * 5), protocol="adapted")
+        row = judged(report, 8, *few, *many)
+        assert (row["verdict"], row["protocol"]) == ("holds", "adapted")
+
+    def test_nets_without_any_have_none(self, report):
+        row = judged(report, 1, TestStayClose().net(0.004))
+        assert (row["protocol"], "protocol" in row["evidence"]) == ("", False)
 
 
 class TestStayClose:
@@ -375,7 +445,7 @@ class TestBeats:
     def test_needs_both(self, report, tmp_path):
         row = judged(report, 9, self.nets(tmp_path, [True] * 100, [True] * 100)[0])
         assert row["verdict"] == "cannot be judged"
-        assert row["needs"] == "ConvNeXt-Large on the report's data"
+        assert row["needs"] == "ConvNeXt-Large on the report's data, by its recipe"
 
     def test_needs_predictions(self, report):
         row = judged(report, 9, *(evidence(model(x)) for x in ("resnet152", "convnext_large")))

@@ -94,6 +94,10 @@ class TestVerdict:
         wide = {"runs": (0.9, 0.99), "interval": (0.9, 0.99)}
         assert verdict(REPORTED, DIGIT, None, **wide, comparable=False) == "not run"
         assert verdict(REPORTED, DIGIT, 0.9454, **wide, comparable=False) == "not comparable here"
+        other = {**wide, "same_protocol": False}
+        assert verdict(REPORTED, DIGIT, None, **other) == "not run"
+        assert verdict(REPORTED, DIGIT, 0.9454, **other, comparable=False) == "not comparable here"
+        assert verdict(REPORTED, DIGIT, 0.9454, **other) == "by another protocol"
         assert verdict(REPORTED, DIGIT, 0.9454, **wide) == "to the digit"
         assert verdict(REPORTED, DIGIT, 0.96, **wide) == "within the seeds' range"
 
@@ -162,6 +166,27 @@ class TestCompare:
         assert row["verdict"] == "not comparable here"
         assert row["why_not"] == "generated data"
         assert pd.isna(row["difference_pp"])
+
+    @pytest.mark.parametrize(
+        ("protocol", "verdicts", "said"),
+        [
+            ("frozen", {"by another protocol"}, {"frozen"}),
+            ("adapted", {"by another protocol"}, {"adapted"}),
+            ("notebook", {"to the digit", "worse than reported"}, {""}),
+        ],
+    )
+    def test_another_protocol_is_set_beside(self, report, protocol, verdicts, said):
+        resnet = model(name="net", reported="resnet152", protocol=protocol, part="flowers")
+        found = pd.concat(
+            [
+                metrics(1852 / 2048, split="validation", n=2048),
+                metrics(0.9, split="train", metric="running_accuracy", n=100),
+            ]
+        )
+        made = comparison.compare(found, [resnet], report).query("reproduced.notna()")
+        assert set(made["verdict"]) == verdicts
+        assert set(made["protocol"]) == said
+        assert made["difference_pp"].notna().all()
 
     def test_a_model_of_its_own_comes_last_and_stands_alone(self, report):
         own = model(

@@ -88,6 +88,8 @@ class TestCurves:
         curve = reported.read_history(root / "resources/reported/convnext_large_history.csv")
         figure = curves([history()], "loss", SETS, "Net", reported=curve)
         assert "as reported" in text_of(figure)
+        named = curves([history()], "loss", SETS, "Net", reported=curve, reported_label="theirs")
+        assert "theirs" in text_of(named)
         assert [len(line.get_xdata()) for line in figure.axes[0].lines] == [9, 0, 0, 9, 9, 9]
 
 
@@ -106,6 +108,16 @@ class TestComparison:
     def test_what_cannot_be_compared_is_not_drawn(self, root):
         assert "Own" not in text_of(draw_comparison(rows_and_metrics(root)[0]))
 
+    def test_another_protocol_is_hollow_named_and_has_no_interval(self, root):
+        rows, _ = rows_and_metrics(root)
+        own, other = (draw_comparison(rows.assign(protocol=x)) for x in ("", "frozen"))
+        assert "another protocol" not in text_of(own)
+        assert "by another protocol: frozen" in text_of(other)
+        lines = own.axes[0].lines, other.axes[0].lines
+        assert [len(drawn) for drawn in lines] == [4, 2]
+        assert lines[1][-1].get_markerfacecolor() == "white"
+        assert lines[1][-1].get_xdata() == lines[0][-1].get_xdata()
+
     def test_nothing_to_compare_is_said(self, root):
         rows, _ = rows_and_metrics(root)
         figure = draw_comparison(rows.assign(difference_pp=np.nan))
@@ -119,6 +131,12 @@ class TestSpread:
         drawn = [sorted(line.get_xdata()) for line in figure.axes[0].lines]
         assert pytest.approx([-0.1, 0, 0.1], abs=1e-9) in drawn
         assert "94.64 \u00b1 0.10, n = 3" in text_of(figure)
+
+    def test_the_report_is_no_run_of_another_protocol(self, root):
+        rows, metrics = rows_and_metrics(root)
+        other = spread(metrics, rows.assign(protocol="frozen"))
+        assert "by another protocol: frozen" in text_of(other)
+        assert len(other.axes[0].lines) == len(spread(metrics, rows).axes[0].lines) - 1
 
     def test_single_runs_are_said(self, root):
         rows, metrics = rows_and_metrics(root, runs=1)

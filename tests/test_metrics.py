@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss, roc_auc_score
 
-from repro import metrics
+from repro import metric_names, metrics
 from repro.predictions import Predictions
 
 
@@ -216,3 +216,11 @@ def test_all_metrics_have_their_names():
         "macro_f1",
         "ece",
     ]
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "linear", "log_softmax"])
+def test_what_may_be_reported_is_made(kind):
+    """Of sigmoids every name; of the flower nets' log-softmax those of the flowers."""
+    made = set(metrics.all_metrics(of([0, 1, 2], np.eye(3), kind), "mse"))
+    known = metric_names.reportable("mnist" if kind == "sigmoid" else "flowers", "test")
+    assert made == {*known, *metric_names.LOWER_IS_BETTER}

@@ -143,12 +143,27 @@ def test_figures_given_in_words_say_so(config):
         ("generated data", "drawn by a script"),
         ("random weights", "weights are random"),
         ("other data", "other images than the report's"),
+        ("changed: head.epochs 9 → 40", "not the report's model (changed: head.epochs 9 → 40)"),
+        ("other data; changed: random weights", "(other data; changed: random weights)"),
     ],
 )
 def test_what_cannot_be_compared_is_the_first_limit(config, why_not, words):
     model = replace(RESNET, comparable=False, why_not=why_not)
-    limits = flower_card(config, model).partition("## Limits\n\n")[2]
-    assert words in limits.splitlines()[0]
+    card = flower_card(config, model)
+    assert words in card.partition("## Limits\n\n")[2].splitlines()[0]
+    assert "it stands in for a model of the report" in card
+
+
+def test_another_protocol_is_a_limit(config):
+    assert "another protocol" not in flower_card(config)
+    card = flower_card(
+        config,
+        replace(RESNET, protocol="frozen"),
+        verdict="by another protocol",
+        protocol="frozen",
+    )
+    assert "| by another protocol: frozen |" in card
+    assert "another protocol than frozen" in card
 
 
 def test_an_inferred_recipe_is_a_limit(config):

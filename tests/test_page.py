@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -14,6 +15,15 @@ from repro.html_tables import Cell, Column, Look
 
 NET = Model("net", "Net", "numpy", "numpy_1hidden", "replayed", "seed-1", True, "")
 DRAWN = Model("own", "Own <net>", "torch", None, "own", "seed-1", False, "generated data")
+
+RESNET = Model(
+    *("resnet152", "ResNet-152", "torch", "resnet152", "stated", "seed-1", True, ""),
+    protocol="frozen",
+)
+LONG = "changed: hidden [50] → [100]; epochs 50 → 2; batch_size 100 → 10; split.seed 123 → 7"
+METRICS = pd.DataFrame(
+    [("net", "seed-1", 1, "test", "accuracy", 0.9454, 10_000)], columns=METRIC_COLUMNS
+)
 
 RECORD = {
     "identity": {
@@ -70,6 +80,19 @@ def rows(report) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
+def frozen_rows(report) -> pd.DataFrame:
+    """ResNet-152 by the default protocol, two figures out of three, and nothing else."""
+    metrics = pd.DataFrame(
+        [
+            ("resnet152", "seed-1", 1, "validation", "accuracy", 1852 / 2048, 2048),
+            ("resnet152", "seed-1", 1, "test", "accuracy", 0.89, 200),
+        ],
+        columns=METRIC_COLUMNS,
+    )
+    return comparison.compare(metrics, [RESNET], report)
+
+
+@pytest.fixture(scope="module")
 def judged(report) -> pd.DataFrame:
     found = claims.judge(report, [])
     found.loc[found["claim"].isin([1, 2, 3]), "verdict"] = claims.HOLDS
@@ -81,9 +104,9 @@ class TestSentences:
     def test_counts_by_verdict(self, rows, judged):
         first, second, third = verdicts.sentences(rows, judged)
         assert first == (
-            "Of the report's 18 figures 3 were run here: 1 to the digit, 1 within the test set's "
-            "interval and 1 worse than reported; no accuracy is further than 0.61\u00a0percentage "
-            "points from the one reported."
+            "Of the report's 18 figures 3 can be compared with what was run here: 1 to the digit, "
+            "1 within the test set's interval and 1 worse than reported; no accuracy is further "
+            "than 0.61\u00a0percentage points from the one reported."
         )
         assert second == (
             "Of its 9 claims in words 3 hold (1\u20133), 1 does not hold (9) "
@@ -93,6 +116,24 @@ class TestSentences:
         assert "NumPy, two hidden layers and PyTorch, two hidden layers" in third
         assert "Own <net> (generated data)" in third
         assert "the flowers of this run are drawn" in third
+
+    def test_another_protocol_counts_as_neither_held_nor_missed(self, frozen_rows, judged):
+        """Of figures, and of claims."""
+        apart = judged.copy()
+        apart.loc[apart["claim"].isin([2, 9]), "protocol"] = "frozen"
+        first, second, third = verdicts.sentences(frozen_rows, apart)
+        assert first.startswith("None of the report's 18 figures can be compared")
+        assert second == (
+            "Of its 9 claims in words 2 hold (1, 3) and 5 cannot be judged here (4\u20138); by "
+            "another protocol (frozen) 1 holds (2) and 1 does not hold (9)."
+        )
+        assert "the test accuracy of ResNet-152 (by another protocol: frozen)" in third
+
+    def test_a_reason_of_many_parts_is_shortened(self, report, judged):
+        rows = comparison.compare(METRICS, [replace(NET, comparable=False, why_not=LONG)], report)
+        assert (
+            "Net (changed: hidden [50] → [100] and 3 more)" in verdicts.sentences(rows, judged)[2]
+        )
 
     def test_nothing_was_run(self, report, judged):
         rows = comparison.compare(pd.DataFrame(columns=METRIC_COLUMNS), [], report)
@@ -125,7 +166,8 @@ class TestSentences:
             value
             for module in (comparison, claims)
             for name, value in vars(module).items()
-            if name in ("HOLDS", "IN_PART", "FAILS", "CANNOT") or re.match("TO_|WITHIN_|NOT_", name)
+            if name in ("HOLDS", "IN_PART", "FAILS", "CANNOT")
+            or re.match("TO_|WITHIN_|BY_|NOT_", name)
             if isinstance(value, str)
         } | {comparison.BETTER, comparison.WORSE}
         assert known == {*verdicts.FIGURE_VERDICTS, *verdicts.CLAIM_VERDICTS}
@@ -148,6 +190,30 @@ class TestTables:
         line = next(line for line in text.splitlines() if "ResNet-152" in line and "<tr" in line)
         assert "not run" in line
         assert "nan" not in line.lower()
+
+    def test_another_protocol_is_named_and_explained(self, frozen_rows, judged, look):
+        apart = judged.assign(protocol="frozen")
+        for text in (
+            page.comparison_page(frozen_rows, judged, look),
+            page.markdown(frozen_rows, apart, {"Shown": {"a": "a.png"}}, ["Code."]),
+        ):
+            words = " ".join(text.split())
+            assert "by another protocol: frozen" in words
+            assert "training mode" in words
+            assert "nine times cheaper" in words
+            assert "models=[resnet152_notebook, convnext_large_notebook]" in words
+            assert "better than" not in words
+            assert "-1.97" in words.replace("\u2212", "-")
+        text = page.claims_page(apart, look)
+        assert "<small>by another protocol: frozen</small>" in text
+        assert 'class="kind exact"' not in text
+        assert "models=[" not in page.comparison_page(frozen_rows[:4], judged, look)
+
+    def test_what_was_changed_stands_below_the_verdict(self, report, judged, look):
+        rows = comparison.compare(METRICS, [replace(NET, comparable=False, why_not=LONG)], report)
+        assert f"not comparable here</span><small>{LONG}</small>" in page.comparison_page(
+            rows, judged, look
+        )
 
     def test_the_same_from_csv(self, rows, judged, look, tmp_path):
         for name, table in (("rows", rows), ("judged", judged)):

@@ -11,17 +11,27 @@ import pandas as pd
 import pytest
 import yaml
 
-from repro import reported
+from repro import claims, reported, tables
 from repro.errors import UserError
+from repro.metric_names import HIGHER_IS_BETTER, LOWER_IS_BETTER
 
 MINIMAL = """
+parts:
+  mnist: {data: {images: 0123abcd}, split: {seed: 1}}
+  flowers: {data: {}, split: {}}
 models:
-  net: {title: Net, part: mnist, epochs: 2, recipe: stated}
+  net: {title: Net, part: mnist, net: {epochs: 2}}
+  rose: {title: Rose, part: flowers, net: {weights: 0123abcd}}
 figures:
   - {id: a, model: net, split: test, metric: accuracy, printed: "94.50", unit: percent,
      precision: 0.01, where: table, recipe: stated}
+  - {id: b, model: rose, split: train, metric: running_accuracy, printed: "0.97", unit: fraction,
+     precision: 0.01, where: table, protocol: notebook, recipe: stated}
 claims:
-  - {number: 1, text: It learns, models: [net]}
+  - {number: 1, text: It learns, models: [net], test: stay_close}
+  - {number: 2, text: Its AUC is high, models: [net], test: aucs_about, parameters: {auc: 0.99}}
+  - {number: 3, text: It falls, models: [rose], protocol: notebook, test: losses_fall,
+     parameters: {rise_of: rose, rise_on: [test], before: 1, after: 2, evened_out: 3}}
 """
 
 
@@ -38,7 +48,10 @@ def loaded(folder: Path, text: str) -> reported.Report:
 class TestWhatShips:
     def test_the_table_of_part_1(self, report):
         found = {
-            model: [figure.printed for figure in report.figures_of(model)]
+            model: [
+                tables.number(figure.value, figure.metric, figure.precision)
+                for figure in report.figures_of(model)
+            ]
             for model in report.models
         }
         assert found["numpy_1hidden"] == ["95.61", "94.78", "94.54", "0.996"]
@@ -61,7 +74,8 @@ class TestWhatShips:
     @pytest.mark.parametrize("model", ["resnet152", "convnext_large"])
     def test_the_curves_end_in_the_figures(self, report, model):
         curve = reported.read_history(report.models[model].curve)
-        last = curve[curve["epoch"] == report.models[model].epochs].set_index("split")["accuracy"]
+        epochs = report.parts["flowers"].head["epochs"]
+        last = curve[curve["epoch"] == epochs].set_index("split")["accuracy"]
         for figure in report.figures_of(model):
             if figure.precision is not None:
                 assert round(last[figure.split], 4) == figure.value
@@ -70,6 +84,22 @@ class TestWhatShips:
         curves = [model.curve for model in report.models.values() if model.curve]
         assert len(curves) == 3
         assert all(curve.exists() for curve in curves)
+
+    def test_the_flower_figures_and_claims_are_the_notebook_s(self, report):
+        for one in (*report.figures, *report.claims):
+            model = one.models[0] if isinstance(one, reported.Claim) else one.model
+            flowers = report.models[model].part == "flowers"
+            assert one.protocol == ("notebook" if flowers else "")
+
+
+def test_every_test_that_may_be_named_is_there():
+    assert set(claims.TESTS) == set(reported.CLAIM_TESTS)
+
+
+def test_protocols_are_those_of_the_configuration(root):
+    schema = yaml.safe_load((root / "config/schema.yaml").read_text())
+    known = schema["$defs"]["flower_net"]["properties"]["protocol"]["enum"]
+    assert set(reported.PROTOCOLS) == set(known)
 
 
 class TestWhatIsBroken:
@@ -84,7 +114,11 @@ class TestWhatIsBroken:
             ("models: [net]", "models: [ned]", "unknown model 'ned'"),
             ("split: test", "split: tset", "split of a is 'tset'"),
             ("unit: percent", "unit: permille", "unit of a is 'permille'"),
-            ("recipe: stated}\nclaims", "recipe: guessed}\nclaims", "recipe of a is 'guessed'"),
+            ("table, recipe: stated", "table, recipe: guessed", "recipe of a is 'guessed'"),
+            ("part: mnist", "part: mnits", "part of net is 'mnits', expected one of mnist"),
+            ("images: 0123abcd", "images: 01234567", "images of mnist is"),
+            ("weights: 0123abcd", "weights: none", "weights of rose is 'none', expected 8 to 64"),
+            ("  flowers: {data: {}, split: {}}", "", "key 'flowers' is missing"),
             ('"94.50"', "94.50", "expected text in quotes"),
             ("precision: 0.01", "precision: 0.001", "printed as 94.50"),
             ("precision: 0.01, ", "", "key 'precision' is missing"),
@@ -93,9 +127,71 @@ class TestWhatIsBroken:
         ],
     )
     def test_is_named(self, tmp_path, old, new, message):
+        self.refused(tmp_path, old, new, message)
+
+    @pytest.mark.parametrize(
+        ("old", "new", "words"),
+        [
+            ("metric: accuracy", "metric: error_rate", ["metric of a", *HIGHER_IS_BETTER]),
+            *(
+                ("metric: accuracy", f"metric: {name}", [f"'{name}', expected one of accuracy"])
+                for name in LOWER_IS_BETTER
+            ),
+            ("metric: accuracy", "metric: running_accuracy", ["metric of a (mnist, test)"]),
+            (
+                "train, metric: running_accuracy",
+                "test, metric: running_accuracy",
+                ["(flowers, test) is 'running_accuracy'", "auc_ovr_softmax"],
+            ),
+            ("metric: running_accuracy", "metric: auc_ovr_sum", ["metric of b", "auc_ovr_raw"]),
+        ],
+    )
+    def test_a_metric_that_is_not_made(self, tmp_path, old, new, words):
+        for word in words:
+            self.refused(tmp_path, old, new, word)
+
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            (
+                "stay_close",
+                "stay_far",
+                f"test of claim 1 is 'stay_far', expected one of {', '.join(claims.TESTS)}",
+            ),
+            (", test: stay_close", "", "key 'test' is missing"),
+            (
+                "{auc: 0.99}",
+                "{}",
+                "claim 2, test aucs_about: its parameters are none, expected auc",
+            ),
+            ("{auc: 0.99}", "{auc: 0.99, by: 1}", "its parameters are auc, by, expected auc"),
+            ("{auc: 0.99}", "{auc: high}", "auc is 'high', expected a number"),
+            ("before: 1", "before: 1.5", "before is 1.5, expected a whole number"),
+            ("rise_of: rose", "rise_of: net", "rise_of of claim 3 is 'net', expected one of rose"),
+            ("[test]", "[tset]", "rise_on of claim 3 is 'tset', expected one of train"),
+            ("stay_close", "beats", "claim 1: test beats takes two models"),
+            ("models: [net], test: stay", "models: [], test: stay", "claim 1 names no model"),
+        ],
+    )
+    def test_a_claim_that_cannot_be_tested(self, tmp_path, old, new, message):
+        self.refused(tmp_path, old, new, message)
+
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            ("[rose], protocol: notebook", "[rose]", "protocol of claim 3 is ''"),
+            ("table, protocol: notebook", "table", "protocol of b is '', expected one of frozen"),
+            ("table, protocol: notebook", "table, protocol: note", "protocol of b is 'note'"),
+            ("table, recipe", "table, protocol: frozen, recipe", "only flower nets have one"),
+        ],
+    )
+    def test_a_protocol(self, tmp_path, old, new, message):
+        self.refused(tmp_path, old, new, message)
+
+    def refused(self, tmp_path, old, new, message):
         assert old in MINIMAL
         with pytest.raises(UserError, match=r"reported\.yaml") as caught:
-            loaded(tmp_path, MINIMAL.replace(old, new))
+            loaded(tmp_path, MINIMAL.replace(old, new, 1))
         assert message in str(caught.value)
 
     @pytest.mark.parametrize("key", ["figures", "claims"])

@@ -61,6 +61,28 @@ def test_comparison(rows):
     assert "94.64 \u00b1 0.14" in text
 
 
+def test_what_was_changed_is_shortened_in_the_table_and_whole_below_it(rows):
+    long = "other data; changed: hidden [50] → [100]; epochs 50 → 2; split.seed 123 → 7"
+    own = rows["title"] == "Own"
+    text = tables.comparison(rows.assign(why_not=rows["why_not"].where(~own, long)))
+    assert "| *other data and 3 more*" in text
+    assert text.endswith(f"- Own: {long}.\n")
+    assert max(len(line) for line in text.splitlines() if line.startswith("|")) <= 115
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ("generated data", "generated data"),
+        ("changed: hidden [50] → [100]", "changed: hidden [50] → [100]"),
+        ("changed: epochs 50 → 2; dtype a → b", "changed: epochs 50 → 2 and 1 more"),
+        ("one part, however long it is, stays", "one part, however long it is, stays"),
+    ],
+)
+def test_brief(reason, text):
+    assert tables.brief(reason) == text
+
+
 def test_fits_a_terminal(rows):
     table = [line for line in tables.comparison(rows).splitlines() if line.startswith("|")]
     assert max(map(len, table)) <= 115
@@ -87,7 +109,7 @@ def test_claims(root):
     text = tables.claims(judged)
     assert text.startswith("|    | verdict")
     assert "**9. ConvNeXt-Large beats ResNet-152: cannot be judged.**" in text
-    assert "Needed to judge it: ConvNeXt-Large and ResNet-152 on the report's data." in text
+    assert "Needed to judge it: ConvNeXt-Large and ResNet-152 on the report's data, by" in text
     read_back = pd.read_csv(io.StringIO(judged.to_csv(index=False)))
     assert tables.claims(read_back) == text
 

@@ -1,8 +1,9 @@
-"""The report's claims in words, each with a test of its own.
+"""The report's claims in words, and a library of tests that they name.
 
 A test looks at what was run of the models that the claim is about, and finds for each whether the
 claim holds, with the numbers that carry it. Where the models were not run, or on other data than
-the report's, the claim cannot be judged, and what would be needed is said instead.
+the report's, the claim cannot be judged, and what would be needed is said instead. Flower nets that
+ran by another protocol than the report's judge it only under that protocol's name.
 """
 
 from __future__ import annotations
@@ -21,7 +22,15 @@ from repro.metrics import predicted
 from repro.predictions import Predictions
 from repro.reported import Claim, Report
 
-COLUMNS = ["claim", "text", "verdict", "evidence", "needs", "test"]
+COLUMNS = [
+    "claim",
+    "text",
+    "verdict",
+    "protocol",  # by which it was judged, where the report's is another
+    "evidence",
+    "needs",
+    "test",
+]
 
 HOLDS = "holds"
 IN_PART = "holds in part"
@@ -34,7 +43,6 @@ _AUC_WITHIN = 0.01  # "about 0.99": within the last digit stated
 _LOSS_RISE = 0.05  # a gap is "reasonable" while validation loss is within 5 % of its lowest
 _SPLITS_NEEDED = 10
 _P = 0.05
-_ABOUT_ANY_NET = (5, 6, 7, 8)  # claims whose test says something of a net that stands in
 
 
 @dataclass(frozen=True)
@@ -96,29 +104,62 @@ def judge(report: Report, everything: Sequence[Evidence]) -> pd.DataFrame:
 
 
 def _judge(claim: Claim, report: Report, everything: Sequence[Evidence]) -> dict[str, Any]:
-    test, how = TESTS[claim.number]
-    own = {key: _of_reported(everything, key) for key in claim.models}
-    absent = [report.models[key].title for key in claim.models if not own[key]]
-    run = [found for several in own.values() for found in several]
-    verdict, evidence, needs = CANNOT, "", ""
+    """Judge a claim by the report's protocol; by another where only that was run far enough."""
+    run = [
+        found
+        for found in everything
+        if found.model.comparable and found.model.reported in claim.models
+    ]
+    others = [found.model.protocol for found in run if found.model.protocol]
+    rows = [
+        _by_protocol(protocol, claim, report, run, everything)
+        for protocol in dict.fromkeys([claim.protocol, *others])
+    ]
+    best = max(rows, key=lambda row: (row["verdict"] != CANNOT, row["evidence"] != ""))
+    if not run:
+        best["evidence"] = _of_stand_ins(claim, report, everything)
+    return best
+
+
+def _by_protocol(
+    protocol: str,
+    claim: Claim,
+    report: Report,
+    run: Sequence[Evidence],
+    everything: Sequence[Evidence],
+) -> dict[str, Any]:
+    """Judge a claim by the nets that ran by one protocol, and those that have none."""
+    own = [found for found in run if found.model.protocol in ("", protocol)]
+    there = {found.model.reported for found in own}
+    absent = [report.models[key].title for key in claim.models if key not in there]
+    findings: Sequence[Finding] = []
+    needs = ""
     try:
-        findings = test(claim, run, everything) if run else []
-        evidence = "; ".join(finding.text for finding in findings)
-        verdict = _overall(findings) if findings and not absent else CANNOT
+        findings = TESTS[claim.test].judge(claim, own, everything) if own else []
     except NotEnoughError as error:
         needs = str(error)
     if absent:
-        needs = f"{' and '.join(absent)} on the report's data"
-    if not run:
-        evidence = _of_stand_ins(claim, report, everything)
-    return dict(
-        zip(COLUMNS, (claim.number, claim.text, verdict, evidence, needs, how), strict=True)
-    )
+        needs = f"{' and '.join(absent)} on the report's data, by its recipe"
+    evidence = "; ".join(finding.text for finding in findings)
+    another = protocol != claim.protocol
+    if evidence and protocol:
+        whose = f"the report's is {claim.protocol}" if another else "as the report"
+        evidence = f"by the protocol {protocol}, {whose}: {evidence}"
+    return {
+        "claim": claim.number,
+        "text": claim.text,
+        "verdict": _overall(findings) if findings and not absent else CANNOT,
+        "protocol": protocol if another else "",
+        "evidence": evidence,
+        "needs": needs,
+        "test": TESTS[claim.test].words,
+    }
 
 
 def _of_stand_ins(claim: Claim, report: Report, everything: Sequence[Evidence]) -> str:
     """Return what the test finds of the models that were run in place of the report's."""
-    if claim.number not in _ABOUT_ANY_NET:
+    test = TESTS[claim.test]
+    if not test.about_any_net:
         return ""
     part = report.models[claim.models[0]].part
     texts = []
@@ -129,14 +170,10 @@ def _of_stand_ins(claim: Claim, report: Report, everything: Sequence[Evidence]) 
         title = found.model.title.removesuffix(why_not) + why_not
         stand_in = replace(found, model=replace(found.model, title=title))
         try:
-            texts += [finding.text for finding in TESTS[claim.number][0](claim, [stand_in], [])]
+            texts += [finding.text for finding in test.judge(claim, [stand_in], [])]
         except NotEnoughError:
             continue
     return "; ".join(f"in place of the report's models, {text}" for text in texts)
-
-
-def _of_reported(everything: Sequence[Evidence], key: str) -> list[Evidence]:
-    return [found for found in everything if found.model.reported == key and found.model.comparable]
 
 
 def _overall(findings: Sequence[Finding]) -> str:
@@ -183,7 +220,7 @@ class Slope:
 
 
 def stay_close(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
-    """Claim 1: in every epoch the train accuracy lies in the interval of the validation's."""
+    """In every epoch the train accuracy lies in the interval of the validation's."""
     findings = []
     for found in own:
         history, n = _needed_history(found), found.n("validation")
@@ -213,14 +250,15 @@ def stay_close(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> 
 def keep_rising(
     claim: Claim, own: Sequence[Evidence], everything: Sequence[Evidence]
 ) -> list[Finding]:
-    """Claim 2: beyond the report's epochs every slope is above zero."""
-    longer = [found for found in everything if found.model.longer_of in claim.models]
+    """Beyond the report's epochs every slope is above zero."""
+    shorter = {found.model.reported: found for found in own}
+    longer = [found for found in everything if found.model.longer_of in shorter]
     if not longer:
         raise NotEnoughError("a longer run of the same net (a model with longer_of)")
-    short = own[0]
-    reported_epochs = int(_needed_history(short)["epoch"].max())
     findings = []
     for found in longer:
+        short = shorter[found.model.longer_of]
+        reported_epochs = int(_needed_history(short)["epoch"].max())
         history = _needed_history(found)
         last = int(history["epoch"].max())
         beyond = history[history["epoch"] > reported_epochs]
@@ -245,7 +283,7 @@ def keep_rising(
 
 
 def level_off(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
-    """Claim 3: over the last epochs train rises, validation does not, and a gap stands open."""
+    """Over the last epochs train rises, validation does not, and a gap stands open."""
     findings = []
     for found in own:
         history = _needed_history(found)
@@ -269,7 +307,7 @@ def level_off(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> l
 
 
 def aucs_about(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
-    """Claim 4: the macro AUC (one-vs-rest on softmax, validation) is within 0.01 of that stated."""
+    """The macro AUC (one-vs-rest on softmax, validation) is within 0.01 of that stated."""
     findings = []
     for found in own:
         auc = found.value("validation", "auc_ovr_softmax")
@@ -279,17 +317,16 @@ def aucs_about(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> 
 
 
 def losses_fall(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
-    """Claim 5: loss falls on every set; the one rise the report saw is looked for."""
+    """Loss falls on every set; the one rise the report saw is looked for."""
     findings = [_trend(found, "loss", -1) for found in own]
-    rise = claim.parameters["rise"]
     for found in own:
-        if found.model.reported == rise["model"]:
-            findings.append(_the_rise(found, rise))
+        if found.model.reported == claim.parameters["rise_of"]:
+            findings.append(_the_rise(found, claim.parameters))
     return findings
 
 
 def accuracies_grow(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
-    """Claim 6: accuracy grows on every set."""
+    """Accuracy grows on every set."""
     return [_trend(found, "accuracy", 1) for found in own]
 
 
@@ -319,7 +356,7 @@ def _trend(found: Evidence, quantity: str, sign: int) -> Finding:
 def _the_rise(found: Evidence, rise: Mapping[str, Any]) -> Finding:
     """Find whether the loss rises between the two epochs and is lower again after them."""
     seen, texts = [], []
-    for split in rise["splits"]:
+    for split in rise["rise_on"]:
         series = _series(_needed_history(found), split, "loss")
         epochs = (rise["before"], rise["after"], rise["evened_out"])
         if missing := [epoch for epoch in epochs if epoch not in series.index]:
@@ -334,7 +371,7 @@ def _the_rise(found: Evidence, rise: Mapping[str, Any]) -> Finding:
 
 
 def reasonable_gap(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
-    """Claim 7: train loss ends below the others, and validation loss has not begun to climb."""
+    """Train loss ends below the others, and validation loss has not begun to climb."""
     findings = []
     for found in own:
         history = _needed_history(found)
@@ -369,7 +406,7 @@ def reasonable_gap(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence])
 def spread_over_splits(
     claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]
 ) -> list[Finding]:
-    """Claim 8: the stated movement lies in the 95 % interval of the standard deviation."""
+    """The stated movement lies in the 95 % interval of the standard deviation."""
     findings = []
     for found in own:
         of_splits = found.metrics[found.metrics["run"].str.startswith("split-")]
@@ -440,7 +477,7 @@ def mcnemar(first: Predictions, second: Predictions) -> McNemar:
 
 
 def beats(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
-    """Claim 9: the first is right more often where the two disagree, beyond chance."""
+    """The first is right more often where the two disagree, beyond chance."""
     pair = [next((x for x in own if x.model.reported == key), None) for key in claim.models]
     better, worse = pair
     if better is None or worse is None:
@@ -460,52 +497,73 @@ def beats(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[
     ]
 
 
-_Test = Callable[[Claim, Sequence[Evidence], Sequence[Evidence]], list[Finding]]
+@dataclass(frozen=True)
+class ClaimTest:
+    """A test that claims of the report's file name.
 
-# By the claim's number: its test, and the test in words for the reader of the table.
-TESTS: dict[int, tuple[_Test, str]] = {
-    1: (
-        stay_close,
-        "In every epoch train accuracy lies in the 95 % Wilson interval of validation accuracy.",
-    ),
-    2: (
-        keep_rising,
-        "Beyond the report's epochs the Theil-Sen slope of accuracy is above zero with 95 % "
-        "confidence; a set without a curve ends higher in the longer run.",
-    ),
-    3: (
-        level_off,
-        f"Over the last {_LAST_EPOCHS} epochs the Theil-Sen slope of train accuracy is above zero, "
-        "that of validation accuracy is not (95 %), and train is on average above validation by "
-        "more than half its Wilson interval.",
-    ),
-    4: (
-        aucs_about,
-        f"Macro AUC, one-vs-rest on softmax of the outputs, validation set: within {_AUC_WITHIN} "
-        "of the stated value.",
-    ),
-    5: (
-        losses_fall,
-        "Kendall's tau of loss and epoch is below zero (one-sided p < 0.05) on each set; the "
-        "single rise is looked for at the epochs stated.",
-    ),
-    6: (
-        accuracies_grow,
-        "Kendall's tau of accuracy and epoch is above zero (one-sided p < 0.05) on each set.",
-    ),
-    7: (
-        reasonable_gap,
-        "Train loss ends below validation and test loss; the gap counts as reasonable while "
-        f"validation loss is within {100 * _LOSS_RISE:.0f} % of its lowest.",
-    ),
-    8: (
-        spread_over_splits,
-        f"Over at least {_SPLITS_NEEDED} random splits the stated movement lies in the 95 % "
-        "interval (chi-squared) of the standard deviation of test accuracy.",
-    ),
-    9: (
-        beats,
-        "McNemar's exact test on the shared test images: more disagreements fall to the first, "
-        "p < 0.05.",
-    ),
+    Attributes:
+        judge: takes the claim, what was run of its models, and what was run of all.
+        words: the test in words, for the reader of the table.
+        about_any_net: whether it says something of a net that stands in for the report's.
+    """
+
+    judge: Callable[[Claim, Sequence[Evidence], Sequence[Evidence]], list[Finding]]
+    words: str
+    about_any_net: bool = False
+
+
+# By name; repro.reported has the parameters of each.
+TESTS = {
+    test.judge.__name__: test
+    for test in (
+        ClaimTest(
+            stay_close,
+            "In every epoch train accuracy lies in the 95 % Wilson interval of validation "
+            "accuracy.",
+        ),
+        ClaimTest(
+            keep_rising,
+            "Beyond the report's epochs the Theil-Sen slope of accuracy is above zero with 95 % "
+            "confidence; a set without a curve ends higher in the longer run.",
+        ),
+        ClaimTest(
+            level_off,
+            f"Over the last {_LAST_EPOCHS} epochs the Theil-Sen slope of train accuracy is above "
+            "zero, that of validation accuracy is not (95 %), and train is on average above "
+            "validation by more than half its Wilson interval.",
+        ),
+        ClaimTest(
+            aucs_about,
+            "Macro AUC, one-vs-rest on softmax of the outputs, validation set: within "
+            f"{_AUC_WITHIN} of the stated value.",
+        ),
+        ClaimTest(
+            losses_fall,
+            "Kendall's tau of loss and epoch is below zero (one-sided p < 0.05) on each set; the "
+            "single rise is looked for at the epochs stated.",
+            about_any_net=True,
+        ),
+        ClaimTest(
+            accuracies_grow,
+            "Kendall's tau of accuracy and epoch is above zero (one-sided p < 0.05) on each set.",
+            about_any_net=True,
+        ),
+        ClaimTest(
+            reasonable_gap,
+            "Train loss ends below validation and test loss; the gap counts as reasonable while "
+            f"validation loss is within {100 * _LOSS_RISE:.0f} % of its lowest.",
+            about_any_net=True,
+        ),
+        ClaimTest(
+            spread_over_splits,
+            f"Over at least {_SPLITS_NEEDED} random splits the stated movement lies in the 95 % "
+            "interval (chi-squared) of the standard deviation of test accuracy.",
+            about_any_net=True,
+        ),
+        ClaimTest(
+            beats,
+            "McNemar's exact test on the shared test images: more disagreements fall to the "
+            "first, p < 0.05.",
+        ),
+    )
 }

@@ -12,9 +12,9 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from repro.errors import UserError
+from repro.metric_names import METRIC_COLUMNS
 from repro.reported import RECIPES, Figure, Report
 
-METRIC_COLUMNS = ["model", "run", "seed", "split", "metric", "value", "n"]
 COLUMNS = [
     "model",
     "title",
@@ -33,6 +33,7 @@ COLUMNS = [
     "wilson_high",
     "recipe",
     "verdict",
+    "protocol",  # the run's, where the figure is the report's by another
     "why_not",
     "where",
     "note",
@@ -50,6 +51,7 @@ WITHIN_SEEDS = "within the seeds' range"
 WITHIN_INTERVAL = "within the test set's interval"
 BETTER = "better than reported"
 WORSE = "worse than reported"
+BY_PROTOCOL = "by another protocol"
 NOT_COMPARABLE = "not comparable here"
 NOT_RUN = "not run"
 
@@ -66,12 +68,13 @@ class Model:
         title: for tables and figures.
         framework: e.g. "NumPy", "PyTorch".
         reported: id of its counterpart in the report, or None.
-        recipe: "stated", "replayed" or "inferred"; "own" for a model that is not in the report.
+        recipe: "stated", "replayed" or "inferred"; "own" for a model that is not the report's.
         headline: the run whose figures stand for the model, e.g. "seed-123".
         comparable: whether its figures may be held against the report's.
-        why_not: the reason where they may not, e.g. "generated data".
+        why_not: the reason where they may not, e.g. "generated data" (:mod:`repro.changes`).
         part: "mnist" or "flowers": which data set's models it belongs to.
         longer_of: id of the reported model of which this is the same net with more epochs.
+        protocol: of a flower net, how its backbone ran; else empty.
     """
 
     name: str
@@ -84,6 +87,7 @@ class Model:
     why_not: str
     part: str = ""
     longer_of: str | None = None
+    protocol: str = ""
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Model:
@@ -127,19 +131,22 @@ def verdict(
     runs: Sequence[float] = (),
     interval: tuple[float, float] | None = None,
     comparable: bool = True,
+    same_protocol: bool = True,
 ) -> str:
     """Return the verdict on one reported figure. The first rule that fits decides.
 
     1. *not run*: there is no reproduced value.
-    2. *not comparable here*: it comes from other data or another backbone than the report's.
-    3. *to the digit*: the headline run's value, rounded to the printed digits, is the printed one.
+    2. *not comparable here*: it comes from other data, or from another net, recipe or split than
+       the report's.
+    3. *by another protocol*: all that is the report's, but the backbone ran in another way.
+    4. *to the digit*: the headline run's value, rounded to the printed digits, is the printed one.
        A figure that was given in words has no digits to meet.
-    4. *within the seeds' range*: two or more runs were made, and the reported value, which is
+    5. *within the seeds' range*: two or more runs were made, and the reported value, which is
        known to half its last digit, lies between the lowest and the highest of them.
-    5. *within the test set's interval*: it lies, known that well, in the 95 % Wilson interval of
+    6. *within the test set's interval*: it lies, known that well, in the 95 % Wilson interval of
        the headline run's accuracy on the held-out images. There is no such interval for the
        training images, which the model was fitted to, nor for an AUC.
-    6. *better* or *worse than reported*: none of these; which of the two the headline run says.
+    7. *better* or *worse than reported*: none of these; which of the two the headline run says.
        Every metric that the report gives is the better the higher it is.
 
     Args:
@@ -149,11 +156,12 @@ def verdict(
         runs: the values of all runs, the headline among them.
         interval: Wilson interval of the headline value, or None.
         comparable: whether the two may be compared at all.
+        same_protocol: whether both are by the same protocol.
     """
     if reproduced is None:
         return NOT_RUN
-    if not comparable:
-        return NOT_COMPARABLE
+    if not (comparable and same_protocol):
+        return BY_PROTOCOL if comparable else NOT_COMPARABLE
     slack = (precision or 0.0) / 2 + _EPSILON
     if precision is not None and abs(reproduced - reported) <= slack:
         return TO_THE_DIGIT
@@ -227,6 +235,7 @@ def _row(metrics: pd.DataFrame, model: Model | None, figure: Figure, title: str)
         "reported_precision": figure.precision,
         "recipe": model.recipe if model else figure.recipe,
         "n_seeds": 0,
+        "protocol": "",
         "why_not": "",
         "where": figure.where,
         "note": figure.note,
@@ -236,8 +245,10 @@ def _row(metrics: pd.DataFrame, model: Model | None, figure: Figure, title: str)
     if model is None or found is None:
         return row
     row |= found.columns()
+    same_protocol = model.protocol == figure.protocol
     if model.comparable:
         row["difference_pp"] = 100 * (found.headline - figure.value)
+        row["protocol"] = "" if same_protocol else model.protocol
     else:
         row["why_not"] = model.why_not
     row["verdict"] = verdict(
@@ -247,6 +258,7 @@ def _row(metrics: pd.DataFrame, model: Model | None, figure: Figure, title: str)
         runs=found.runs,
         interval=found.interval,
         comparable=model.comparable,
+        same_protocol=same_protocol,
     )
     return row
 
@@ -263,6 +275,7 @@ def _row_of_own(
         "metric": metric,
         "split": split,
         "recipe": model.recipe,
+        "protocol": "",
         "why_not": model.why_not,
         "verdict": NOT_COMPARABLE,
         "where": "",

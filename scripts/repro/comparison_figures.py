@@ -33,6 +33,7 @@ _RANGE: dict[str, Any] = {
 }
 _INTERVAL: dict[str, Any] = {"color": REPRODUCED, "linewidth": 1.2}
 _DOT: dict[str, Any] = {"linestyle": "none", "marker": "o", "color": REPRODUCED, "zorder": 5}
+_HOLLOW: dict[str, Any] = {**_DOT, "markerfacecolor": "white"}
 _HEADLINE: dict[str, Any] = {"linestyle": "none", "marker": "o"}
 _FURTHER: dict[str, Any] = {**_HEADLINE, "alpha": 0.4, "markeredgewidth": 0}
 
@@ -43,7 +44,8 @@ _GAP = 1.4  # rows from one model to the next
 def comparison(rows: pd.DataFrame) -> Figure:
     """Draw how far each reproduced figure is from the reported one.
 
-    Only figures that may be compared are drawn, accuracies in one panel and AUCs in another.
+    Only figures that may be compared are drawn, accuracies in one panel and AUCs in another. Those
+    by another protocol than the report's are hollow, and have no interval to hold the report in.
 
     Args:
         rows: comparison.csv.
@@ -73,7 +75,10 @@ def comparison(rows: pd.DataFrame) -> Figure:
         Line2D([], [], label="reproduced", **_DOT),
         Line2D([], [], label="its 95 % interval", **_INTERVAL),
     ]
-    if (compared["n_seeds"] > 1).any():
+    same = compared["protocol"].map(tables.missing)
+    if not same.all():
+        handles.append(Line2D([], [], label="by another protocol", **_HOLLOW))
+    if (compared.loc[same, "n_seeds"] > 1).any():
         handles.append(Line2D([], [], label="range of runs", **_RANGE))
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     return figure
@@ -95,6 +100,7 @@ def _place(axes: Axes, rows: pd.DataFrame, draw: Any) -> None:
     ticks, labels, y = [], [], 0.0
     for (_, title), group in rows.groupby(["model", "title"], sort=False):
         _beside(axes, y, title, left=True, weight="bold", size=9)
+        _beside(axes, y, _protocol(group), left=False, size=8.5, color=GREY)
         for row in group.to_dict("records"):
             y += 1
             text = draw(axes, row, y)
@@ -106,6 +112,12 @@ def _place(axes: Axes, rows: pd.DataFrame, draw: Any) -> None:
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(y - _GAP + 0.7, -0.8)
     axes.grid(axis="y", visible=False)
+
+
+def _protocol(rows: pd.DataFrame) -> str:
+    """Return in words that a model ran by another protocol than the report's, where it did."""
+    found = [protocol for protocol in rows["protocol"] if not tables.missing(protocol)]
+    return f"by another protocol: {found[0]}" if found else ""
 
 
 def _beside(axes: Axes, y: float, text: str, *, left: bool, **look: Any) -> None:
@@ -127,11 +139,12 @@ def _difference(axes: Axes, row: dict[str, Any], y: float) -> str:
     def distance(*keys: str) -> list[float]:
         return [100 * (row[key] - row["reported"]) for key in keys]
 
-    if not tables.missing(row["wilson_low"]):
+    same = tables.missing(row["protocol"])
+    if same and not tables.missing(row["wilson_low"]):
         axes.plot(distance("wilson_low", "wilson_high"), [y, y], **_INTERVAL)
-    if row["n_seeds"] > 1:
+    if same and row["n_seeds"] > 1:
         axes.plot(distance("min", "max"), [y, y], **_RANGE)
-    axes.plot(distance("reproduced"), [y], **_DOT)
+    axes.plot(distance("reproduced"), [y], **(_DOT if same else _HOLLOW))
     reported = tables.number(row["reported"], row["metric"], row["reported_precision"])
     return f"{reported} {_ARROW} {tables.number(row['reproduced'], row['metric'])}"
 
@@ -185,7 +198,9 @@ def _runs(axes: Axes, values: pd.Series, row: dict[str, Any], y: float) -> str:
     colour = COLOURS[row["split"]]
     axes.plot(100 * (values - row["mean"]), [y] * len(values), color=colour, **_FURTHER)
     axes.plot(100 * (row["reproduced"] - row["mean"]), y, color=colour, **_HEADLINE)
-    if not tables.missing(row["reported"]) and tables.missing(row["why_not"]):
+    if all(tables.missing(row[key]) for key in ("why_not", "protocol")) and not tables.missing(
+        row["reported"]
+    ):
         axes.plot(100 * (row["reported"] - row["mean"]), y, **_DIAMOND)
     mean, sd = (tables.number(row[key], row["metric"]) for key in ("mean", "sd"))
     return f"{mean} {_PLUS_MINUS} {sd}, n = {row['n_seeds']}"

@@ -25,6 +25,7 @@ def curves(
     title: str,
     *,
     reported: pd.DataFrame | None = None,
+    reported_label: str = "as reported",
     loss_label: str = "Loss",
 ) -> Figure:
     """Draw accuracy or loss per epoch: the first history bold, further runs thin.
@@ -38,6 +39,7 @@ def curves(
         splits: which sets to draw.
         title: the model's.
         reported: the report's own curve in the same columns, drawn behind, or None.
+        reported_label: what the legend calls it.
         loss_label: label of the loss axis, with its unit.
     """
     figure = Figure()
@@ -60,7 +62,7 @@ def curves(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.margins(x=0.02)
     axes.legend(
-        handles=_handles(histories, quantity, splits, reported is not None),
+        handles=_handles(histories, quantity, splits, reported_label * (reported is not None)),
         loc="lower right" if quantity == "accuracy" else "upper right",
     )
     return figure
@@ -104,7 +106,7 @@ def _draw(
 
 
 def _handles(
-    histories: Sequence[pd.DataFrame], quantity: str, splits: Sequence[str], reported: bool
+    histories: Sequence[pd.DataFrame], quantity: str, splits: Sequence[str], reported: str
 ) -> list[Line2D]:
     handles = []
     for split in splits:
@@ -119,5 +121,5 @@ def _handles(
         label = f"{further} further run{'s' if further > 1 else ''}"
         handles.append(Line2D([], [], color=GREY, linewidth=0.7, label=label))
     if reported:
-        handles.append(Line2D([], [], color=GREY, label="as reported", **_AS_REPORTED))
+        handles.append(Line2D([], [], color=GREY, label=reported, **_AS_REPORTED))
     return handles

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from repro.comparison import METRIC_COLUMNS
 from repro.errors import UserError
+from repro.metric_names import METRIC_COLUMNS, RUNNING_ACCURACY
 from repro.metrics import all_metrics, confident_mistakes, confusion, per_class, reliability
 from repro.predictions import SPLITS, Predictions
 from repro.reported import read_history
@@ -55,7 +55,7 @@ def metrics_table(
         for metric, value in all_metrics(own, loss).items():
             add(split, metric, value, len(own.labels))
         if split == "train" and history is not None:
-            add(split, "running_accuracy", _last_train_accuracy(history), len(own.labels))
+            add(split, RUNNING_ACCURACY, _last_train_accuracy(history), len(own.labels))
     return pd.DataFrame(rows, columns=METRIC_COLUMNS)
 
 

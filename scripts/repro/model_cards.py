@@ -41,6 +41,11 @@ _WHY_NOT = {
     "random weights": "The backbone's weights are random, not pretrained; its figures cannot be "
     "held against the report's.",
 }
+_CHANGED = "It is not the report's model ({why_not}), so its figures cannot be held against it."
+_ANOTHER_PROTOCOL = (
+    "The report's figures were made by another protocol than {protocol}; these stand beside them "
+    "and say nothing for or against them."
+)
 _PROTOCOLS = {
     "frozen": "frozen: in evaluation mode, its features computed once",
     "adapted": "adapted: BatchNorm statistics estimated anew on the training images, then frozen",
@@ -133,7 +138,10 @@ def _introduction(model: Model, data: Data, files: Sequence[str], backbone: Back
     what = (
         "A fully connected net" if backbone is None else "A head on a backbone that is not trained"
     )
-    counterpart = "the report has this model" if model.reported else "the report has no such model"
+    counterpart = "the report has no such model"
+    if model.reported:
+        has = "the report has this model"
+        counterpart = has if model.comparable else "it stands in for a model of the report"
     runs = f"one of {len(files)} runs" if len(files) > 1 else "the only run"
     return (
         f"{what}; sorts images of {data.name} into {data.classes} classes; {counterpart}. It was "
@@ -206,7 +214,7 @@ def _figures(figures: pd.DataFrame) -> str:
                 f"{reported} in words" if reported and tables.missing(precision) else reported,
                 tables.number(row["reproduced"], metric),
                 tables.between(row["wilson_low"], row["wilson_high"], metric),
-                row["verdict"],
+                tables.verdict(row),
             ]
         )
     return tables.markdown(header, rows, numbers=(1, 2, 3))
@@ -239,7 +247,12 @@ def _limits(
     figures: pd.DataFrame,
     backbone: Backbone | None,
 ) -> list[str]:
-    limits = [_WHY_NOT[model.why_not]] if model.why_not in _WHY_NOT else []
+    why_not = model.why_not.partition(":")[0]
+    limits = [_WHY_NOT[why_not]] if why_not in _WHY_NOT else []
+    if model.reported and model.why_not and not limits:
+        limits.append(_CHANGED.format(why_not=model.why_not))
+    if not figures["protocol"].map(tables.missing).all():
+        limits.append(_ANOTHER_PROTOCOL.format(protocol=model.protocol))
     if model.recipe == "inferred":
         limits.append("Where its figures differ from the report's, the recipe may be the reason.")
     if figures["wilson_low"].notna().any():

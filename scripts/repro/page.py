@@ -21,6 +21,7 @@ _KINDS = {
     comparison.WITHIN_INTERVAL: "within",
     comparison.BETTER: "better",
     comparison.WORSE: "worse",
+    comparison.BY_PROTOCOL: "open",
     comparison.NOT_COMPARABLE: "open",
     comparison.NOT_RUN: "open",
     claims.HOLDS: "exact",
@@ -37,7 +38,9 @@ _MEANINGS = {
     "that the headline run has on held-out images.",
     comparison.BETTER: "none of these, and the headline run gives a higher figure.",
     comparison.WORSE: "none of these, and the headline run gives a lower figure.",
-    comparison.NOT_COMPARABLE: "the figure comes from other data or another net than the report's.",
+    comparison.BY_PROTOCOL: f"{tables.ANOTHER_PROTOCOL} {tables.NOTEBOOK_COMMAND}",
+    comparison.NOT_COMPARABLE: "the figure comes from other data, or from another net, recipe or "
+    "split than the report's; below it stands what differs.",
     comparison.NOT_RUN: "this run did not train the model.",
 }
 _READING = (
@@ -47,7 +50,7 @@ _READING = (
     "net was fitted to, have none, and neither has an AUC.",
     "AUC: macro average, one-vs-rest, on the softmax of the outputs.",
     "Recipe: stated by the report or its notebook; replayed, found by trying and right to the "
-    "digit; inferred, found by trying and close; own, not in the report.",
+    "digit; inferred, found by trying and close; own, not the report's.",
 )
 _MINUS = "\u2212"
 _NO_BREAK = "\u00a0"
@@ -102,7 +105,12 @@ def _figure(row: Mapping[str, Any], notes: Mapping[str, int]) -> list[Cell]:
         Cell(reported, _key(row["reported"], metric)),
         Cell(tables.number(row["reproduced"], metric), _key(row["reproduced"], metric)),
         Cell(tables.signed(row["difference_pp"]).replace("-", _MINUS), _key(row["difference_pp"])),
-        Cell(verdict, FIGURE_VERDICTS.index(verdict), small=why, kind=_KINDS[verdict]),
+        Cell(
+            tables.verdict(dict(row)),
+            FIGURE_VERDICTS.index(verdict),
+            small=why,
+            kind=_KINDS[verdict],
+        ),
         Cell(
             tables.between(row["wilson_low"], row["wilson_high"], metric),
             _key(row["wilson_low"], metric),
@@ -186,10 +194,13 @@ def claims_page(judged: pd.DataFrame, look: Look) -> str:
 def _claim(row: Mapping[str, Any]) -> list[Cell]:
     verdict = row["verdict"]
     needs = "" if tables.missing(row["needs"]) else f"Needed to judge it: {row['needs']}."
+    other = "" if tables.missing(row["protocol"]) else f"by another protocol: {row['protocol']}"
+    # What another experiment found is no verdict on the report, so it has no colour of one.
+    kind = _KINDS[comparison.BY_PROTOCOL if other else verdict]
     return [
         Cell(str(row["claim"]), row["claim"]),
         Cell(row["text"]),
-        Cell(verdict, CLAIM_VERDICTS.index(verdict), kind=_KINDS[verdict]),
+        Cell(verdict, CLAIM_VERDICTS.index(verdict), small=other, kind=kind),
         Cell(_sentence(row["evidence"]), small=needs),
         Cell(row["test"]),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,20 @@ _LEGEND = """\
 Differences in percentage points. AUC: macro, one-vs-rest on softmax of the outputs.
 95 % interval: Wilson's, of the accuracy on held-out images.
 """
+# Said wherever a figure by another protocol is shown, and what runs the report's.
+ANOTHER_PROTOCOL = (
+    "The report's flower figures were made by its notebook, which leaves the frozen backbone in "
+    "training mode (protocol notebook). A run by another protocol is another experiment: its "
+    "figures stand beside the report's with their difference, and are neither better nor worse. "
+    "The default is frozen, the backbone in evaluation mode, which is what one means by a frozen "
+    "backbone: one pass of the images through it in place of one for each of nine epochs, so about "
+    "nine times cheaper. The notebook's way is run by"
+)
+NOTEBOOK_COMMAND = (
+    "snakemake --cores 4 --resources gpu=1 "
+    '--config "models=[resnet152_notebook, convnext_large_notebook]"'
+)
+_MOST = 30  # characters of a reason in a table
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> str:
@@ -46,7 +61,10 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequ
 
 def comparison(rows: pd.DataFrame) -> str:
     """Return the comparison as Markdown: the figures, the spread over runs, the notes."""
-    parts = [_figures(rows), _LEGEND, _spread(rows), _notes(rows)]
+    others = not rows["protocol"].map(missing).all()
+    explained = f"{textwrap.fill(ANOTHER_PROTOCOL, 100)}\n`{NOTEBOOK_COMMAND}`\n"
+    protocols = explained if others else ""
+    parts = [_figures(rows), _LEGEND, protocols, _spread(rows), _notes(rows)]
     return "\n".join(part for part in parts if part)
 
 
@@ -55,7 +73,7 @@ def _figures(rows: pd.DataFrame) -> str:
     lines: list[list[str]] = []
     for (_, title), group in rows.groupby(["model", "title"], sort=False):
         reasons = [reason for reason in group["why_not"] if not missing(reason)]
-        about = reasons[0] if reasons else f"recipe {group['recipe'].iloc[0]}"
+        about = brief(reasons[0]) if reasons else f"recipe {group['recipe'].iloc[0]}"
         lines.append([f"**{title}**", "", "", "", "", f"*{about}*"])
         lines += [_figure(row) for row in group.to_dict("records")]
     return markdown(header, lines, numbers=(1, 2, 3, 4))
@@ -72,8 +90,24 @@ def _figure(row: dict[str, Any]) -> list[str]:
         number(row["reproduced"], metric),
         signed(row["difference_pp"]),
         between(row["wilson_low"], row["wilson_high"], metric),
-        row["verdict"],
+        verdict(row),
     ]
+
+
+def verdict(row: dict[str, Any]) -> str:
+    """Return a figure's verdict, with the protocol where that decides it."""
+    protocol = "" if missing(row["protocol"]) else f": {row['protocol']}"
+    return f"{row['verdict']}{protocol}"
+
+
+def brief(reason: str) -> str:
+    """Return a reason shortened to what a cell holds: its first parts, and how many more."""
+    parts = reason.split("; ")
+    shown = len(parts)
+    while shown > 1 and len("; ".join(parts[:shown])) > _MOST:
+        shown -= 1
+    more = f" and {len(parts) - shown} more" if shown < len(parts) else ""
+    return "; ".join(parts[:shown]) + more
 
 
 def _spread(rows: pd.DataFrame) -> str:
@@ -106,6 +140,9 @@ def _notes(rows: pd.DataFrame) -> str:
     for note, group in noted.groupby("note", sort=False):
         where = "; ".join(f"{row['title']}, {figure_name(row)}" for row in group.to_dict("records"))
         lines.append(f"- {where}: {note}.\n")
+    for (_, title), group in rows.groupby(["model", "title"], sort=False):
+        reasons = {reason for reason in group["why_not"] if not missing(reason)}
+        lines += [f"- {title}: {reason}.\n" for reason in reasons if brief(reason) != reason]
     return "".join(lines)
 
 
@@ -114,19 +151,25 @@ def claims(rows: pd.DataFrame) -> str:
     records = rows.to_dict("records")
     table = markdown(
         ["", "verdict", "claim"],
-        [[str(row["claim"]), row["verdict"], row["text"]] for row in records],
+        [[str(row["claim"]), claim_verdict(row), row["text"]] for row in records],
         numbers=(0,),
     )
     return table + "\n" + "\n".join(_claim(row) for row in records)
 
 
 def _claim(row: dict[str, Any]) -> str:
-    lines = [f"**{row['claim']}. {row['text']}: {row['verdict']}.**", f"Test: {row['test']}"]
+    lines = [f"**{row['claim']}. {row['text']}: {claim_verdict(row)}.**", f"Test: {row['test']}"]
     if not missing(row["evidence"]):
         lines.append(f"Found: {row['evidence']}.")
     if not missing(row["needs"]):
         lines.append(f"Needed to judge it: {row['needs']}.")
     return "\n".join(f"{line}  " for line in lines).rstrip() + "\n"
+
+
+def claim_verdict(row: dict[str, Any]) -> str:
+    """Return a claim's verdict, with the protocol where that is not the report's."""
+    other = "" if missing(row["protocol"]) else f" by another protocol: {row['protocol']}"
+    return f"{row['verdict']}{other}"
 
 
 def figure_name(row: dict[str, Any]) -> str:

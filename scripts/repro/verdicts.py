@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -15,12 +16,13 @@ FIGURE_VERDICTS = (
     comparison.WITHIN_INTERVAL,
     comparison.BETTER,
     comparison.WORSE,
+    comparison.BY_PROTOCOL,
     comparison.NOT_COMPARABLE,
     comparison.NOT_RUN,
 )
 CLAIM_VERDICTS = (claims.HOLDS, claims.IN_PART, claims.FAILS, claims.CANNOT)
 
-_OPEN = (comparison.NOT_COMPARABLE, comparison.NOT_RUN)
+_OPEN = (comparison.BY_PROTOCOL, comparison.NOT_COMPARABLE, comparison.NOT_RUN)
 _DRAWN = "generated data"
 _PLURAL = {claims.HOLDS: "hold", claims.IN_PART: "hold in part", claims.FAILS: "do not hold"}
 _EN_DASH = "\u2013"
@@ -46,7 +48,10 @@ def _of_figures(rows: pd.DataFrame) -> str:
         )
     counts = compared["verdict"].value_counts()
     parts = [f"{counts[verdict]} {verdict}" for verdict in FIGURE_VERDICTS if verdict in counts]
-    text = f"Of the report's {len(reported)} figures {len(compared)} were run here: {listed(parts)}"
+    text = (
+        f"Of the report's {len(reported)} figures {len(compared)} can be compared with what was "
+        f"run here: {listed(parts)}"
+    )
     accuracies = compared[compared["metric"].str.endswith("accuracy")]
     if accuracies.empty:
         return f"{text}."
@@ -56,6 +61,15 @@ def _of_figures(rows: pd.DataFrame) -> str:
 
 
 def _of_claims(judged: pd.DataFrame) -> str:
+    protocols = judged["protocol"].map(lambda value: "" if tables.missing(value) else value)
+    texts = [
+        (f"by another protocol ({protocol}) " if protocol else "") + _counted(group)
+        for protocol, group in judged.groupby(protocols)
+    ]
+    return f"Of its {len(judged)} claims in words {'; '.join(texts)}."
+
+
+def _counted(judged: pd.DataFrame) -> str:
     parts = []
     for verdict in CLAIM_VERDICTS:
         numbers = judged.loc[judged["verdict"] == verdict, "claim"].tolist()
@@ -63,25 +77,28 @@ def _of_claims(judged: pd.DataFrame) -> str:
             words = verdict if len(numbers) == 1 else _PLURAL.get(verdict, verdict)
             words = f"{words} here" if verdict == claims.CANNOT else words
             parts.append(f"{len(numbers)} {words} ({ranges(numbers)})")
-    return f"Of its {len(judged)} claims in words {listed(parts)}."
+    return listed(parts)
 
 
 def _of_what_is_open(rows: pd.DataFrame) -> str:
     open_rows = rows[rows["verdict"].isin(_OPEN)]
     if open_rows.empty:
         return "Nothing of the report was left out."
+    why = [_reason(row) for row in open_rows.to_dict("records")]
     reasons: dict[str, list[str]] = {}
-    for (_, title), group in open_rows.groupby(["model", "title"], sort=False):
+    for (_, title, reason), group in open_rows.groupby(["model", "title", why], sort=False):
         whole = len(group) == int((rows["title"] == title).sum())
         names = [title] if whole else [_figure_of(title, row) for row in group.to_dict("records")]
-        why = group["why_not"].iloc[0]
-        reason = group["verdict"].iloc[0] if tables.missing(why) else str(why)
         reasons.setdefault(reason, []).extend(names)
     parts = [f"{' and '.join(names)} ({reason})" for reason, names in reasons.items()]
     text = f"Not held against the report: {'; '.join(parts)}"
     if _DRAWN in reasons:
         text += f" {_EN_DASH} the flowers of this run are drawn, and say nothing about real ones"
     return f"{text}."
+
+
+def _reason(row: dict[str, Any]) -> str:
+    return tables.verdict(row) if tables.missing(row["why_not"]) else tables.brief(row["why_not"])
 
 
 def _figure_of(title: str, row: dict[str, str]) -> str:

@@ -27,6 +27,13 @@ def test_the_whole_dag_leaves_everything(finished):
     own = comparison[comparison["model"] == "tiny"]
     assert (own["verdict"] == "not comparable here").all()
     assert (own["why_not"] == "generated data").all()
+    changed = comparison[comparison["model"] == "numpy_1hidden"]
+    assert (changed["verdict"] == "not comparable here").all()
+    assert (changed["recipe"] == "own").all()
+    assert changed["why_not"].str.startswith("other data; changed: hidden [50] → [8]; ").all()
+    assert changed["difference_pp"].isna().all()
+    claims = pd.read_csv(results / "claims.csv")
+    assert set(claims["verdict"]) == {"cannot be judged"}
     page = (results / "report.html").read_text()
     assert "Training curves" in page
     assert "tiny/accuracy.png" in page
