@@ -21,7 +21,7 @@ _KNOWN = {
     "replayed": "Found by replaying the report; the report does not state it in full.",
     "inferred": "Inferred from the report's figures; the report does not state it in full, and "
     "others may fit as well.",
-    "own": "The project's own.",
+    "own": "Not the report's.",
 }
 _ABOUT_MNIST = (
     "It was trained and tested on centred grey digits of 28 × 28 pixels only; how it does on other "
@@ -41,7 +41,9 @@ _WHY_NOT = {
     "random weights": "The backbone's weights are random, not pretrained; its figures cannot be "
     "held against the report's.",
 }
-_CHANGED = "It is not the report's model ({why_not}), so its figures cannot be held against it."
+_CHANGED = (
+    "It is not the report's model ({why_not}), so its figures cannot be held against the report's."
+)
 _ANOTHER_PROTOCOL = (
     "The report's figures were made by another protocol than {protocol}; these stand beside them "
     "and say nothing for or against them."
