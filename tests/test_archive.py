@@ -30,8 +30,8 @@ from test_provenance import of_another_user
 RUNS = (Run("net", "seed-7", 7), Run("net", "seed-8", 8), Run("flower", "split-2", 2))
 CONFIG = {"mnist": {"nets": {"net": {"loss": "mse"}}}}
 HISTORY = "epoch,split,loss,accuracy\n1,train,0.5,0.75\n1,validation,0.5,0.5\n1,test,0.5,0.5\n"
-MODELS = [
-    {
+MODELS = {
+    name: {
         "name": name,
         "title": name.title(),
         "part": part,
@@ -46,7 +46,7 @@ MODELS = [
         ("net", "mnist", "numpy_1hidden", "seed-7"),
         ("flower", "flowers", "resnet152", "split-2"),
     )
-]
+}
 NAMES = {"net": ["seed-7", "seed-8"], "flower": ["split-2"]}
 
 
@@ -110,7 +110,7 @@ def write_results(results: Path, checkout: Path) -> None:
         tables.append(metrics_table(predictions(run), run, loss, history))
     metrics = pd.concat(tables)
     metrics.to_csv(results / "metrics.csv", index=False)
-    models = [comparison.Model.of(entry) for entry in MODELS]
+    models = [comparison.Model.of(entry) for entry in MODELS.values()]
     report = reported.load(checkout / "resources/reported.yaml")
     comparison.compare(metrics, models, report).to_csv(results / "comparison.csv", index=False)
     everything = [

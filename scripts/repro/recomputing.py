@@ -53,7 +53,7 @@ def recompute(
         UserError, OSError, ValueError, KeyError, TypeError, yaml.YAMLError: a file is missing or is
             not what it should be.
     """
-    models = [comparison.Model.of(entry) for entry in identity["models"]]
+    models = [comparison.Model.of(entry) for entry in identity["models"].values()]
     folders = {
         model.name: {
             run: results / "runs" / model.name / run for run in identity["runs"][model.name]
