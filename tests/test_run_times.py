@@ -162,7 +162,7 @@ class TestFigure:
 
     @pytest.mark.parametrize(
         ("earlier", "text"),
-        [(36, "2 min 40 s, resumed"), (None, "2 min 4 s, last piece only")],
+        [(36, "2 min 40 s, resumed"), (None, "2 min 4 s, last piece")],
     )
     def test_a_resumed_job_is_marked(self, folder, earlier, text):
         resumed(folder, earlier)

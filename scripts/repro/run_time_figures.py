@@ -46,7 +46,7 @@ def _name(rule: str, jobs: int) -> str:
 
 def _time(seconds: float, earlier: float) -> str:
     """Return a duration, and whether pieces before a kill are in it or are missing."""
-    mark = ", last piece only" if pd.isna(earlier) else ", resumed" if earlier else ""
+    mark = ", last piece" if pd.isna(earlier) else ", resumed" if earlier else ""
     return f"{duration(seconds)}{mark}"
 
 
