@@ -45,11 +45,11 @@ bench-mnist: $(READY)
 	@snakemake --cores 1 --quiet all -- data/mnist/split.csv
 	@python scripts/bench_mnist.py --data data/mnist --output docs/BENCH_MNIST.md --csv docs/bench_mnist.csv
 
-## make archive      a run's results, its crate and the code in one zip (RESULTS=folder)
+## make archive      a run's results, its crate and the code in one zip (RESULTS=folder, AS_IT_IS=1)
 archive: $(READY)
-	@python scripts/archive.py $(if $(RESULTS),--results "$(RESULTS)")
+	@python scripts/archive.py $(if $(RESULTS),--results "$(RESULTS)") $(if $(AS_IT_IS),--as-it-is)
 
-## make verify-archive ARCHIVE=file.zip   its hashes, and its metrics from its predictions
+## make verify-archive ARCHIVE=file.zip   its hashes, its code, and its figures from its predictions
 verify-archive: $(READY)
 	@python scripts/verify_archive.py "$(ARCHIVE)"
 

@@ -16,13 +16,15 @@ SCRIPTS = BASE / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from repro.changes import changes, why_not
-from repro.code_inputs import code_of
+from repro.code_inputs import code_of, code_of_project, look_first_in
 from repro.config import check, check_names, check_repeats
 from repro.errors import UserError
 from repro.part_file import check_folder, check_writable
 from repro.registry import load_registry
 from repro.reported import load as load_report
 from repro.run_lock import enter
+
+look_first_in(SCRIPTS)
 
 if workflow.is_main_process:
     if enter(Path(".snakemake"), cluster=workflow.resource_settings.nodes is not None):
@@ -452,6 +454,20 @@ def splits_of(wildcards):
     """Return the sets a model's history holds: the report shows no test curve for MNIST."""
     sets = ["train", "validation"]
     return [*sets, "test"] if part_of(wildcards.model) == "flowers" else sets
+
+
+def benchmarks_so_far():
+    """Return where each rule that has been read so far leaves its benchmark."""
+    return {each.name: str(each.benchmark) for each in workflow.rules if each.benchmark}
+
+
+def unfinished_so_far():
+    """Return where each of those rules whose jobs go on after a kill keeps its unfinished work."""
+    kept = {
+        each.name: each.params.get("checkpoint") or each.params.get("work")
+        for each in workflow.rules
+    }
+    return {name: path for name, path in kept.items() if path}
 
 
 def captions():

@@ -44,10 +44,8 @@ rule record_run:
         notebooks=notebook_manifests(),
         config=f"{RESULTS}/config.yaml",
         environments=[shipped(file) for file in sorted((BASE / "envs").glob("*.yaml"))],
-        # The crate packs these, under the version that is recorded here.
-        snakefile=shipped("Snakefile"),
-        rules=[shipped(file) for file in sorted((BASE / "rules").glob("*.smk"))],
-        code=code("record_run"),
+        # Their hashes are written down.
+        code=[shipped(file) for file in code_of_project(BASE)],
     output:
         provenance=f"{RESULTS}/provenance.json",
         cards=[f"{RESULTS}/runs/{model}/model_card.md" for model in MODELS],
@@ -66,7 +64,8 @@ rule record_run:
         models=model_table(MODELS),
         runs={model: runs_of(model) for model in MODELS},
         # The rules above this one.
-        benchmarks={each.name: str(each.benchmark) for each in workflow.rules if each.benchmark},
+        benchmarks=benchmarks_so_far(),
+        unfinished=unfinished_so_far(),
         splits=splits_of_all_runs(),
         sources={name: asdict(REGISTRY[name]) for name in PROVED},
     message:

@@ -268,7 +268,8 @@ rule plot_runtime:
         runtime=10,
     params:
         # The rules above this one; those below run beside it or after it.
-        benchmarks={each.name: str(each.benchmark) for each in workflow.rules if each.benchmark},
+        benchmarks=benchmarks_so_far(),
+        unfinished=unfinished_so_far(),
         runs={model: runs_of(model) for model in MODELS},
         nets=[net for nets in NETS.values() for net in nets],
         splits=splits_of_all_runs(),

@@ -23,17 +23,34 @@ def main() -> None:
         "--results", type=Path, help="folder of results; the full run's or else the demo's"
     )
     parser.add_argument("--output", type=Path, help="the zip; archive.zip in the folder of results")
+    parser.add_argument(
+        "--as-it-is", action="store_true", help="also where the code was changed after the run"
+    )
     arguments = parser.parse_args()
     results = arguments.results or default_results()
     target = arguments.output or results / "archive.zip"
     files = archive.results_files(results) | archive.code_files(PROJECT)
-    count = archive.write(target, files)
-    code = provenance.code(PROJECT)
-    state = "with changes that are not committed" if code["dirty"] else "as committed"
+    changed = archive.changed_code(results, PROJECT)
+    if changed and not arguments.as_it_is:
+        raise UserError(
+            f"{results}: the code was changed after this run: {some_of(changed)}. Run the workflow "
+            "again, or archive both as they are: make archive AS_IT_IS=1 (--as-it-is)"
+        )
+    count = archive.write(target, files, changed)
     print(
         f"{target}: {count} files, {target.stat().st_size / 1e6:.1f} MB, sha256 {hash_of(target)}"
     )
-    print(f"code: commit {code['commit']}, {state}")
+    code = provenance.code(PROJECT)
+    state = "with changes that are not committed" if code["dirty"] else "as committed"
+    print(f"code: commit {code['commit']}, {state}" if code["commit"] else f"code: {code['note']}")
+    if changed:
+        print(f"code: not what has run; README.txt in it says so: {some_of(changed)}")
+
+
+def some_of(names: list[str]) -> str:
+    """Return names in a row, and how many more there are."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"{', '.join(names[:5])}{more}"
 
 
 if __name__ == "__main__":

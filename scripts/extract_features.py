@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from repro import devices, logs
+from repro import devices, logs, pieces
 from repro.backbones import build
 from repro.feature_store import Shard
 from repro.features import adapt, extract
@@ -22,6 +22,7 @@ def main() -> None:
     logger = logs.set_up(snakemake.log[0])
     hold(snakemake.output.features)
     params = snakemake.params
+    pieces.begin(params.work)
     threads = snakemake.threads
     prove(params.proofs, snakemake.input)
     devices.keep_freed_memory()

@@ -67,6 +67,7 @@ def identity(
         "code": provenance.code(Path(params.project)),
         "configuration": computed,
         "configuration_sha256": provenance.hash_of_value(computed),
+        "models": {entry["name"]: entry for entry in params.models},
         "runs": {model: list(runs) for model, runs in params.runs.items()},
         "seeds": provenance.seeds(config),
         "downloads": proofs,
@@ -107,7 +108,7 @@ def split_of(run: str) -> str:
 
 
 def measured(value: float) -> float | None:
-    """Return the value, or None where a job was too short to be measured."""
+    """Return the value, or None where it could not be measured."""
     return None if math.isnan(value) else value
 
 
@@ -115,7 +116,7 @@ def circumstances(config: dict[str, Any]) -> dict[str, Any]:
     """Return what may differ between two runs of the same configuration."""
     params = snakemake.params
     nets = [*config["mnist"]["nets"], *config["flowers"]["nets"]]
-    of_jobs = run_times.jobs(params.benchmarks, params.runs, nets, params.splits)
+    of_jobs = run_times.jobs(params.benchmarks, params.runs, nets, params.splits, params.unfinished)
     return {
         "recorded": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": provenance.machine(),
@@ -124,6 +125,7 @@ def circumstances(config: dict[str, Any]) -> dict[str, Any]:
             f"{job.rule}/{job.job}".rstrip("/"): {
                 "seconds": measured(job.wall_s),
                 "peak_memory_mib": measured(job.peak_rss_mib),
+                **({"of_earlier_pieces": measured(job.earlier_s)} if job.earlier_s else {}),
             }
             for job in of_jobs.itertuples()
         },

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
-from repro import logs
+from repro import logs, pieces
 from repro.files import atomic_path
 from repro.mlp_training import MlpRecipe, train_mlp
 from repro.mnist import load_splits
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def main() -> None:
     logs.set_up(snakemake.log[0])
     hold(snakemake.output.history)
+    pieces.begin(snakemake.params.checkpoint)
     # BLAS starts a thread for every core it sees unless told otherwise, which slows a small net.
     threadpool_limits(snakemake.threads)
     data = load_splits(snakemake.input.images, snakemake.input.labels, snakemake.input.split)

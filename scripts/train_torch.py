@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from repro import logs
+from repro import logs, pieces
 from repro.files import atomic_path
 from repro.mlp_training import MlpRecipe
 from repro.mnist import load_splits
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def main() -> None:
     logs.set_up(snakemake.log[0])
     hold(snakemake.output.history)
+    pieces.begin(snakemake.params.checkpoint)
     torch.set_num_threads(snakemake.threads)
     data = load_splits(snakemake.input.images, snakemake.input.labels, snakemake.input.split)
     trained = train_torch_mlp(

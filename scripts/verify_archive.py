@@ -1,4 +1,4 @@
-"""Check an archive: its hashes, and its metrics from its predictions. `make verify-archive`."""
+"""Check an archive: hashes, code, and metrics, comparison and claims. `make verify-archive`."""
 
 import argparse
 import sys
@@ -6,6 +6,8 @@ from pathlib import Path
 
 from repro import archive
 from repro.errors import UserError
+
+PROJECT = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
@@ -15,12 +17,15 @@ def main() -> None:
     if not name:
         parser.error("name the zip: make verify-archive ARCHIVE=results/archive.zip")
     path = Path(name)
-    found = archive.verify(path, on_run=lambda run: print(f"metrics of {run} ..."))
+    found = archive.verify(path, PROJECT, on_run=lambda run: print(f"metrics of {run} ..."))
+    for note in found.notes:
+        print(f"{path}: {note}")
     if found.problems:
         sys.exit("\n".join([*found.problems, f"{path}: {len(found.problems)} problem(s)"]))
+    tables = ", ".join(f"{rows} rows of {name}" for name, rows in found.rows.items())
     print(
-        f"{path}: {found.files} files have the hashes they should have; {found.metrics} metrics of "
-        f"{len(found.runs)} runs, computed anew from the predictions, are those of metrics.csv"
+        f"{path}: {found.files} files have the hashes they should have; {len(found.runs)} runs, "
+        f"computed anew from their predictions, give what is packed: {tables}"
     )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -29,6 +30,17 @@ def make_project(folder: Path) -> Path:
     (folder / "README.md").write_text("Read me\n")
     (folder / ".gitignore").write_text("/data/\n")
     return folder
+
+
+def of_another_user(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make git see every checkout as another user's, as its own tests do."""
+    real = shutil.which("git")
+    settings = "GIT_TEST_ASSUME_DIFFERENT_OWNER=1 GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1"
+    fake = folder / "bin/git"
+    fake.parent.mkdir()
+    fake.write_text(f'#!/bin/sh\n{settings} exec {real} "$@"\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.fixture
@@ -72,23 +84,77 @@ class TestCode:
         (checkout / "data/huge").write_text("x")
         assert provenance.code(checkout)["dirty"] is False
 
+    def test_of_what_is_not_tracked_only_code_counts(self, checkout):
+        """A configuration of one's own lies beside the code; it changes none of it."""
+        (checkout / "my.yaml").write_text("models: []\n")
+        (checkout / "docs").mkdir()
+        (checkout / "docs/notes.md").write_text("x")
+        assert provenance.code(checkout)["dirty"] is False
+        (checkout / "rules").mkdir()
+        (checkout / "rules/mine.smk").write_text("x")
+        assert provenance.code(checkout)["changed"] == ["rules/mine.smk"]
+
+    def test_a_staged_and_a_missing_file_count(self, checkout):
+        (checkout / "README.md").write_text("Other words\n")
+        git(checkout, "add", "README.md")
+        (checkout / "scripts/train.py").unlink()
+        assert provenance.code(checkout)["changed"] == ["README.md", "scripts/train.py"]
+
+    def test_a_checkout_within_a_larger_one_is_judged_by_its_own_files(self, tmp_path):
+        project = make_project(tmp_path / "part")
+        (tmp_path / "beside").write_text("x")
+        git(tmp_path, "init", "--quiet")
+        git(tmp_path, "add", "--all")
+        git(tmp_path, "commit", "--quiet", "-m", "all")
+        (tmp_path / "beside").write_text("y")
+        assert provenance.code(project)["dirty"] is False
+        (project / "Snakefile").write_text("rule other:\n")
+        assert provenance.code(project)["changed"] == ["Snakefile"]
+
+    def test_the_files_and_their_hash(self, checkout):
+        found = provenance.code(checkout)
+        assert list(found["files"]) == ["Snakefile", "scripts/train.py"]
+        assert found["sha256"] == provenance.hash_of_value(found["files"])
+
+    def test_a_repository_named_by_the_environment_is_not_asked(
+        self, checkout, tmp_path, monkeypatch
+    ):
+        """As inside a hook of git's, or where dotfiles are kept in a bare repository."""
+        expected = provenance.code(checkout)
+        other = make_project(tmp_path / "other")
+        git(other, "init", "--quiet")
+        git(other, "add", "--all")
+        git(other, "commit", "--quiet", "-m", "another")
+        monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+        monkeypatch.setenv("GIT_WORK_TREE", str(other))
+        monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git/index"))
+        assert provenance.code(checkout) == expected
+
     def test_no_checkout_says_so(self, project):
         found = provenance.code(project)
         assert found["commit"] is found["dirty"] is None
-        assert found["note"] == "not a git checkout"
+        assert found["note"].startswith("not a git repository")
         assert len(found["sha256"]) == 64
+
+    def test_gits_reason_is_passed_on_without_paths(self, checkout, tmp_path, monkeypatch):
+        of_another_user(tmp_path, monkeypatch)
+        note = "detected dubious ownership in repository at \u2026"
+        assert provenance.code(checkout)["note"] == note
 
     def test_a_copy_inside_another_repository_is_no_checkout(self, tmp_path):
         git(tmp_path, "init", "--quiet")
         (tmp_path / "other").write_text("x")
         git(tmp_path, "add", "other")
         git(tmp_path, "commit", "--quiet", "-m", "other")
-        assert provenance.code(make_project(tmp_path / "copy"))["commit"] is None
+        found = provenance.code(make_project(tmp_path / "copy"))
+        assert found["commit"] is None
+        assert found["note"] == "not a git checkout: git does not track the Snakefile"
 
     def test_nothing_committed_says_so(self, project):
         git(project, "init", "--quiet")
         git(project, "add", "--all")
-        assert provenance.code(project)["note"] == "nothing is committed yet"
+        note = provenance.code(project)["note"]
+        assert note == "your current branch \u2026 does not have any commits yet"
 
     def test_no_git_says_so(self, checkout, monkeypatch):
         monkeypatch.setenv("PATH", "")
@@ -97,19 +163,20 @@ class TestCode:
 
 class TestHashOfCode:
     def test_follows_content_and_name(self, project):
-        before = provenance.hash_of_code(project)
+        before = provenance.code(project)["sha256"]
         (project / "scripts/train.py").write_text("import repro  # edited\n")
-        edited = provenance.hash_of_code(project)
+        edited = provenance.code(project)["sha256"]
         (project / "scripts/train.py").rename(project / "scripts/learn.py")
-        assert len({before, edited, provenance.hash_of_code(project)}) == 3
+        assert len({before, edited, provenance.code(project)["sha256"]}) == 3
 
     def test_ignores_time_documents_and_caches(self, project):
-        before = provenance.hash_of_code(project)
+        before = provenance.hashes_of_code(project)
         os.utime(project / "Snakefile", (0, 0))
         (project / "README.md").write_text("Other words\n")
         (project / "scripts/repro/__pycache__").mkdir()
         (project / "scripts/repro/__pycache__/x.py").write_text("x")
-        assert provenance.hash_of_code(project) == before
+        (project / "scripts/.train.py").write_text("an editor's")
+        assert provenance.hashes_of_code(project) == before
 
 
 class TestConfiguration:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -59,6 +61,17 @@ def patterns(folder):
     }
 
 
+def unfinished(folder):
+    return {"train_net": f"{folder}/kept/net-{{run}}.npz", "features_net": f"{folder}/{{cover}}"}
+
+
+def resumed(folder, earlier):
+    """Leave what a job leaves whose earlier pieces took so long."""
+    (folder / "kept").mkdir(exist_ok=True)
+    note = {"earlier_s": earlier, "began": 0}
+    (folder / "kept/.net-seed-2.npz.pieces").write_text(json.dumps(note))
+
+
 def test_a_wildcards_constraint_holds(folder):
     """As where features were made in shards and for another split before, and not any more."""
     for job in ("all", "seed-12", "seed-13", "all-1-of-4"):
@@ -68,7 +81,7 @@ def test_a_wildcards_constraint_holds(folder):
 
 
 def found(folder, runs=RUNS):
-    return jobs(patterns(folder), runs, NETS, ["main", "seed-12"])
+    return jobs(patterns(folder), runs, NETS, ["main", "seed-12"], unfinished(folder))
 
 
 class TestJobs:
@@ -97,6 +110,21 @@ class TestJobs:
         assert np.isnan(first["peak_rss_mib"])
         assert np.isnan(first["cpu_s"])
 
+    def test_a_resumed_job_took_what_all_its_pieces_took(self, folder):
+        resumed(folder, 35.25)
+        table = found(folder).set_index(["rule", "job"])
+        assert table.loc[("train_net", "seed-2"), ["wall_s", "earlier_s"]].tolist() == [
+            99.25,
+            35.25,
+        ]
+        assert table.loc[("train_net", "seed-1"), ["wall_s", "earlier_s"]].tolist() == [60, 0]
+
+    def test_a_resumed_job_of_which_only_the_last_piece_is_known(self, folder):
+        resumed(folder, None)
+        row = found(folder).set_index(["rule", "job"]).loc[("train_net", "seed-2")]
+        assert row["wall_s"] == 64
+        assert np.isnan(row["earlier_s"])
+
     def test_no_benchmarks(self, tmp_path):
         assert found(tmp_path / "none").empty
 
@@ -109,7 +137,7 @@ class TestJobs:
 class TestByRule:
     def test_sum_of_time_and_highest_memory(self, folder):
         table = by_rule(found(folder)).set_index("rule")
-        assert table.loc["train_net"].tolist() == [2, 124, 580]
+        assert table.loc["train_net"].tolist() == [2, 124, 0, 580]
         assert table.index[:2].tolist() == ["train_net_long", "train_net"]
 
 
@@ -131,6 +159,15 @@ class TestFigure:
         assert "(s)" in time.get_xlabel()
         assert "(MiB)" in memory.get_xlabel()
         figures.save(figure, tmp_path / "a.png", tmp_path / "a.svg")
+
+    @pytest.mark.parametrize(
+        ("earlier", "text"),
+        [(36, "2 min 40 s, resumed"), (None, "2 min 4 s, last piece")],
+    )
+    def test_a_resumed_job_is_marked(self, folder, earlier, text):
+        resumed(folder, earlier)
+        time, _ = run_times(by_rule(found(folder))).axes
+        assert text in [label.get_text() for label in time.texts]
 
     def test_nothing_to_draw_is_said(self):
         empty = by_rule(pd.DataFrame(columns=COLUMNS))

@@ -8,35 +8,34 @@ The same files give the same bytes.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import math
 import os
 import re
-import shutil
-import subprocess
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
-import pandas as pd
 import yaml
 
+from repro import provenance
+from repro.code_inputs import code_of_project
 from repro.errors import UserError
-from repro.evaluation import Run, metrics_table
 from repro.files import atomic_path, hash_of
-from repro.predictions import Predictions
+from repro.recomputing import recompute
 
 METADATA = "ro-crate-metadata.json"
+RECORD = "provenance.json"
 MANIFEST = "manifest-sha256.txt"
 README = "README.txt"
+_TITLE = "Results, and the code that made them."
+_OTHER_TITLE = "Results, and code that was changed after it had made them."
 _TEXT = """\
-Results, and the code that made them.
+{title}
 
 results/              a Workflow Run RO-Crate; start with report.html or comparison.md
 results/config.yaml   the configuration of the run
@@ -44,8 +43,8 @@ results/provenance.json   code, data, packages, seeds, machine, times
 code/                 the project; its README.md says how to run it
 manifest-sha256.txt   the hash of every file: `sha256sum -c manifest-sha256.txt`
 
-To check the hashes and compute the metrics anew from the predictions, in an environment with the
-packages of code/requirements.lock:
+To check the hashes and compute the metrics anew from the predictions, and the comparison and the
+claims from them, in an environment with the packages of code/requirements.lock:
 
     python code/scripts/verify_archive.py ARCHIVE.zip
 """
@@ -53,11 +52,10 @@ packages of code/requirements.lock:
 _DATE = (1980, 1, 1, 0, 0, 0)
 _COMPRESSED = {".gz", ".npz", ".png", ".tgz", ".zip"}
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
-# Below what one image more or less makes of 70,000; above what two machines' rounding makes.
-_TOLERANCE = 1e-6
-_BLOCK = 1 << 20
 # What reading a member raises where its bytes are not what they were.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)
+# What reading a file raises that is not what it should be.
+_UNREADABLE = (UserError, OSError, ValueError, KeyError, TypeError, yaml.YAMLError)
 
 
 def results_files(results: Path) -> dict[str, Path]:
@@ -100,44 +98,75 @@ def _described(crate: Any) -> Iterator[tuple[str, str]]:
 
 
 def code_files(project: Path) -> dict[str, Path]:
-    """Return the files git tracks in a project by their name in the archive, as they are now.
+    """Return a project's files by their name in the archive, as they are now.
+
+    They are those that git tracks, and those that results are made by, tracked or not.
 
     Raises:
-        UserError: the project is no git checkout.
+        UserError: git does not know the project, or refuses.
     """
-    listed = None
-    if shutil.which("git"):
-        listed = subprocess.run(
-            ["git", "-C", str(project), "ls-files", "-z"],  # noqa: S607
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if listed is None or listed.returncode != 0 or not listed.stdout:
+    try:
+        tracked = [project / name for name in provenance.tracked_files(project)]
+    except provenance.GitError as error:
         raise UserError(
-            f"{project}: git lists no files here, so the code to archive is not known; "
-            "archive from a git checkout"
-        )
-    names = listed.stdout.split("\0")[:-1]
-    files = {f"code/{name}": project / name for name in names}
-    return {name: file for name, file in files.items() if file.is_file() and not file.is_symlink()}
+            f"{project}: which files to archive is not known: {error}\n"
+            "Archive from a git checkout that git can read"
+        ) from error
+    files = {file for file in tracked if file.is_file() and not file.is_symlink()}
+    files.update(code_of_project(project))
+    return {f"code/{file.relative_to(project).as_posix()}": file for file in files}
 
 
-def write(target: Path, files: Mapping[str, Path]) -> int:
+def changed_code(results: Path, project: Path) -> list[str]:
+    """Return which of a project's files that results are made by were changed since the run.
+
+    Those that are new or gone are among them.
+
+    Raises:
+        UserError: provenance.json does not tell.
+    """
+    record = results / RECORD
+    try:
+        then = _identity(record)["code"]["files"]
+    except _UNREADABLE as error:
+        raise UserError(
+            f"{record}: does not tell which code has run ({error}); run the workflow again"
+        ) from error
+    now = provenance.hashes_of_code(project)
+    return sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
+
+
+def _identity(record: Path) -> dict[str, Any]:
+    """Return the first half of provenance.json, once its hash of the code is that of its files."""
+    identity: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))["identity"]
+    if provenance.hash_of_value(identity["code"]["files"]) != identity["code"]["sha256"]:
+        raise ValueError("code.sha256 is not that of code.files")
+    return identity
+
+
+def write(target: Path, files: Mapping[str, Path], changed: Sequence[str] = ()) -> int:
     """Write ``files``, by their names in the archive, into a zip, with readme and manifest.
+
+    Args:
+        target: the zip.
+        files: what to pack.
+        changed: files of the code that are not as they were when it ran; the readme names them.
 
     Returns:
         The number of files in it.
     """
-    hashes = {}
+    readme = _TEXT.format(title=_OTHER_TITLE if changed else _TITLE).encode()
+    if changed:
+        readme += b"\nChanged, new or gone since the run:\n\n"
+        readme += "".join(f"    code/{name}\n" for name in changed).encode()
+    hashes = {README: hashlib.sha256(readme).hexdigest()}
     with atomic_path(target) as aside, zipfile.ZipFile(aside, "w") as packed:
         for name in sorted(files):
             content = files[name].read_bytes()
             hashes[name] = hashlib.sha256(content).hexdigest()
             executable = os.access(files[name], os.X_OK)
             _put(packed, name, content, executable=executable)
-        _put(packed, README, _TEXT.encode())
-        hashes[README] = hashlib.sha256(_TEXT.encode()).hexdigest()
+        _put(packed, README, readme)
         lines = [f"{sha256}  {name}\n" for name, sha256 in sorted(hashes.items())]
         _put(packed, MANIFEST, "".join(lines).encode())
     return len(hashes) + 1
@@ -159,23 +188,30 @@ class Checked:
     Attributes:
         files: number of files whose hash was compared.
         runs: names of the runs whose metrics were computed anew, "MODEL RUN".
-        metrics: number of metrics that were compared.
+        rows: number of rows that were computed anew, by the table's name.
+        notes: what is not wrong but should be known.
         problems: one sentence each, beginning with the file's name in the archive.
     """
 
     files: int = 0
     runs: list[str] = field(default_factory=list)
-    metrics: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
-def verify(path: Path, on_run: Callable[[str], object] = lambda name: None) -> Checked:
-    """Check an archive: names, hashes, the crate, and the metrics from the predictions.
+def verify(
+    path: Path, project: Path, on_run: Callable[[str], object] = lambda name: None
+) -> Checked:
+    """Check an archive: names and hashes; then, where those are right, what it says.
 
-    Nothing is unpacked into a place that the archive names.
+    The packed code must be the code that provenance.json names. The metrics are computed anew from
+    the predictions, the comparison and the claims from the metrics, the histories, the predictions
+    and the packed report; each must be what is packed.
 
     Args:
         path: the zip.
+        project: the project whose code checks.
         on_run: called with the name of each run before its metrics are computed.
 
     Raises:
@@ -185,9 +221,11 @@ def verify(path: Path, on_run: Callable[[str], object] = lambda name: None) -> C
     try:
         with zipfile.ZipFile(path) as packed:
             _check_names(packed, checked)
-            hashes = _check_hashes(packed, path, checked)
-            _check_crate(packed, hashes, checked)
-            _check_metrics(packed, checked, on_run)
+            _check_hashes(packed, path, checked)
+            if not checked.problems:
+                with tempfile.TemporaryDirectory() as place:
+                    packed.extractall(place)
+                    _check_contents(Path(place), project, checked, on_run)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; `make archive` writes one") from error
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
@@ -213,8 +251,8 @@ def _is_inside(name: str) -> bool:
     return not odd and all(part not in ("", ".", "..") for part in parts)
 
 
-def _check_hashes(packed: zipfile.ZipFile, path: Path, checked: Checked) -> dict[str, str]:
-    """Compare each file with the manifest; return the hashes that were found."""
+def _check_hashes(packed: zipfile.ZipFile, path: Path, checked: Checked) -> None:
+    """Compare each file with the manifest."""
     if MANIFEST not in packed.namelist():
         raise UserError(f"{path}: has no {MANIFEST}; it was not written by `make archive`")
     stated = {}
@@ -223,109 +261,53 @@ def _check_hashes(packed: zipfile.ZipFile, path: Path, checked: Checked) -> dict
             stated[match[2]] = match[1]
         else:
             checked.problems.append(f"{MANIFEST}: cannot be read at {line[:80]!r}")
-    found = {}
-    for name in sorted(set(packed.namelist()) - {MANIFEST}):
-        try:
-            found[name] = _hash_of_member(packed, name)
-        except _DAMAGED as error:
-            checked.problems.append(f"{name}: damaged ({error})")
-            continue
-        if name not in stated:
+    names = set(packed.namelist()) - {MANIFEST}
+    for name in sorted(names | stated.keys()):
+        if name not in names:
+            checked.problems.append(f"{name}: is in {MANIFEST} but not in the archive")
+        elif name not in stated:
             checked.problems.append(f"{name}: is not in {MANIFEST}")
-        elif found[name] != stated[name]:
-            checked.problems.append(
-                f"{name}: has sha256 {found[name]}, {MANIFEST} says {stated[name]}"
-            )
-    checked.problems += [
-        f"{name}: is in {MANIFEST} but not in the archive"
-        for name in sorted(set(stated) - set(packed.namelist()))
-    ]
-    checked.files = len(found)
-    return found
+        else:
+            try:
+                with packed.open(name) as stream:
+                    found = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+            except _DAMAGED as error:
+                checked.problems.append(f"{name}: damaged ({error})")
+                continue
+            if found != stated[name]:
+                checked.problems.append(
+                    f"{name}: has sha256 {found}, {MANIFEST} says {stated[name]}"
+                )
+    checked.files = len(names)
 
 
-def _hash_of_member(packed: zipfile.ZipFile, name: str) -> str:
-    digest = hashlib.sha256()
-    with packed.open(name) as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _check_crate(packed: zipfile.ZipFile, hashes: Mapping[str, str], checked: Checked) -> None:
-    member = f"results/{METADATA}"
-    try:
-        described = list(_described(json.loads(packed.read(member))))
-    except (KeyError, ValueError, TypeError, *_DAMAGED) as error:
-        checked.problems.append(f"{member}: not the metadata of a crate ({error})")
-        return
-    for name, sha256 in described:
-        if hashes.get(f"results/{name}") != sha256:
-            checked.problems.append(f"results/{name}: is not the file that {member} describes")
-
-
-def _check_metrics(
-    packed: zipfile.ZipFile, checked: Checked, on_run: Callable[[str], object]
+def _check_contents(
+    place: Path, project: Path, checked: Checked, on_run: Callable[[str], object]
 ) -> None:
-    """Compute every run's metrics from its predictions and compare them with metrics.csv."""
+    """Check code and tables of an archive that is unpacked in ``place``."""
+    results, code = place / "results", place / "code"
     try:
-        stated = pd.read_csv(io.BytesIO(packed.read("results/metrics.csv")))
-        config = yaml.safe_load(packed.read("results/config.yaml"))
-        runs = list(stated.groupby(["model", "run", "seed"], sort=False))
-        nets = config["mnist"]["nets"]
-    except (KeyError, ValueError, TypeError, yaml.YAMLError, *_DAMAGED) as error:
-        checked.problems.append(
-            f"results/metrics.csv or results/config.yaml: cannot be read ({error})"
-        )
-        return
-    expected = set()
-    for (model, name, seed), rows in runs:
-        folder = f"results/runs/{model}/{name}"
-        expected.add(f"{folder}/predictions.npz")
-        on_run(f"{model} {name}")
-        loss = nets[model]["loss"] if model in nets else "nll"
-        try:
-            found = _computed(
-                packed, folder, Run(model, name, seed), loss, with_history=model not in nets
+        _check_code(results, code, checked)
+        if provenance.hashes_of_code(code) != provenance.hashes_of_code(project):
+            checked.notes.append(
+                "checked by other code than is packed; unpack it, and "
+                "code/scripts/verify_archive.py checks it by its own"
             )
-        except (UserError, ValueError, KeyError, *_DAMAGED) as error:
-            checked.problems.append(f"{folder}/predictions.npz: gives no metrics ({error})")
-            continue
-        _compare(rows, found, folder, checked)
-        checked.runs.append(f"{model} {name}")
-    for member in packed.namelist():
-        if member.endswith("/predictions.npz") and member not in expected:
-            checked.problems.append(f"{member}: has no metrics in results/metrics.csv")
+        identity = _identity(results / RECORD)
+        found = recompute(results, identity, code / "resources/reported.yaml", on_run)
+    except _UNREADABLE as error:
+        said = str(error).replace(f"{place}{os.sep}", "")
+        checked.problems.append(f"results: cannot be computed anew ({said})")
+    else:
+        checked.runs, checked.rows = found.runs, found.rows
+        checked.problems += [f"results/{problem}" for problem in found.problems]
 
 
-def _computed(
-    packed: zipfile.ZipFile, folder: str, run: Run, loss: str, *, with_history: bool
-) -> pd.DataFrame:
-    with tempfile.TemporaryDirectory() as place:
-        files = {}
-        for name in ("predictions.npz", *(["history.csv"] if with_history else [])):
-            files[name] = Path(place) / name
-            files[name].write_bytes(packed.read(f"{folder}/{name}"))
-        predictions = Predictions.load(files["predictions.npz"])
-        return metrics_table(predictions, run, loss, files.get("history.csv"))
-
-
-def _compare(stated: pd.DataFrame, found: pd.DataFrame, folder: str, checked: Checked) -> None:
-    key = ["split", "metric"]
-    both = stated.merge(found, on=key, how="outer", suffixes=("_stated", "_found"))
-    for row in both.to_dict("records"):
-        checked.metrics += 1
-        if not (
-            row["n_stated"] == row["n_found"] and _close(row["value_stated"], row["value_found"])
-        ):
-            checked.problems.append(
-                f"{folder}/predictions.npz: gives {row['split']} {row['metric']} "
-                f"{row['value_found']} of {row['n_found']} images; results/metrics.csv says "
-                f"{row['value_stated']} of {row['n_stated']}"
-            )
-
-
-def _close(a: float, b: float) -> bool:
-    if math.isnan(a) and math.isnan(b):
-        return True
-    return math.isclose(a, b, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+def _check_code(results: Path, code: Path, checked: Checked) -> None:
+    changed = changed_code(results, code)
+    title = (code.parent / README).read_text(encoding="utf-8").partition("\n")[0]
+    said = f"not what has run, by results/{RECORD}: {', '.join(changed)}"
+    if changed and title == _OTHER_TITLE:
+        checked.notes.append(f"code: {said}; {README} says so")
+    elif changed:
+        checked.problems.append(f"code: {said}")

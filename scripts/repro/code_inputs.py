@@ -1,4 +1,4 @@
-"""Which local files a script is made of, so that a rule can name its code as input.
+"""Which local files a script, and the whole project, are made of: a rule's code is its input.
 
 Snakemake compares inputs by checksum: a file merely touched or checked out again reruns nothing,
 an edited helper reruns exactly the jobs whose script imports it.
@@ -7,8 +7,34 @@ an edited helper reruns exactly the jobs whose script imports it.
 from __future__ import annotations
 
 import ast
+import os
 from functools import cache
 from pathlib import Path
+
+# What results are made by. Tests and documents are left out.
+_PROJECT = ("Snakefile", "rules/*.smk", "scripts/**/*.py", "envs/*.yaml", "resources/**/*")
+
+
+def look_first_in(root: Path) -> None:
+    """Let every Python that this process starts look for modules in ``root`` before anywhere else.
+
+    Snakemake has a script look beside itself last: a package of the same name that the environment
+    names, or that is installed, would run in place of this project's.
+    """
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    kept = [path for path in others if path not in ("", str(root))]
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(root), *kept])
+
+
+def code_of_project(root: Path) -> list[Path]:
+    """Return all files of the project in ``root`` that results are made by, sorted."""
+    files = {file for pattern in _PROJECT for file in root.glob(pattern) if file.is_file()}
+    return sorted(file for file in files if not _is_by_product(file.relative_to(root)))
+
+
+def _is_by_product(file: Path) -> bool:
+    """Return whether Python, an editor or the system has left the file there."""
+    return any(part == "__pycache__" or part.startswith(".") for part in file.parts)
 
 
 def code_of(script: Path, roots: tuple[Path, ...]) -> list[Path]:

@@ -22,16 +22,17 @@ import pandas as pd
 import yaml
 from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
+from repro.code_inputs import code_of_project
 from repro.errors import UserError
 from repro.files import hash_of
 from repro.predictions import SPLITS
 
 # Where a run works, not what it computes; may be private.
 _FOLDERS = ("data_dir", "prepared_dir", "results_dir", "logs_dir", "benchmarks_dir")
-# What results are made by. Tests and documents are left out.
-_CODE = ("Snakefile", "rules/*.smk", "scripts/**/*.py", "envs/*.yaml", "resources/**/*")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PIN = re.compile(r"^([A-Za-z0-9_.-]+)==")
+# In what git says: what it quotes, and paths; either may be private.
+_PRIVATE = re.compile(r"'[^']*'|(?<!\w)/\S+")
 _MOST_NAMED = 20
 # A manifest's list of damaged images holds paths, so only their number is taken.
 _NETWORK_KEYS = (
@@ -92,51 +93,64 @@ def seeds(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def code(root: Path) -> dict[str, Any]:
-    """Return which code the project in ``root`` is: git's commit, and a hash of its files.
+    """Return which code the project in ``root`` is: git's commit, and the hashes of its files.
 
-    Keys: ``sha256`` of Snakefile, rules, scripts, environments and resources, by path and content;
-    ``commit`` and ``dirty`` (whether tracked files differ from it, or new ones lie beside them that
-    git does not ignore), both None where git does not know the project; ``changed``, the first 20
-    of those files; ``note``, why there is no commit, or an empty text.
+    Keys: ``sha256`` of all files that results are made by, which are Snakefile, rules, scripts,
+    environments and resources; ``files``, the sha256 of each; ``commit`` and ``dirty`` (whether
+    tracked files differ from it, or some of the code is not tracked), both None where git does not
+    tell; ``changed``, the first 20 of those files; ``note``, git's reason not to tell, or an empty
+    text.
     """
+    files = hashes_of_code(root)
     found: dict[str, Any] = {"commit": None, "dirty": None, "changed": [], "note": ""}
-    if shutil.which("git") is None:
-        found["note"] = "git is not installed"
-    elif _git(root, "ls-files", "--error-unmatch", "Snakefile") is None:
-        found["note"] = "not a git checkout"
-    elif (commit := _git(root, "rev-parse", "HEAD")) is None:
-        found["note"] = "nothing is committed yet"
-    else:
-        changed = (_git(root, "status", "--porcelain", "-z", "--", ".") or "").split("\0")
-        # Two letters of state and a blank stand before each name; an old name after a renaming has
-        # none, and is left out.
-        names = [entry[3:] for entry in changed if entry[2:3] == " "]
-        found |= {"commit": commit.strip(), "dirty": bool(names), "changed": names[:_MOST_NAMED]}
-    found["sha256"] = hash_of_code(root)
-    return found
+    try:
+        tracked = set(tracked_files(root))
+        commit = _git(root, "log", "-1", "--no-show-signature", "--format=%H").strip()
+        differ = _git(root, "diff", "--name-only", "--relative", "-M", "-z", "HEAD")
+        names = sorted({*differ.split("\0")[:-1], *(files.keys() - tracked)})
+        found |= {"commit": commit, "dirty": bool(names), "changed": names[:_MOST_NAMED]}
+    except GitError as error:
+        first = str(error).partition("\n")[0].removeprefix("fatal: ")
+        found["note"] = _PRIVATE.sub("\u2026", first)
+    return {**found, "sha256": hash_of_value(files), "files": files}
 
 
-def hash_of_code(root: Path) -> str:
-    """Return one sha256 over the files that results are made by."""
-    files = {file for pattern in _CODE for file in root.glob(pattern) if file.is_file()}
-    return hash_of_value(
-        {
-            file.relative_to(root).as_posix(): hash_of(file)
-            for file in files
-            if "__pycache__" not in file.parts
-        }
-    )
+def hashes_of_code(root: Path) -> dict[str, str]:
+    """Return the sha256 of each file that results are made by, by its path in the project."""
+    return {file.relative_to(root).as_posix(): hash_of(file) for file in code_of_project(root)}
 
 
-def _git(root: Path, *arguments: str) -> str | None:
-    """Return what git prints, or None where it refuses."""
-    done = subprocess.run(
-        ["git", "-C", str(root), *arguments],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout if done.returncode == 0 else None
+class GitError(Exception):
+    """Git does not tell which code this is; the message is its reason, which may hold paths."""
+
+
+def tracked_files(root: Path) -> list[str]:
+    """Return the files that git tracks in the project in ``root``, by their path in it.
+
+    Raises:
+        GitError: git is missing, refuses, or does not know the project.
+    """
+    names = _git(root, "ls-files", "-z").split("\0")[:-1]
+    if "Snakefile" not in names:
+        raise GitError("not a git checkout: git does not track the Snakefile")
+    return names
+
+
+def _git(root: Path, *arguments: str) -> str:
+    """Return what git prints of the checkout in ``root``, whichever the environment names."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments],  # noqa: S607
+            capture_output=True,
+            env={**kept, "LC_ALL": "C"},
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise GitError("git is not installed") from error
+    if done.returncode != 0:
+        raise GitError(os.fsdecode(done.stderr).strip())
+    return os.fsdecode(done.stdout)
 
 
 def split_hashes(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -17,7 +17,8 @@ def run_times(by_rule: pd.DataFrame) -> Figure:
     """Draw two bars a rule: the seconds of its jobs together, and the most memory one took.
 
     Args:
-        by_rule: columns rule, jobs, wall_s, peak_rss_mib, in the order from top to bottom.
+        by_rule: columns rule, jobs, wall_s, earlier_s, peak_rss_mib, in the order from top to
+            bottom.
     """
     if by_rule.empty:
         figure = Figure(figsize=(7, 1.2))
@@ -26,7 +27,8 @@ def run_times(by_rule: pd.DataFrame) -> Figure:
     names = [_name(rule, jobs) for rule, jobs in zip(by_rule["rule"], by_rule["jobs"], strict=True)]
     figure = Figure(figsize=(7, 1.1 + _ROW * len(by_rule)))
     time, memory = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
-    _bars(time, by_rule["wall_s"], [duration(value) for value in by_rule["wall_s"]], REPRODUCED)
+    pairs = zip(by_rule["wall_s"], by_rule["earlier_s"], strict=True)
+    _bars(time, by_rule["wall_s"], [_time(*pair) for pair in pairs], REPRODUCED)
     peaks = by_rule["peak_rss_mib"]
     _bars(memory, peaks, ["" if pd.isna(peak) else f"{peak:.0f}" for peak in peaks], _MEMORY)
     time.set_yticks(range(len(names)), names)
@@ -40,6 +42,12 @@ def run_times(by_rule: pd.DataFrame) -> Figure:
 
 def _name(rule: str, jobs: int) -> str:
     return rule if jobs == 1 else f"{rule} {_TIMES} {jobs}"
+
+
+def _time(seconds: float, earlier: float) -> str:
+    """Return a duration, and whether pieces before a kill are in it or are missing."""
+    mark = ", last piece" if pd.isna(earlier) else ", resumed" if earlier else ""
+    return f"{duration(seconds)}{mark}"
 
 
 def _bars(axes: Axes, values: pd.Series, texts: list[str], colour: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from repro.errors import UserError
+from repro.pieces import earlier_seconds
 
-COLUMNS = ["rule", "job", "wall_s", "cpu_s", "peak_rss_mib"]
+COLUMNS = ["rule", "job", "wall_s", "earlier_s", "cpu_s", "peak_rss_mib"]
 # As {name} or {name,constraint}; a constraint may hold braces of its own, as in [0-9]{5}.
 _WILDCARD = re.compile(r"\{(\w+)(?:,((?:[^{}]|\{[^{}]*\})*))?\}")
 # Snakemake's names. Its "MB" of memory are 2**20 bytes; it samples them and the CPU time, every
@@ -23,6 +25,7 @@ def jobs(
     runs: Mapping[str, Collection[str]],
     nets: Collection[str],
     splits: Collection[str],
+    unfinished: Mapping[str, str],
 ) -> pd.DataFrame:
     """Return one row per job of a run, by rule and job.
 
@@ -35,10 +38,14 @@ def jobs(
         nets: all models there may be a file of.
         splits: the splits of this run; held against the wildcards ``split`` and ``cover``, of which
             the latter may also be "all".
+        unfinished: where the jobs of a rule that go on after a kill keep their unfinished work,
+            with the same wildcards. Snakemake measures the last piece of such a job alone.
 
     Returns:
         Columns rule, job (values of the wildcards; empty where a rule has one job), wall_s and
-        cpu_s in seconds, peak_rss_mib in MiB. The last two may be missing for a job of an instant.
+        cpu_s in seconds, peak_rss_mib in MiB. The last two may be missing for a job of an instant,
+        and are those of the last piece. earlier_s is the part of wall_s that earlier pieces took;
+        where it is missing, wall_s is that of the last piece too.
 
     Raises:
         UserError: where a file is not a benchmark.
@@ -53,7 +60,12 @@ def jobs(
                 continue
             if not {wildcards.get("split"), wildcards.get("cover")} <= {*splits, "all", None}:
                 continue
-            rows.append({"rule": rule, "job": "/".join(wildcards.values()), **_read(file)})
+            measured, earlier = _read(file), 0.0
+            if rule in unfinished:
+                earlier = earlier_seconds(_filled(unfinished[rule], wildcards))
+                measured["wall_s"] += 0.0 if math.isnan(earlier) else earlier
+            job = "/".join(wildcards.values())
+            rows.append({"rule": rule, "job": job, "earlier_s": earlier, **measured})
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["rule", "job"], ignore_index=True)
 
 
@@ -75,6 +87,10 @@ def _matching(pattern: str) -> Iterator[tuple[Path, dict[str, str]]]:
             yield file, {name: match[name] for name in names}
 
 
+def _filled(pattern: str, wildcards: Mapping[str, str]) -> str:
+    return _WILDCARD.sub(lambda match: wildcards[match[1]], pattern)
+
+
 def _model_of(rule: str, nets: Collection[str]) -> str:
     """Return the model a rule is named after, or an empty text."""
     return max((net for net in nets if rule.endswith(f"_{net}")), key=len, default="")
@@ -92,8 +108,14 @@ def _read(file: Path) -> dict[str, float]:
 
 
 def by_rule(of_jobs: pd.DataFrame) -> pd.DataFrame:
-    """Return columns rule, jobs, wall_s (sum), peak_rss_mib (highest), the longest first."""
+    """Return columns rule, jobs, wall_s, earlier_s (sums), peak_rss_mib (highest).
+
+    The longest is the first. earlier_s is missing where one job's is.
+    """
     grouped = of_jobs.groupby("rule", as_index=False).agg(
-        jobs=("job", "size"), wall_s=("wall_s", "sum"), peak_rss_mib=("peak_rss_mib", "max")
+        jobs=("job", "size"),
+        wall_s=("wall_s", "sum"),
+        earlier_s=("earlier_s", lambda values: values.sum(skipna=False)),
+        peak_rss_mib=("peak_rss_mib", "max"),
     )
     return grouped.sort_values(["wall_s", "rule"], ascending=[False, True], ignore_index=True)

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 
+import pandas as pd
 import pytest
 from test_repeat import results_of
 
@@ -87,6 +88,35 @@ def test_a_job_that_outlives_its_driver_is_waited_for(project, happened):
     assert (project.folder / target).read_bytes() == expected
     assert project.planned("--", target, changes=changes) == {}
     happened("the lock is taken off; the new job waited; the same bytes")
+
+
+@pytest.mark.heavy
+def test_a_killed_trainings_time_is_that_of_all_its_pieces(project):
+    changes = {
+        "models": ["numpy_1hidden"],
+        "mnist": {"nets": {"numpy_1hidden": {"epochs": 1000}}},
+    }
+    driver = project.start(
+        "--", "results/runs/numpy_1hidden/seed-123/predictions.npz", changes=changes
+    )
+    checkpoint = project.folder / "results/checkpoints/numpy_1hidden-seed-123.npz"
+    until(checkpoint.exists)
+    time.sleep(3)
+    end(driver, *ALL_KILLED)
+    assert checkpoint.exists()
+    project.snakemake("--", "results/runtime.csv", "results/provenance.json", changes=changes)
+    assert not checkpoint.exists()
+    table = pd.read_csv(project.folder / "results/runtime.csv").set_index("rule")
+    row = table.loc["train_numpy_1hidden"]
+    benchmark = project.folder / "benchmarks/train_numpy_1hidden/seed-123.tsv"
+    last_piece = pd.read_csv(benchmark, sep="\t")["s"][0]
+    assert row["earlier_s"] > 2.5
+    assert row["wall_s"] == pytest.approx(row["earlier_s"] + last_piece)
+    assert (table["earlier_s"].drop("train_numpy_1hidden") == 0).all()
+    record = json.loads((project.folder / "results/provenance.json").read_text())
+    job = record["circumstances"]["jobs"]["train_numpy_1hidden/seed-123"]
+    assert job["seconds"] == row["wall_s"]
+    assert job["of_earlier_pieces"] == row["earlier_s"]
 
 
 @pytest.mark.heavy

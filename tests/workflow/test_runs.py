@@ -1,5 +1,6 @@
 """Real runs of the whole DAG on tiny data, and what a dry run plans afterwards."""
 
+import json
 import os
 from contextlib import contextmanager
 
@@ -105,6 +106,35 @@ def test_targets(finished):
     assert "evaluate" in finished.planned("flowers")
     finished.snakemake("report")
     assert finished.planned() == {}
+
+
+def test_a_resumed_pass_through_a_backbone_took_what_all_its_pieces_took(finished):
+    results = finished.folder / "results"
+    note = finished.folder / "data/generated/features/.tiny-all.partial.pieces"
+    of_training = results / "checkpoints/.numpy_1hidden-seed-123.npz.pieces"
+    assert json.loads(of_training.read_text())["earlier_s"] == 0
+    as_it_was = note.read_bytes()
+    note.write_text(json.dumps({"earlier_s": 100.5, "began": 0}))
+    try:
+        finished.snakemake("-R", "plot_runtime", "--until", "plot_runtime")
+    finally:
+        note.write_bytes(as_it_was)
+    table = pd.read_csv(results / "runtime.csv").set_index("rule")
+    assert table.loc["features_tiny", "earlier_s"] == 100.5
+    assert table.loc["features_tiny", "wall_s"] > 100.5
+    assert "resumed" in (results / "figures/runtime.svg").read_text()
+    finished.snakemake("-R", "plot_runtime")
+
+
+def test_no_other_code_runs_whatever_the_environment_names(finished):
+    """As where another checkout's scripts stand in PYTHONPATH, or a package of the same name."""
+    other = finished.folder.parent / "other"
+    (other / "repro").mkdir(parents=True)
+    (other / "repro/__init__.py").write_text("raise SystemExit('another checkout has run')\n")
+    finished.snakemake(
+        *("-R", "save_configuration", "--until", "save_configuration"),
+        env={"PYTHONPATH": str(other)},
+    )
 
 
 def test_another_seed_is_another_run_of_the_same_rule(finished):
