@@ -24,6 +24,7 @@ import yaml
 
 from repro import provenance, rehearsal, rehearsal_page, stand_ins
 from repro.errors import UserError
+from repro.features import CPU_BATCH
 from repro.files import write_json, write_text
 from repro.logs import set_up
 from repro.rehearsal import JOB, RUN, FeaturesJob, Rehearsal
@@ -144,12 +145,12 @@ class Part:
 
 def rates(part: Part) -> dict[str, float]:
     """Return images a second of each net's forward pass alone."""
-    threads = min(THREADS, part.cores)
-    batches = max(1, min(FORWARD_BATCHES, part.images // 100))
+    # Of a small rehearsal it is the time that counts, not the rate.
+    batches = max(1, min(FORWARD_BATCHES, part.images // 500))
+    sizes = {"threads": min(THREADS, part.cores), "batches": batches}
+    sizes["images"] = max(2, min(CPU_BATCH, part.images // 16))
     return {
-        model: rehearsal.forward_rate(
-            *part.net(model), part.archive, threads=threads, batches=batches
-        )
+        model: rehearsal.forward_rate(*part.net(model), part.archive, **sizes)
         for model in part.models
     }
 

@@ -27,7 +27,7 @@ from repro import devices
 from repro.backbones import Preprocess, build
 from repro.decoding import read_batch
 from repro.errors import UserError
-from repro.features import CPU_BATCH, Forward
+from repro.features import Forward
 from repro.flower_images import ImageRef
 from repro.run_times import by_rule, jobs
 from repro.threads import in_order
@@ -268,7 +268,7 @@ def environment() -> dict[str, str]:
 
 
 def forward_rate(
-    architecture: str, weights: Path, archive: Path, *, threads: int, batches: int
+    architecture: str, weights: Path, archive: Path, *, threads: int, images: int, batches: int
 ) -> float:
     """Return images a second of the forward pass alone, on one decoded batch again and again.
 
@@ -279,34 +279,36 @@ def forward_rate(
         weights: the file.
         archive: whose first images are the batch.
         threads: that compute, as in a features job.
+        images: of the batch.
         batches: that each of them computes.
     """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        work = pool.submit(_forward_rate, architecture, weights, archive, threads, batches)
-        return work.result()
+        sizes = {"threads": threads, "images": images, "batches": batches}
+        return pool.submit(_forward_rate, architecture, weights, archive, **sizes).result()
 
 
 def _forward_rate(
-    architecture: str, weights: Path, archive: Path, threads: int, batches: int
+    architecture: str, weights: Path, archive: Path, *, threads: int, images: int, batches: int
 ) -> float:
     devices.keep_freed_memory()
     devices.set_threads(threads)
     device = devices.choose(1)
     forward = Forward(build(architecture, weights).module, Preprocess(), device)
     with tempfile.TemporaryDirectory() as folder:
-        images = [ImageRef(i, file, "") for i, file in enumerate(_first(archive, Path(folder)))]
-        pixels = read_batch(images, Preprocess(), 0, len(images)).pixels
+        files = _first(images, archive, Path(folder))
+        refs = [ImageRef(number, file, "") for number, file in enumerate(files)]
+        pixels = read_batch(refs, Preprocess(), 0, images).pixels
     parts = [pixels] * (threads * batches)
     started = time.perf_counter()
     for _ in in_order(forward, parts, threads if device.type == "cpu" else 1):
         pass
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return len(parts) * len(pixels) / (time.perf_counter() - started)
+    return len(parts) * images / (time.perf_counter() - started)
 
 
-def _first(archive: Path, folder: Path) -> list[Path]:
+def _first(count: int, archive: Path, folder: Path) -> list[Path]:
     """Unpack the first images of an archive."""
     files: list[Path] = []
     with tarfile.open(archive) as tar:
@@ -316,7 +318,7 @@ def _first(archive: Path, folder: Path) -> list[Path]:
                 continue
             files.append(folder / Path(member.name).name)
             files[-1].write_bytes(content.read())
-            if len(files) == CPU_BATCH:
+            if len(files) == count:
                 break
     return files
 
