@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from repro.files import atomic_folder, atomic_path, link
+from repro.part_file import put_in_place
 
 
 def names(folder):
@@ -45,6 +46,16 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     with atomic_path(target) as aside:
         aside.write_text("whole")
     assert order == [target.stat().st_ino, "named"]
+
+
+def test_what_was_fetched_is_named_not_copied(tmp_path):
+    part, target = tmp_path / "f.part", tmp_path / "f"
+    part.write_text("whole")
+    target.write_text("old")
+    written = part.stat().st_ino
+    put_in_place(part, target)
+    assert target.stat().st_ino == written
+    assert names(tmp_path) == ["f"]
 
 
 def test_what_fails_leaves_the_file_as_it_was(tmp_path):
