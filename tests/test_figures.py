@@ -13,6 +13,7 @@ from repro.comparison_figures import comparison as draw_comparison
 from repro.comparison_figures import spread
 from repro.curve_figures import curves
 from repro.error_figures import confused_pairs, confusion_matrix, gallery, reliability
+from support import TELLING
 
 SETS = ("train", "validation", "test")
 
@@ -40,6 +41,23 @@ def history(offset=0.0, epochs=9) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["epoch", "split", "loss", "accuracy"])
 
 
+def uneven(offset=0.0, epochs=5) -> pd.DataFrame:
+    """Return a history in which each set has values of its own, and none ends at its best."""
+    best = epochs - 1
+    rows = [
+        (epoch, split, 1 + i + abs(best - epoch) / 7, 0.9 - i / 4 - abs(best - epoch) / 50)
+        for i, split in enumerate(SETS)
+        for epoch in range(1, epochs + 1)
+    ]
+    table = pd.DataFrame(rows, columns=["epoch", "split", "loss", "accuracy"])
+    return table.assign(loss=table["loss"] + offset, accuracy=table["accuracy"] + offset)
+
+
+def drawn(axes) -> list[tuple[str, list[float]]]:
+    """Return colour and heights of every line, the one at the back first."""
+    return [(line.get_color(), list(line.get_ydata())) for line in axes.lines]
+
+
 def rows_and_metrics(root, runs=3) -> tuple[pd.DataFrame, pd.DataFrame]:
     made = [
         ("net", f"seed-{i}", i, "test", "accuracy", 0.9454 + i / 1000, 10_000) for i in range(runs)
@@ -61,6 +79,43 @@ class TestCurves:
         assert axes.lines[0].get_ydata()[-1] == pytest.approx(86)
         assert axes.lines[0].get_xdata().tolist() == list(range(1, 10))
         assert "train, at the end 86.00 %" in text_of(figure)
+
+    @pytest.mark.parametrize(
+        ("quantity", "scale", "ends"),
+        [
+            ("accuracy", 100, {"train": "88.00 %", "validation": "63.00 %", "test": "38.00 %"}),
+            ("loss", 1, {"train": "1.143", "validation": "2.143", "test": "3.143"}),
+        ],
+    )
+    def test_each_set_has_its_colour_its_curve_and_its_value_at_the_end(
+        self, quantity, scale, ends
+    ):
+        report, own, further = uneven(0.03), uneven(), uneven(0.01)
+        figure = curves([own, further], quantity, SETS, "Net", reported=report)
+        wanted = [
+            (figures.COLOURS[split], pytest.approx(scale * rows[quantity]))
+            for history in (report, further, own)
+            for split, rows in history.groupby("split", sort=False)
+        ]
+        assert drawn(figure.axes[0]) == wanted
+        handles = figure.axes[0].get_legend().legend_handles
+        assert [(line.get_color(), line.get_label()) for line in handles[:3]] == [
+            (figures.COLOURS[split], f"{split}, at the end {end}") for split, end in ends.items()
+        ]
+
+    def test_the_enlarged_part_has_the_same_colours(self):
+        report, own, further = uneven(0.03, 15), uneven(0, 15), uneven(0.01, 15)
+        figure = curves([own, further], "accuracy", SETS, "Net", reported=report)
+        assert drawn(figure.axes[0].child_axes[0]) == [
+            (figures.COLOURS[split], pytest.approx(100 * rows["accuracy"][rows["epoch"] > 7]))
+            for history in (report, further, own)
+            for split, rows in history.groupby("split", sort=False)
+        ]
+
+    def test_the_value_at_the_end_is_that_of_the_last_epoch(self):
+        backwards = uneven().iloc[::-1]
+        legend = curves([backwards], "accuracy", SETS, "Net").axes[0].get_legend()
+        assert legend.legend_handles[0].get_label() == "train, at the end 88.00 %"
 
     def test_loss_has_the_label_it_is_given(self):
         figure = curves([history()], "loss", SETS, "Net", loss_label="Loss (nats)")
@@ -105,6 +160,26 @@ class TestComparison:
         assert any(line.get_xdata() == pytest.approx([0]) for line in accuracy.lines)
         assert any(line.get_xdata() == pytest.approx([-0.09]) for line in auc.lines)
 
+    def test_interval_range_and_dot_stand_where_their_numbers_are(self):
+        figure = draw_comparison(pd.DataFrame([TELLING]))
+        legend = {line.get_label(): line for line in figure.legends[0].get_lines()}
+
+        def found(name: str) -> list[float]:
+            look = legend[name]
+            (line,) = (
+                line
+                for line in figure.axes[0].lines
+                if (line.get_linewidth(), line.get_marker(), line.get_color())
+                == (look.get_linewidth(), look.get_marker(), look.get_color())
+            )
+            return list(line.get_xdata())
+
+        assert found("reported") == [0, 0]
+        assert found("reproduced") == pytest.approx([1])
+        assert found("its 95 % interval") == pytest.approx([-4, 4])
+        assert found("range of runs") == pytest.approx([-1, 5])
+        assert "91.00 \u2192 92.00" in text_of(figure)
+
     def test_what_cannot_be_compared_is_not_drawn(self, root):
         assert "Own" not in text_of(draw_comparison(rows_and_metrics(root)[0]))
 
@@ -138,6 +213,25 @@ class TestSpread:
         assert "by another protocol: frozen" in text_of(other)
         assert len(other.axes[0].lines) == len(spread(metrics, rows).axes[0].lines) - 1
 
+    def test_runs_headline_and_report_stand_where_their_numbers_are(self):
+        same = {"model": "net", "metric": "accuracy", "split": "test"}
+        metrics = pd.DataFrame(
+            [
+                *({**same, "value": value} for value in (0.92, 0.9, 0.96)),
+                {**same, "split": "train", "value": 0.5},
+                {**same, "model": "other", "value": 0.6},
+                {**same, "metric": "top5_accuracy", "value": 0.7},
+            ]
+        )
+        figure = spread(metrics, pd.DataFrame([TELLING]))
+        further, headline, report = figure.axes[0].lines[1:]
+        assert list(further.get_xdata()) == pytest.approx([-1, -3, 3])
+        assert list(headline.get_xdata()) == pytest.approx([-1])
+        assert list(report.get_xdata()) == pytest.approx([-2])
+        assert {further.get_color(), headline.get_color()} == {figures.COLOURS["test"]}
+        assert report.get_markeredgecolor() == figures.REPORTED
+        assert "93.00 \u00b1 0.50, n = 3" in text_of(figure)
+
     def test_single_runs_are_said(self, root):
         rows, metrics = rows_and_metrics(root, runs=1)
         assert "ran once" in text_of(spread(metrics, rows))
@@ -146,10 +240,24 @@ class TestSpread:
 class TestErrors:
     def test_confusion_of_all_classes(self):
         counts = pd.DataFrame(
-            {"true": [0, 0, 1, 10], "taken_for": [0, 1, 1, 10], "count": [8, 2, 9, 7]}
+            {
+                "true": [2, 2, 2, 7, 7, 10],
+                "taken_for": [2, 7, 10, 7, 10, 10],
+                "count": [8, 3, 1, 9, 5, 4],
+            }
         )
-        seen = text_of(confusion_matrix(counts, "Net")).split("\n")
-        assert {"8", "2", "9", "7", "10"} <= set(seen)
+        axes = confusion_matrix(counts, "Net").axes[0]
+        across, down = (
+            [text.get_text() for text in labels]
+            for labels in (axes.get_xticklabels(), axes.get_yticklabels())
+        )
+        assert (axes.get_xlabel(), across) == ("Taken for", ["2", "7", "10"])
+        assert (axes.get_ylabel(), down) == ("True class", ["2", "7", "10"])
+        found = {text.get_position(): text.get_text() for text in axes.texts}
+        wanted = {(0, 0): "8", (1, 0): "3", (2, 0): "1", (1, 1): "9", (2, 1): "5", (2, 2): "4"}
+        assert found == wanted
+        # In colour the errors alone: a row is a true class.
+        assert axes.images[0].get_array().filled(0).tolist() == [[0, 3, 1], [0, 0, 5], [0, 0, 0]]
 
     @pytest.mark.parametrize(("counts", "shown"), [((3, 2, 1), 2), ((1, 1, 1), 3)])
     def test_pairs_that_happened_once_are_chance(self, counts, shown):
@@ -167,24 +275,34 @@ class TestErrors:
         assert len(figure.axes[0].patches) == shown
         assert "rose \u2192 lotus" in text_of(figure)
 
+    def test_each_pair_has_its_count_and_the_number_of_its_class(self):
+        table = pd.DataFrame(
+            {"true": [1, 1, 3], "taken_for": [1, 2, 1], "count": [50, 3, 5], "n": [60, 60, 20]}
+        )
+        axes = confused_pairs(table, "Net").axes[0]
+        assert [text.get_text() for text in axes.get_yticklabels()] == ["3 \u2192 1", "1 \u2192 2"]
+        assert [bar.get_width() for bar in axes.patches] == [5, 3]
+        assert [(text.get_position(), text.get_text()) for text in axes.texts] == [
+            ((5, 0), " of 20"),
+            ((3, 1), " of 60"),
+        ]
+
     def test_no_confusion(self):
         table = pd.DataFrame({"true": [1], "taken_for": [1], "count": [5], "n": [5]})
         assert not confused_pairs(table, "Net").axes[0].patches
 
     @pytest.mark.parametrize("shape", [(28, 28), (64, 64, 3)])
     def test_gallery_names_both(self, shape):
-        mistake = {
-            "true": 1,
-            "taken_for": 2,
-            "confidence": 0.987,
-            "true_name": "rose",
-            "taken_for_name": "lotus",
-        }
-        figure = gallery([np.zeros(shape, np.uint8)] * 7, [mistake] * 7, "Net")
-        assert (
-            text_of(figure).replace("lotus\n", "lotus ").count("rose\ntaken for lotus (99\u00a0%)")
-            == 7
-        )
+        names = {"true_name": "rose", "taken_for_name": "lotus"}
+        mistakes = [
+            {"true": 1, "taken_for": 2, "confidence": 0.987, **names},
+            {"true": 3, "taken_for": 4, "confidence": 0.5},
+        ]
+        images = [np.full(shape, grey, np.uint8) for grey in (10, 20)]
+        first, second = gallery(images, mistakes, "Net").axes[:2]
+        assert first.get_title().split() == ["rose", "taken", "for", "lotus", "(99", "%)"]
+        assert second.get_title().split() == ["3", "taken", "for", "4", "(50", "%)"]
+        assert [axes.images[0].get_array().max() for axes in (first, second)] == [10, 20]
 
     def test_an_empty_gallery(self):
         assert "Net" in text_of(gallery([], [], "Net"))
@@ -193,8 +311,14 @@ class TestErrors:
         bins = pd.DataFrame({"confidence": [0.5, 0.9], "accuracy": [0.4, 0.95], "count": [10, 90]})
         figure = reliability(bins, 0.055, "Net")
         assert "Expected calibration error 5.5 %" in text_of(figure)
-        assert figure.axes[0].get_ylabel() == "Accuracy"
+        top, bottom = figure.axes
+        assert top.get_ylabel() == "Accuracy"
         assert "fewer than" not in text_of(figure)
+        assert top.lines[1].get_xydata().tolist() == [[0.5, 0.4], [0.9, 0.95]]
+        gaps = [gap.tolist() for gap in top.collections[0].get_segments()]
+        assert gaps == [[[0.5, 0.5], [0.5, 0.4]], [[0.9, 0.9], [0.9, 0.95]]]
+        bars = [(bar.get_center()[0], bar.get_height()) for bar in bottom.patches]
+        assert bars == [pytest.approx((0.5, 10)), pytest.approx((0.9, 90))]
 
     def test_bins_of_a_few_images_are_not_joined_with_the_others(self):
         bins = pd.DataFrame(
@@ -203,7 +327,7 @@ class TestErrors:
         figure = reliability(bins, 0.055, "Net")
         joined, alone = figure.axes[0].lines[1:]
         assert joined.get_xdata().tolist() == [0.5, 0.9]
-        assert alone.get_xdata().tolist() == [0.2]
+        assert alone.get_xydata().tolist() == [[0.2, 1.0]]
         assert "fewer than 10 images" in text_of(figure)
 
 

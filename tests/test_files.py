@@ -1,12 +1,79 @@
-"""Folders and links that are whole or absent."""
+"""Files, folders and links that are whole or absent."""
+
+import os
+from pathlib import Path
 
 import pytest
 
-from repro.files import atomic_folder, link
+from repro.files import atomic_folder, atomic_path, link
+from repro.part_file import put_in_place
 
 
 def names(folder):
     return sorted(file.name for file in folder.iterdir())
+
+
+def test_a_file_takes_its_name_when_it_is_whole(tmp_path):
+    target = tmp_path / "new" / "table.csv"
+    with atomic_path(target) as aside:
+        aside.write_text("whole")
+        assert aside.parent == target.parent
+        assert not target.exists()
+        written = aside.stat().st_ino
+    assert target.read_text() == "whole"
+    # The very file: it was named, not copied, so there is no moment at which half of it is there.
+    assert target.stat().st_ino == written
+    assert names(target.parent) == ["table.csv"]
+
+
+def test_who_reads_the_old_file_reads_it_whole(tmp_path):
+    target = tmp_path / "table.csv"
+    target.write_text("old and long")
+    with target.open() as reader:
+        with atomic_path(target) as aside:
+            aside.write_text("new")
+        assert reader.read() == "old and long"
+    assert target.read_text() == "new"
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    target, order = tmp_path / "table.csv", []
+    flush, name = os.fsync, Path.replace
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: order.append(os.fstat(handle).st_ino) or flush(handle)
+    )
+    monkeypatch.setattr(Path, "replace", lambda *paths: order.append("named") or name(*paths))
+    with atomic_path(target) as aside:
+        aside.write_text("whole")
+    assert order == [target.stat().st_ino, "named"]
+
+
+def test_what_was_fetched_is_named_not_copied(tmp_path):
+    part, target = tmp_path / "f.part", tmp_path / "f"
+    part.write_text("whole")
+    target.write_text("old")
+    written = part.stat().st_ino
+    put_in_place(part, target)
+    assert target.stat().st_ino == written
+    assert names(tmp_path) == ["f"]
+
+
+def test_what_fails_leaves_the_file_as_it_was(tmp_path):
+    target = tmp_path / "table.csv"
+    target.write_text("old")
+    with pytest.raises(ValueError, match="midway"), atomic_path(target) as aside:
+        aside.write_text("ne")
+        raise ValueError("midway")
+    assert names(tmp_path) == ["table.csv"]
+    assert target.read_text() == "old"
+
+
+def test_a_file_may_be_read_by_whom_the_umask_lets(tmp_path):
+    mask = os.umask(0)
+    os.umask(mask)
+    with atomic_path(tmp_path / "table.csv") as aside:
+        aside.write_text("whole")
+    assert (tmp_path / "table.csv").stat().st_mode & 0o777 == 0o666 & ~mask
 
 
 def test_a_folder_takes_its_name_when_it_is_whole(tmp_path):
@@ -14,8 +81,10 @@ def test_a_folder_takes_its_name_when_it_is_whole(tmp_path):
     with atomic_folder(target) as aside:
         (aside / "a").write_text("a")
         assert not target.exists()
+        written = aside.stat().st_ino
     assert names(tmp_path) == ["images"]
     assert names(target) == ["a"]
+    assert target.stat().st_ino == written
 
 
 def test_a_folder_is_replaced_whole(tmp_path):

@@ -12,6 +12,7 @@ from browser import opened
 from repro import claims, comparison, html_tables, page, provenance_page, reported, verdicts
 from repro.comparison import METRIC_COLUMNS, Model
 from repro.html_tables import Cell, Column, Look
+from support import TELLING
 
 NET = Model("net", "Net", "numpy", "numpy_1hidden", "replayed", "seed-1", True, "")
 DRAWN = Model("own", "Own <net>", "torch", None, "own", "seed-1", False, "generated data")
@@ -184,6 +185,17 @@ class TestTables:
         text = page.comparison_page(rows, judged, look)
         assert '<td class="number" data-sort="94.54">94.54</td>' in text
         assert "&lt;net&gt;" in text
+
+    def test_each_column_shows_its_own_number(self, judged, look):
+        text = page.comparison_page(pd.DataFrame([TELLING]), judged, look)
+        (line,) = (line for line in text.splitlines() if "<td" in line)
+        shown = [re.sub("<[^>]+>", " ", cell).strip() for cell in line.split("</td>")]
+        keys = re.findall(r'data-sort="([^"]*)"', line)[2:]
+        assert shown[1:-1] == [
+            *("91.00", "92.00", "+1.00", "\u2713 to the digit"),
+            *("87.00\u201395.00", "93.00 \u00b1 0.50 n = 3"),
+        ]
+        assert [float(key) for key in keys[1:]] == pytest.approx([91, 92, 1, 0, 87, 0.5])
 
     def test_what_was_not_run_has_no_numbers(self, rows, judged, look):
         text = page.comparison_page(rows, judged, look)

@@ -169,6 +169,24 @@ class TestHashOfCode:
         (project / "scripts/train.py").rename(project / "scripts/learn.py")
         assert len({before, edited, provenance.code(project)["sha256"]}) == 3
 
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("Snakefile", "rules/mnist.smk", "scripts/train.py", "scripts/repro/mlp.py"),
+            *("scripts/repro/drawing/petals.py", "envs/numpy.yaml", "resources/reported.yaml"),
+            *("resources/reported/resnet152_history.csv", "resources/page/page.css"),
+        ],
+    )
+    def test_sees_everything_that_makes_results(self, project, name):
+        file = project / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        hashes = []
+        for text in ("one\n", "two\n"):
+            file.write_text(text)
+            hashes.append(provenance.hash_of_code(project))
+        file.unlink()
+        assert len({*hashes, provenance.hash_of_code(project)}) == 3
+
     def test_ignores_time_documents_and_caches(self, project):
         before = provenance.hashes_of_code(project)
         os.utime(project / "Snakefile", (0, 0))

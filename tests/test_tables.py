@@ -10,6 +10,7 @@ import pytest
 
 from repro import claims, comparison, reported, tables
 from repro.comparison import METRIC_COLUMNS, Model
+from support import TELLING
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,17 @@ def test_what_was_changed_is_shortened_in_the_table_and_whole_below_it(rows):
 )
 def test_brief(reason, text):
     assert tables.brief(reason) == text
+
+
+def test_each_column_shows_its_own_number():
+    text = tables.comparison(pd.DataFrame([TELLING]))
+    figure, spread = (
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in text.splitlines()
+        if line.startswith("| test accuracy %")
+    )
+    assert figure[1:] == ["91.00", "92.00", "+1.00", "87.00\u201395.00", "to the digit"]
+    assert spread[1:] == ["3", "93.00 \u00b1 0.50", "90.00\u201396.00"]
 
 
 def test_fits_a_terminal(rows):

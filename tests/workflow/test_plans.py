@@ -1,7 +1,6 @@
 """Plans of the shipped configurations, and how mistakes are met."""
 
 import pytest
-import yaml
 
 
 def test_the_full_run_plans_every_model(project):
@@ -17,26 +16,6 @@ def test_the_full_run_plans_every_model(project):
         assert planned[f"train_{model}"] >= 1
     assert planned["fetch"] == 8
     assert planned["layout_flowers"] == planned["report"] == 1
-
-
-def test_flower_models_declare_a_gpu_and_no_other_rule(project, monkeypatch):
-    from snakemake.api import SnakemakeApi
-    from snakemake.settings.types import OutputSettings, ResourceSettings
-
-    monkeypatch.chdir(project.folder)
-    with SnakemakeApi(OutputSettings(dryrun=True)) as api:
-        plan = api.workflow(
-            resource_settings=ResourceSettings(cores=1), snakefile=project.folder / "Snakefile"
-        )
-        plan.dag()
-        rules = {rule.name: dict(rule.resources) for rule in plan._workflow.rules}
-    wanting = {name for name, resources in rules.items() if "gpu" in resources}
-    nets = yaml.safe_load((project.folder / "config.yaml").read_text())["flowers"]["nets"]
-    expected = {f"train_{net}" for net in nets}
-    expected |= {f"features_{name}" for name, net in nets.items() if net["protocol"] != "notebook"}
-    assert wanting == expected
-    assert {"train_resnet152", "features_convnext_large"} <= wanting
-    assert all(rules[name]["gpu"].value == 1 for name in wanting)
 
 
 def test_demo_plans_without_official_sources(project):

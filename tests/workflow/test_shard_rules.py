@@ -24,18 +24,11 @@ def changes(shards):
     }
 
 
-def test_shards_are_planned_as_jobs_of_their_own(project):
-    whole = project.planned("--", *PREDICTIONS, changes=changes(1))
-    assert whole["features_frozen"] == whole["features_adapted"] == 1
-    assert not [rule for rule in whole if rule.startswith(("join_", "adapt_"))]
-    split = project.planned("--", *PREDICTIONS, changes=changes(4))
-    assert split["features_frozen"] == split["features_adapted"] == 4
-    assert split["join_frozen"] == split["join_adapted"] == split["adapt_adapted"] == 1
-    assert "adapt_frozen" not in split
-    # Or for one run, by Snakemake's own option.
+def test_shards_can_be_asked_for_by_snakemakes_own_option(project):
     asked = project.planned("--set-scatter", "features=3", "--", *PREDICTIONS, changes=changes(1))
-    assert asked["features_frozen"] == 3
-    assert asked["join_frozen"] == 1
+    assert asked["features_frozen"] == asked["features_adapted"] == 3
+    assert asked["join_frozen"] == asked["join_adapted"] == asked["adapt_adapted"] == 1
+    assert "adapt_frozen" not in asked
 
 
 def made(project):

@@ -1,0 +1,1155 @@
+"""What each job gets, held against tables written by hand: few words in a rule decide much.
+
+In the tables a name alone is an input, ``.name`` a parameter, ``>name`` an output, ``*`` the inputs
+without a name, ``$name`` a wildcard or one of the names below. ``a/{b,c}`` is two files, as in a
+shell; ``-`` is nothing; ``...`` is held by a test of its own. Lines with ``=`` are true of every
+job of the rule, rows of one job. Proofs are named by the first eight digits of their sha256.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from modulefinder import ModuleFinder
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import pytest
+import yaml
+
+from planning import Job, Plan, plan
+from support import ROOT
+
+# Every seed, split and file differs from every other; what is not said here is as shipped.
+FULL = """
+data_dir: shared
+models: [numpy_1hidden, torch_2hidden_long, own, resnet152, convnext_large_notebook, lite, raw]
+mnist:
+  split: {seed: 3}
+  nets:
+    numpy_1hidden: {seeds: [11, 12]}
+    torch_2hidden_long: {seeds: [21, 22]}
+    own: {title: Own net, framework: torch, hidden: [30, 20], activation: tanh, output: linear,
+      loss: cross_entropy, learning_rate: 0.2, batch_size: 50, epochs: 3, dtype: float64,
+      seeds: [23, 24], reported: null, recipe: own}
+flowers:
+  on_damaged: skip
+  batch_size: 16
+  split: {seed: 5}
+  seeds: [91]
+  split_seeds: [92]
+  nets:
+    resnet152: {seeds: [31, 32], split_seeds: [6, 7]}
+    convnext_large_notebook: {seeds: [41, 42], split_seeds: [8]}
+    lite: {title: "Lite, adapted", architecture: "timm:tf_efficientnet_lite0",
+      weights: weights/efficientnet-lite0-57934424.pth, protocol: adapted, preprocess: own,
+      reported: null, recipe: own, seeds: [51, 52], split_seeds: [9, 6]}
+    raw: {title: Random, architecture: "torchvision:resnet152", weights: none, protocol: frozen,
+      preprocess: report, reported: resnet152, recipe: inferred}
+"""
+# Pictures of one's own in the official layout, with weights of one's own.
+MINE = """
+models: [petal]
+downloads:
+  mine/102flowers.tgz: {sha256_prefix: "11111111", sources: [{path: nowhere}]}
+  mine/imagelabels.mat: {sha256_prefix: "22222222", sources: [{path: nowhere}]}
+  mine/setid.mat: {sha256_prefix: "33333333", sources: [{path: nowhere}]}
+  mine/petal.pth: {sha256_prefix: "44444444", sources: [{path: nowhere}]}
+flowers:
+  data: mine
+  split: {kind: official, validation: 0.2, test: 0.3}
+  split_seeds: []
+  seeds: [61, 62]
+  nets:
+    petal: {title: Petal, architecture: "torchvision:convnext_large", weights: mine/petal.pth,
+      protocol: frozen, preprocess: own, reported: convnext_large, recipe: stated}
+"""
+# Drawn pictures, shared out among jobs.
+DRAWN = """
+models: [still, moved]
+flowers:
+  data: generated
+  generated: {kinds: 4, images_per_kind: 6, seed: 8}
+  shards: 2
+  split_seeds: [2]
+  nets:
+    still: {title: Still, architecture: "torchvision:resnet152",
+      weights: weights/resnet152-394f9c45.pth, protocol: frozen, preprocess: report,
+      reported: resnet152, recipe: stated}
+    moved: {title: Moved, architecture: "timm:tf_efficientnet_lite0",
+      weights: weights/efficientnet-lite0-57934424.pth, protocol: adapted, preprocess: report,
+      reported: null, recipe: own}
+"""
+DIGITS = "models: [numpy_2hidden]"
+
+TITLES = {
+    "numpy_2hidden": "NumPy, two hidden layers",
+    "numpy_1hidden": "NumPy, one hidden layer",
+    "torch_2hidden_long": "PyTorch, two hidden layers, 60 epochs",
+    "own": "Own net",
+    "resnet152": "ResNet-152",
+    "convnext_large_notebook": "ConvNeXt-Large, as the notebook",
+    "lite": "Lite, adapted",
+    "raw": "Random",
+    "petal": "Petal",
+    "still": "Still on drawn flowers",
+    "moved": "Moved on drawn flowers",
+}
+NAMES = {
+    # The runs of the full plan; the first of each net is its headline.
+    "ALL": "{numpy_1hidden/seed-11,numpy_1hidden/seed-12,"
+    "torch_2hidden_long/seed-21,torch_2hidden_long/seed-22,own/seed-23,own/seed-24,"
+    "resnet152/seed-31,resnet152/seed-32,resnet152/split-6,resnet152/split-7,"
+    "convnext_large_notebook/seed-41,convnext_large_notebook/seed-42,"
+    "convnext_large_notebook/split-8,"
+    "lite/seed-51,lite/seed-52,lite/split-9,lite/split-6,raw/seed-91,raw/split-92}",
+    "RUNS_BY_NET": "numpy_1hidden:seed-11/seed-12 torch_2hidden_long:seed-21/seed-22 "
+    "own:seed-23/seed-24 resnet152:seed-31/seed-32/split-6/split-7 "
+    "convnext_large_notebook:seed-41/seed-42/split-8 lite:seed-51/seed-52/split-9/split-6 "
+    "raw:seed-91/split-92",
+    "MODELS": "{numpy_1hidden,torch_2hidden_long,own,resnet152,convnext_large_notebook,lite,raw}",
+    "SPLITS": "{main,seed-6,seed-7,seed-8,seed-9,seed-92}",
+    "RUNS": "results/runs/$model",
+    "HISTORY": "results/runs/$model/$run/history.csv",
+    "FIGURES": "results/figures/{numpy_1hidden,torch_2hidden_long,own}/"
+    "{accuracy,confusion,gallery,reliability}.png "
+    "results/figures/{resnet152,convnext_large_notebook,lite,raw}/"
+    "{accuracy,loss,confusion,gallery,reliability}.png",
+    "COMPARED": "results/figures/{comparison,seeds}.png",
+    "BENCHMARKS": "results/figures/{bench_mnist,bench_flowers}.png",
+    "CAPTIONS": "resources/captions/{benchmarks,claims_page,comparison,comparison_page,confusion,"
+    "curves,gallery,plot_comparison,provenance_page,reliability,runtime,seeds,workflow}.rst",
+    "RULES": "rules/{common,evaluation,fetch,flowers,mnist,provenance,report}.smk",
+    "RESULTS": "data/oxford102/manifests/main.csv results/runs/$ALL/metrics.csv $FIGURES",
+    "REPORT": "results/report.html $RESULTS $COMPARED $BENCHMARKS results/comparison.html "
+    "results/figures/runtime.png results/config.yaml $CAPTIONS resources/page/report.css",
+    "TABLES": "results/{metrics.csv,comparison.csv,comparison.md,claims.csv,claims.md}",
+    "NAMED": "resources/flower_names.csv",
+    "NLL": "Loss (negative log-likelihood, nats)",
+    "FETCHED": "data/fetched",
+    "SHARDS": "data/generated/features",
+    "STYLE": "resources/style.mplstyle",
+    "MNIST": "{train-images-idx3-ubyte:ba891046,train-labels-idx1-ubyte:65a50cbb,"
+    "t10k-images-idx3-ubyte:0fa7898d,t10k-labels-idx1-ubyte:ff7bcfd4}",
+    "RESNET": "weights/resnet152-394f9c45.pth",
+    "CONVNEXT": "weights/convnext_large-ea097f82.pth",
+    "LITE": "weights/efficientnet-lite0-57934424.pth",
+    "SOURCES": "mnist/$MNIST oxford102/{102flowers.tgz:2d01ecc8,imagelabels.mat:4903e942} "
+    "$RESNET:394f9c45 $CONVNEXT:ea097f82 $LITE:57934424",
+    "HEAD": "hidden:256 learning_rate:0.001 batch_size:64 epochs:9",
+}
+
+FULL_TABLES = {
+    "fetch": """
+        .registry = resources/registry.yaml
+        .downloads = shared/downloads
+        >* = data/fetched/$file
+
+        $file                         | .proof
+        mnist/train-images-idx3-ubyte | ba891046
+        mnist/train-labels-idx1-ubyte | 65a50cbb
+        mnist/t10k-images-idx3-ubyte  | 0fa7898d
+        mnist/t10k-labels-idx1-ubyte  | ff7bcfd4
+        oxford102/102flowers.tgz      | 2d01ecc8
+        oxford102/imagelabels.mat     | 4903e942
+        $RESNET                       | 394f9c45
+        $CONVNEXT                     | ea097f82
+        $LITE                         | 57934424
+    """,
+    "prepare_mnist": """
+        train_images = data/fetched/mnist/train-images-idx3-ubyte
+        train_labels = data/fetched/mnist/train-labels-idx1-ubyte
+        test_images = data/fetched/mnist/t10k-images-idx3-ubyte
+        test_labels = data/fetched/mnist/t10k-labels-idx1-ubyte
+        >images = data/mnist/images.npy
+        >labels = data/mnist/labels.npy
+        >split = data/mnist/split.csv
+        .split = seed:3 test:10000 validation:5000
+        .proofs = data/fetched/mnist/$MNIST
+    """,
+    "train_numpy_1hidden": """
+        images = data/mnist/images.npy
+        labels = data/mnist/labels.npy
+        split = data/mnist/split.csv
+        >history = results/runs/numpy_1hidden/$run/history.csv
+        >predictions = results/runs/numpy_1hidden/$run/predictions.npz
+        >model = results/runs/numpy_1hidden/$run/model.npz
+        .framework = numpy
+        .recipe = hidden:50 activation:sigmoid output:sigmoid loss:mse learning_rate:0.1
+            batch_size:100 epochs:50 dtype:float64 initial_std:0.1
+        .checkpoint = results/checkpoints/numpy_1hidden-$run.npz
+
+        $run    | .seed
+        seed-11 | 11
+        seed-12 | 12
+    """,
+    "train_torch_2hidden_long": """
+        images = data/mnist/images.npy
+        labels = data/mnist/labels.npy
+        split = data/mnist/split.csv
+        >history = results/runs/torch_2hidden_long/$run/history.csv
+        >predictions = results/runs/torch_2hidden_long/$run/predictions.npz
+        >model = results/runs/torch_2hidden_long/$run/model.safetensors
+        .framework = torch
+        .recipe = hidden:50/50 activation:relu output:sigmoid loss:mse learning_rate:0.1
+            batch_size:100 epochs:60 dtype:float32
+        .checkpoint = results/checkpoints/torch_2hidden_long-$run.npz
+
+        $run    | .seed
+        seed-21 | 21
+        seed-22 | 22
+    """,
+    "train_own": """
+        images = data/mnist/images.npy
+        labels = data/mnist/labels.npy
+        split = data/mnist/split.csv
+        >history = results/runs/own/$run/history.csv
+        >predictions = results/runs/own/$run/predictions.npz
+        >model = results/runs/own/$run/model.safetensors
+        .framework = torch
+        .recipe = hidden:30/20 activation:tanh output:linear loss:cross_entropy
+            learning_rate:0.2 batch_size:50 epochs:3 dtype:float64
+        .checkpoint = results/checkpoints/own-$run.npz
+
+        $run    | .seed
+        seed-23 | 23
+        seed-24 | 24
+    """,
+    "extract_flowers": """
+        archive = data/fetched/oxford102/102flowers.tgz
+        labels = data/fetched/oxford102/imagelabels.mat
+        >images = data/oxford102/images.csv
+        >folder = data/oxford102/images
+        .on_damaged = skip
+        .proofs = data/fetched/oxford102/{102flowers.tgz:2d01ecc8,imagelabels.mat:4903e942}
+    """,
+    "split_flowers": """
+        images = data/oxford102/images.csv
+        setid = -
+        >split = data/oxford102/splits/$split.csv
+
+        $split  | .split
+        main    | seed:5 kind:stratified validation:0.25 test:0.25
+        seed-6  | seed:6 kind:stratified validation:0.25 test:0.25
+        seed-7  | seed:7 kind:stratified validation:0.25 test:0.25
+        seed-8  | seed:8 kind:stratified validation:0.25 test:0.25
+        seed-9  | seed:9 kind:stratified validation:0.25 test:0.25
+        seed-92 | seed:92 kind:stratified validation:0.25 test:0.25
+    """,
+    "layout_flowers": """
+        images = data/oxford102/images.csv
+        folder = data/oxford102/images
+        >folders = data/oxford102/folders/$split
+        >manifest = data/oxford102/manifests/$split.csv
+
+        $split | split
+        main   | data/oxford102/splits/main.csv
+        seed-8 | data/oxford102/splits/seed-8.csv
+    """,
+    "features": """
+        images = data/oxford102/images.csv
+        folder = data/oxford102/images
+        statistics = -
+        >features = data/oxford102/features/$net/$cover/features.npy
+        >ids = data/oxford102/features/$net/$cover/ids.npy
+        >manifest = data/oxford102/features/$net/$cover/manifest.json
+        .batch_size = 16
+        .on_damaged = skip
+        .work = data/oxford102/features/.$net-$cover.partial
+
+        $net      | $cover | split                            | .protocol | .preprocess
+        resnet152 | all    | -                                | frozen    | report
+        lite      | main   | data/oxford102/splits/main.csv   | adapted   | own
+        lite      | seed-9 | data/oxford102/splits/seed-9.csv | adapted   | own
+        lite      | seed-6 | data/oxford102/splits/seed-6.csv | adapted   | own
+        raw       | all    | -                                | frozen    | report
+
+        $net      | $cover | weights              | .proofs
+        resnet152 | all    | data/fetched/$RESNET | data/fetched/$RESNET:394f9c45
+        lite      | main   | data/fetched/$LITE   | data/fetched/$LITE:57934424
+        lite      | seed-9 | data/fetched/$LITE   | data/fetched/$LITE:57934424
+        lite      | seed-6 | data/fetched/$LITE   | data/fetched/$LITE:57934424
+        raw       | all    | -                    | -
+
+        $net      | $cover | .architecture
+        resnet152 | all    | torchvision:resnet152
+        lite      | main   | timm:tf_efficientnet_lite0
+        lite      | seed-9 | timm:tf_efficientnet_lite0
+        lite      | seed-6 | timm:tf_efficientnet_lite0
+        raw       | all    | torchvision:resnet152
+    """,
+    # A run is its name, its seed and the place of its split among the splits. An adapted net has
+    # features for each split, in the same order.
+    "train_resnet152": """
+        features = data/oxford102/features/resnet152/all/features.npy
+        ids = data/oxford102/features/resnet152/all/ids.npy
+        manifests = data/oxford102/features/resnet152/all/manifest.json
+        images = data/oxford102/images.csv
+        splits = data/oxford102/splits/{main,seed-6,seed-7}.csv
+        .runs = seed-31/31/0 seed-32/32/0 split-6/31/1 split-7/31/2
+        .recipe = $HEAD
+        >histories = results/runs/resnet152/{seed-31,seed-32,split-6,split-7}/history.csv
+        >predictions = results/runs/resnet152/{seed-31,seed-32,split-6,split-7}/predictions.npz
+        >models = results/runs/resnet152/{seed-31,seed-32,split-6,split-7}/model.safetensors
+    """,
+    "train_lite": """
+        features = data/oxford102/features/lite/{main,seed-9,seed-6}/features.npy
+        ids = data/oxford102/features/lite/{main,seed-9,seed-6}/ids.npy
+        manifests = data/oxford102/features/lite/{main,seed-9,seed-6}/manifest.json
+        images = data/oxford102/images.csv
+        splits = data/oxford102/splits/{main,seed-9,seed-6}.csv
+        .runs = seed-51/51/0 seed-52/52/0 split-9/51/1 split-6/51/2
+        .recipe = $HEAD
+        >histories = results/runs/lite/{seed-51,seed-52,split-9,split-6}/history.csv
+        >predictions = results/runs/lite/{seed-51,seed-52,split-9,split-6}/predictions.npz
+        >models = results/runs/lite/{seed-51,seed-52,split-9,split-6}/model.safetensors
+    """,
+    "train_raw": """
+        features = data/oxford102/features/raw/all/features.npy
+        ids = data/oxford102/features/raw/all/ids.npy
+        manifests = data/oxford102/features/raw/all/manifest.json
+        images = data/oxford102/images.csv
+        splits = data/oxford102/splits/{main,seed-92}.csv
+        .runs = seed-91/91/0 split-92/91/1
+        .recipe = $HEAD
+        >histories = results/runs/raw/{seed-91,split-92}/history.csv
+        >predictions = results/runs/raw/{seed-91,split-92}/predictions.npz
+        >models = results/runs/raw/{seed-91,split-92}/model.safetensors
+    """,
+    "train_convnext_large_notebook": """
+        folders = data/oxford102/folders/{main,seed-8}
+        weights = data/fetched/$CONVNEXT
+        .proofs = data/fetched/$CONVNEXT:ea097f82
+        .architecture = torchvision:convnext_large
+        .preprocess = report
+        .runs = seed-41/41/0 seed-42/42/0 split-8/41/1
+        .recipe = $HEAD
+        .work = data/oxford102/features/.convnext_large_notebook.partial
+        >histories = results/runs/convnext_large_notebook/{seed-41,seed-42,split-8}/history.csv
+        >predictions =
+            results/runs/convnext_large_notebook/{seed-41,seed-42,split-8}/predictions.npz
+        >models = results/runs/convnext_large_notebook/{seed-41,seed-42,split-8}/model.safetensors
+    """,
+    "evaluate": """
+        predictions = results/runs/$model/$run/predictions.npz
+        .model = $model
+        .run = $run
+        >metrics = results/runs/$model/$run/metrics.csv
+        >per_class = results/runs/$model/$run/per_class.csv
+        >confusion = results/runs/$model/$run/confusion.csv
+        >mistakes = results/runs/$model/$run/mistakes.csv
+        >reliability = results/runs/$model/$run/reliability.csv
+
+        $model                  | $run     | .seed | .loss         | names  | history
+        numpy_1hidden           | seed-11  | 11    | mse           | -      | -
+        numpy_1hidden           | seed-12  | 12    | mse           | -      | -
+        torch_2hidden_long      | seed-21  | 21    | mse           | -      | -
+        torch_2hidden_long      | seed-22  | 22    | mse           | -      | -
+        own                     | seed-23  | 23    | cross_entropy | -      | -
+        own                     | seed-24  | 24    | cross_entropy | -      | -
+        resnet152               | seed-31  | 31    | nll           | $NAMED | $HISTORY
+        resnet152               | seed-32  | 32    | nll           | $NAMED | $HISTORY
+        resnet152               | split-6  | 6     | nll           | $NAMED | $HISTORY
+        resnet152               | split-7  | 7     | nll           | $NAMED | $HISTORY
+        convnext_large_notebook | seed-41  | 41    | nll           | $NAMED | $HISTORY
+        convnext_large_notebook | seed-42  | 42    | nll           | $NAMED | $HISTORY
+        convnext_large_notebook | split-8  | 8     | nll           | $NAMED | $HISTORY
+        lite                    | seed-51  | 51    | nll           | $NAMED | $HISTORY
+        lite                    | seed-52  | 52    | nll           | $NAMED | $HISTORY
+        lite                    | split-9  | 9     | nll           | $NAMED | $HISTORY
+        lite                    | split-6  | 6     | nll           | $NAMED | $HISTORY
+        raw                     | seed-91  | 91    | nll           | $NAMED | $HISTORY
+        raw                     | split-92 | 92    | nll           | $NAMED | $HISTORY
+    """,
+    "compare": """
+        metrics = results/runs/$ALL/metrics.csv
+        reported = resources/reported.yaml
+        .models = ...
+        >metrics = results/metrics.csv
+        >comparison = results/comparison.csv
+        >table = results/comparison.md
+    """,
+    "judge_claims": """
+        metrics = results/metrics.csv
+        histories = results/runs/$ALL/history.csv
+        predictions = results/runs/$ALL/predictions.npz
+        reported = resources/reported.yaml
+        .models = ...
+        .runs = $ALL
+        >claims = results/claims.csv
+        >table = results/claims.md
+    """,
+    "plot_curves": """
+        style = $STYLE
+        .model = $model
+        .title = $title
+        .quantity = $quantity
+        >png = results/figures/$model/$quantity.png
+        >svg = results/figures/$model/$quantity.svg
+
+        $model                  | $quantity | histories
+        numpy_1hidden           | accuracy  | $RUNS/{seed-11,seed-12}/history.csv
+        torch_2hidden_long      | accuracy  | $RUNS/{seed-21,seed-22}/history.csv
+        own                     | accuracy  | $RUNS/{seed-23,seed-24}/history.csv
+        resnet152               | accuracy  | $RUNS/{seed-31,seed-32,split-6,split-7}/history.csv
+        resnet152               | loss      | $RUNS/{seed-31,seed-32,split-6,split-7}/history.csv
+        convnext_large_notebook | accuracy  | $RUNS/{seed-41,seed-42,split-8}/history.csv
+        convnext_large_notebook | loss      | $RUNS/{seed-41,seed-42,split-8}/history.csv
+        lite                    | accuracy  | $RUNS/{seed-51,seed-52,split-9,split-6}/history.csv
+        lite                    | loss      | $RUNS/{seed-51,seed-52,split-9,split-6}/history.csv
+        raw                     | accuracy  | $RUNS/{seed-91,split-92}/history.csv
+        raw                     | loss      | $RUNS/{seed-91,split-92}/history.csv
+
+        $model                  | $quantity | .splits               | .loss_label
+        numpy_1hidden           | accuracy  | train validation      | Loss (mean squared error)
+        torch_2hidden_long      | accuracy  | train validation      | Loss (mean squared error)
+        own                     | accuracy  | train validation      | Loss (cross-entropy, nats)
+        resnet152               | accuracy  | train validation test | $NLL
+        resnet152               | loss      | train validation test | $NLL
+        convnext_large_notebook | accuracy  | train validation test | $NLL
+        convnext_large_notebook | loss      | train validation test | $NLL
+        lite                    | accuracy  | train validation test | $NLL
+        lite                    | loss      | train validation test | $NLL
+        raw                     | accuracy  | train validation test | $NLL
+        raw                     | loss      | train validation test | $NLL
+
+        $model                  | $quantity | reported
+        numpy_1hidden           | accuracy  | -
+        torch_2hidden_long      | accuracy  | -
+        own                     | accuracy  | -
+        resnet152               | accuracy  | resources/reported/resnet152_history.csv
+        resnet152               | loss      | resources/reported/resnet152_history.csv
+        convnext_large_notebook | accuracy  | resources/reported/convnext_large_history.csv
+        convnext_large_notebook | loss      | resources/reported/convnext_large_history.csv
+        lite                    | accuracy  | -
+        lite                    | loss      | -
+        raw                     | accuracy  | -
+        raw                     | loss      | -
+    """,
+    "plot_confusion": """
+        style = $STYLE
+        .title = $title
+        >png = results/figures/$model/confusion.png
+        >svg = results/figures/$model/confusion.svg
+
+        $model                  | confusion
+        numpy_1hidden           | $RUNS/seed-11/confusion.csv
+        torch_2hidden_long      | $RUNS/seed-21/confusion.csv
+        own                     | $RUNS/seed-23/confusion.csv
+        resnet152               | $RUNS/seed-31/confusion.csv
+        convnext_large_notebook | $RUNS/seed-41/confusion.csv
+        lite                    | $RUNS/seed-51/confusion.csv
+        raw                     | $RUNS/seed-91/confusion.csv
+    """,
+    "plot_gallery": """
+        style = $STYLE
+        .title = $title
+        >png = results/figures/$model/gallery.png
+        >svg = results/figures/$model/gallery.svg
+
+        $model                  | mistakes
+        numpy_1hidden           | $RUNS/seed-11/mistakes.csv
+        torch_2hidden_long      | $RUNS/seed-21/mistakes.csv
+        own                     | $RUNS/seed-23/mistakes.csv
+        resnet152               | $RUNS/seed-31/mistakes.csv
+        convnext_large_notebook | $RUNS/seed-41/mistakes.csv
+        lite                    | $RUNS/seed-51/mistakes.csv
+        raw                     | $RUNS/seed-91/mistakes.csv
+
+        $model                  | images                    | folder
+        numpy_1hidden           | data/mnist/images.npy     | -
+        torch_2hidden_long      | data/mnist/images.npy     | -
+        own                     | data/mnist/images.npy     | -
+        resnet152               | data/oxford102/images.csv | data/oxford102/images
+        convnext_large_notebook | data/oxford102/images.csv | data/oxford102/images
+        lite                    | data/oxford102/images.csv | data/oxford102/images
+        raw                     | data/oxford102/images.csv | data/oxford102/images
+    """,
+    "plot_reliability": """
+        style = $STYLE
+        .title = $title
+        >png = results/figures/$model/reliability.png
+        >svg = results/figures/$model/reliability.svg
+
+        $model                  | metrics                   | reliability
+        numpy_1hidden           | $RUNS/seed-11/metrics.csv | $RUNS/seed-11/reliability.csv
+        torch_2hidden_long      | $RUNS/seed-21/metrics.csv | $RUNS/seed-21/reliability.csv
+        own                     | $RUNS/seed-23/metrics.csv | $RUNS/seed-23/reliability.csv
+        resnet152               | $RUNS/seed-31/metrics.csv | $RUNS/seed-31/reliability.csv
+        convnext_large_notebook | $RUNS/seed-41/metrics.csv | $RUNS/seed-41/reliability.csv
+        lite                    | $RUNS/seed-51/metrics.csv | $RUNS/seed-51/reliability.csv
+        raw                     | $RUNS/seed-91/metrics.csv | $RUNS/seed-91/reliability.csv
+    """,
+    "plot_comparison": """
+        comparison = results/comparison.csv
+        style = $STYLE
+        >png = results/figures/comparison.png
+        >svg = results/figures/comparison.svg
+    """,
+    "plot_seeds": """
+        metrics = results/metrics.csv
+        comparison = results/comparison.csv
+        style = $STYLE
+        >png = results/figures/seeds.png
+        >svg = results/figures/seeds.svg
+    """,
+    "plot_benchmarks": """
+        times = docs/$benchmark.csv
+        style = $STYLE
+        .benchmark = $benchmark
+        >png = results/figures/$benchmark.png
+        >svg = results/figures/$benchmark.svg
+
+        $benchmark
+        bench_mnist
+        bench_flowers
+    """,
+    "plot_runtime": """
+        * = $RESULTS $COMPARED results/claims.csv
+        style = $STYLE
+        .benchmarks = ...
+        .runs = $RUNS_BY_NET
+        .nets = numpy_1hidden torch_2hidden_long own numpy_2hidden torch_2hidden resnet152
+            convnext_large_notebook lite raw convnext_large resnet152_adapted resnet152_notebook
+            efficientnet_lite0
+        .splits = $SPLITS
+        >table = results/runtime.csv
+        >png = results/figures/runtime.png
+        >svg = results/figures/runtime.svg
+    """,
+    "write_page": """
+        comparison = results/comparison.csv
+        claims = results/claims.csv
+        provenance = results/provenance.json
+        look = resources/page/{page.css,sort.js}
+        .figures = ...
+        >comparison = results/comparison.html
+        >claims = results/claims.html
+        >provenance = results/provenance.html
+        >markdown = results/REPORT.md
+    """,
+    "save_configuration": """
+        .config = ...
+        >config = results/config.yaml
+    """,
+    "report": """
+        * = $RESULTS $COMPARED $BENCHMARKS results/comparison.html results/figures/runtime.png
+        config = results/config.yaml
+        captions = $CAPTIONS
+        style = resources/page/report.css
+        .snakefile = Snakefile
+        .content = results/comparison.html $COMPARED $FIGURES results/figures/runtime.png
+            $BENCHMARKS
+        >page = results/report.html
+    """,
+    "record_run": """
+        comparison = results/comparison.csv
+        tables = $TABLES
+        metrics = results/runs/$ALL/metrics.csv
+        histories = results/runs/$ALL/history.csv
+        predictions = results/runs/$ALL/predictions.npz
+        figures = $COMPARED $FIGURES
+        splits = data/mnist/split.csv data/oxford102/splits/$SPLITS.csv
+        images = data/oxford102/images.csv
+        manifests = data/oxford102/features/resnet152/all/manifest.json
+            data/oxford102/features/lite/{main,seed-9,seed-6}/manifest.json
+            data/oxford102/features/raw/all/manifest.json
+        config = results/config.yaml
+        environments = envs/{numpy,report,torch,workflow}.yaml
+        snakefile = Snakefile
+        rules = $RULES
+        .project = .
+        .models = ...
+        .runs = $RUNS_BY_NET
+        .benchmarks = ...
+        .splits = $SPLITS
+        .sources = $SOURCES
+        >provenance = results/provenance.json
+        >cards = results/runs/$MODELS/model_card.md
+    """,
+    "write_crate": """
+        * = $REPORT $TABLES results/provenance.json results/runs/$MODELS/model_card.md
+        runs = ...
+        snakefile = Snakefile
+        rules = $RULES
+        config = results/config.yaml
+        provenance = results/provenance.json
+        .models = $MODELS
+        .sources = $SOURCES
+        >crate = results/ro-crate-metadata.json
+        >workflow = results/workflow
+    """,
+    "all": """
+        * = results/{report.html,ro-crate-metadata.json}
+    """,
+}
+
+# What is otherwise with pictures of one's own in the official layout.
+MINE_TABLES = {
+    "fetch": """
+        $file                | .proof
+        mine/102flowers.tgz  | 11111111
+        mine/imagelabels.mat | 22222222
+        mine/setid.mat       | 33333333
+        mine/petal.pth       | 44444444
+    """,
+    "extract_flowers": """
+        archive = data/fetched/mine/102flowers.tgz
+        labels = data/fetched/mine/imagelabels.mat
+        .proofs = data/fetched/mine/{102flowers.tgz:11111111,imagelabels.mat:22222222}
+    """,
+    "split_flowers": """
+        images = data/mine/images.csv
+        setid = data/fetched/mine/setid.mat
+
+        $split | .split
+        main   | kind:official validation:0.2 test:0.3 seed:1
+    """,
+    "features_petal": """
+        images = data/mine/images.csv
+        folder = data/mine/images
+        weights = data/fetched/mine/petal.pth
+        .proofs = data/fetched/mine/petal.pth:44444444
+        .preprocess = own
+
+        $cover
+        all
+    """,
+    "evaluate": """
+        names = -
+
+        $model | $run    | .seed | history
+        petal  | seed-61 | 61    | results/runs/petal/seed-61/history.csv
+        petal  | seed-62 | 62    | results/runs/petal/seed-62/history.csv
+    """,
+    "plot_curves": """
+        $model | $quantity | reported
+        petal  | accuracy  | -
+        petal  | loss      | -
+    """,
+    "record_run": """
+        splits = data/mine/splits/main.csv
+        .sources = mine/{102flowers.tgz:11111111,imagelabels.mat:22222222,setid.mat:33333333}
+            mine/petal.pth:44444444
+    """,
+    "write_crate": """
+        .sources = mine/{102flowers.tgz:11111111,imagelabels.mat:22222222,setid.mat:33333333}
+            mine/petal.pth:44444444
+    """,
+}
+
+# What is otherwise with drawn pictures, and with features in shards.
+DRAWN_TABLES = {
+    "draw_flowers": """
+        .kinds = 4
+        .images_per_kind = 6
+        .seed = 8
+        >archive = data/generated/102flowers.tgz
+        >labels = data/generated/imagelabels.mat
+        >setid = data/generated/setid.mat
+        >names = data/generated/names.csv
+    """,
+    "fetch": """
+        $file   | .proof
+        $RESNET | 394f9c45
+        $LITE   | 57934424
+    """,
+    "extract_flowers": """
+        archive = data/generated/102flowers.tgz
+        labels = data/generated/imagelabels.mat
+        .proofs = -
+    """,
+    "adapt_moved": """
+        images = data/generated/images.csv
+        folder = data/generated/images
+        weights = data/fetched/$LITE
+        split = data/generated/splits/$cover.csv
+        .architecture = timm:tf_efficientnet_lite0
+        .proofs = data/fetched/$LITE:57934424
+        .preprocess = report
+        .batch_size = 32
+        .on_damaged = stop
+        >statistics = $SHARDS/.moved-$cover.shards/adapted.safetensors
+
+        $cover
+        main
+        seed-2
+    """,
+    "features": """
+        >features = $SHARDS/.$net-$cover.shards/$scatteritem/features.npy
+        >ids = $SHARDS/.$net-$cover.shards/$scatteritem/ids.npy
+        >manifest = $SHARDS/.$net-$cover.shards/$scatteritem/manifest.json
+        .work = $SHARDS/.$net-$cover-$scatteritem.partial
+
+        $net  | $cover | $scatteritem | split                           | .proofs
+        still | all    | 1-of-2       | -                               | $FETCHED/$RESNET:394f9c45
+        still | all    | 2-of-2       | -                               | $FETCHED/$RESNET:394f9c45
+        moved | main   | 1-of-2       | data/generated/splits/main.csv   | $FETCHED/$LITE:57934424
+        moved | main   | 2-of-2       | data/generated/splits/main.csv   | $FETCHED/$LITE:57934424
+        moved | seed-2 | 1-of-2       | data/generated/splits/seed-2.csv | $FETCHED/$LITE:57934424
+        moved | seed-2 | 2-of-2       | data/generated/splits/seed-2.csv | $FETCHED/$LITE:57934424
+
+        $net  | $cover | $scatteritem | statistics
+        still | all    | 1-of-2       | -
+        still | all    | 2-of-2       | -
+        moved | main   | 1-of-2       | $SHARDS/.moved-main.shards/adapted.safetensors
+        moved | main   | 2-of-2       | $SHARDS/.moved-main.shards/adapted.safetensors
+        moved | seed-2 | 1-of-2       | $SHARDS/.moved-seed-2.shards/adapted.safetensors
+        moved | seed-2 | 2-of-2       | $SHARDS/.moved-seed-2.shards/adapted.safetensors
+    """,
+    "join": """
+        features = $SHARDS/.$net-$cover.shards/{1-of-2,2-of-2}/features.npy
+        ids = $SHARDS/.$net-$cover.shards/{1-of-2,2-of-2}/ids.npy
+        manifests = $SHARDS/.$net-$cover.shards/{1-of-2,2-of-2}/manifest.json
+        >features = $SHARDS/$net/$cover/features.npy
+        >ids = $SHARDS/$net/$cover/ids.npy
+        >manifest = $SHARDS/$net/$cover/manifest.json
+
+        $net  | $cover
+        still | all
+        moved | main
+        moved | seed-2
+    """,
+    "train_moved": """
+        features = $SHARDS/moved/{main,seed-2}/features.npy
+        .runs = seed-1/1/0 split-2/1/1
+    """,
+    "evaluate": """
+        names = data/generated/names.csv
+
+        $model | $run
+        still  | seed-1
+        still  | split-2
+        moved  | seed-1
+        moved  | split-2
+    """,
+    "plot_curves": """
+        .title = $title
+
+        $model | $quantity | reported
+        still  | accuracy  | -
+        still  | loss      | -
+        moved  | accuracy  | -
+        moved  | loss      | -
+    """,
+    "record_run": """
+        .sources = $RESNET:394f9c45 $LITE:57934424
+    """,
+}
+
+# What is otherwise without flowers.
+DIGITS_TABLES = {
+    "record_run": """
+        splits = data/mnist/split.csv
+        images = -
+        manifests = -
+        .splits = -
+        .sources = mnist/$MNIST
+    """,
+}
+
+PLANS = {
+    "full": (FULL, FULL_TABLES),
+    "mine": (MINE, MINE_TABLES),
+    "drawn": (DRAWN, DRAWN_TABLES),
+    "digits": (DIGITS, DIGITS_TABLES),
+}
+
+# Which model is held against which of the report's, and why not.
+MODELS = {
+    "full": """
+        $name                    | part    | framework | longer_of     | reported
+        numpy_1hidden           | mnist   | numpy     | -             | numpy_1hidden
+        torch_2hidden_long      | mnist   | torch     | torch_2hidden | -
+        own                     | mnist   | torch     | -             | -
+        resnet152               | flowers | torch     | -             | resnet152
+        convnext_large_notebook | flowers | torch     | -             | convnext_large
+        lite                    | flowers | torch     | -             | -
+        raw                     | flowers | torch     | -             | resnet152
+
+        $name                    | recipe   | headline | comparable | why_not
+        numpy_1hidden           | replayed | seed-11  | True       | -
+        torch_2hidden_long      | inferred | seed-21  | False      | not in the report
+        own                     | own      | seed-23  | False      | not in the report
+        resnet152               | stated   | seed-31  | True       | -
+        convnext_large_notebook | stated   | seed-41  | True       | -
+        lite                    | own      | seed-51  | False      | not in the report
+        raw                     | inferred | seed-91  | False      | random weights
+    """,
+    "mine": """
+        $name  | part    | framework | longer_of | reported
+        petal | flowers | torch     | -         | convnext_large
+
+        $name  | recipe | headline | comparable | why_not
+        petal | stated | seed-61  | False      | other data
+    """,
+    "drawn": """
+        $name  | part    | framework | longer_of | reported
+        still | flowers | torch     | -         | resnet152
+        moved | flowers | torch     | -         | -
+
+        $name  | recipe | headline | comparable | why_not
+        still | stated | seed-1   | False      | generated data
+        moved | own    | seed-1   | False      | generated data
+    """,
+    "digits": """
+        $name          | part  | framework | longer_of | reported
+        numpy_2hidden | mnist | numpy     | -         | numpy_2hidden
+
+        $name          | recipe   | headline | comparable | why_not
+        numpy_2hidden | inferred | seed-123 | True       | -
+    """,
+}
+
+# Every rule that runs something: what it runs, in which environment, on how many threads, with
+# how many graphics cards, and whether in a cluster's queue.
+MACHINES = """
+    $rule                         | script             | environment | threads | gpu | queue
+    fetch                         | fetch              | workflow    | 1       | -   | no
+    prepare_mnist                 | prepare_mnist      | numpy       | 1       | -   | no
+    train_numpy_1hidden           | train_numpy        | numpy       | 1       | -   | yes
+    train_torch_2hidden_long      | train_torch        | torch       | 1       | -   | yes
+    train_own                     | train_torch        | torch       | 1       | -   | yes
+    draw_flowers                  | draw_flowers       | numpy       | 4       | -   | yes
+    extract_flowers               | extract_flowers    | numpy       | 2       | -   | yes
+    split_flowers                 | split_flowers      | numpy       | 1       | -   | no
+    layout_flowers                | layout_flowers     | numpy       | 1       | -   | no
+    features_resnet152            | extract_features   | torch       | 4       | 1   | yes
+    features_lite                 | extract_features   | torch       | 4       | 1   | yes
+    features_raw                  | extract_features   | torch       | 4       | 1   | yes
+    features_still                | extract_features   | torch       | 4       | 1   | yes
+    features_moved                | extract_features   | torch       | 4       | 1   | yes
+    adapt_moved                   | adapt_backbone     | torch       | 4       | 1   | yes
+    join_still                    | join_features      | numpy       | 1       | -   | no
+    join_moved                    | join_features      | numpy       | 1       | -   | no
+    train_resnet152               | train_head         | torch       | 4       | 1   | yes
+    train_lite                    | train_head         | torch       | 4       | 1   | yes
+    train_raw                     | train_head         | torch       | 2       | 1   | yes
+    train_still                   | train_head         | torch       | 2       | 1   | yes
+    train_moved                   | train_head         | torch       | 2       | 1   | yes
+    train_convnext_large_notebook | train_notebook     | torch       | 4       | 1   | yes
+    evaluate                      | evaluate           | numpy       | 1       | -   | no
+    compare                       | compare            | numpy       | 1       | -   | no
+    judge_claims                  | judge_claims       | numpy       | 1       | -   | no
+    plot_curves                   | plot_curves        | report      | 1       | -   | no
+    plot_comparison               | plot_comparison    | report      | 1       | -   | no
+    plot_confusion                | plot_confusion     | report      | 1       | -   | no
+    plot_gallery                  | plot_gallery       | report      | 1       | -   | no
+    plot_reliability              | plot_reliability   | report      | 1       | -   | no
+    plot_seeds                    | plot_seeds         | report      | 1       | -   | no
+    plot_benchmarks               | plot_benchmarks    | report      | 1       | -   | no
+    plot_runtime                  | plot_runtime       | report      | 1       | -   | no
+    write_page                    | write_page         | numpy       | 1       | -   | no
+    save_configuration            | save_configuration | workflow    | 1       | -   | no
+    record_run                    | record_run         | torch       | 1       | -   | no
+    write_crate                   | write_crate        | workflow    | 1       | -   | no
+    report                        | -                  | workflow    | 1       | -   | no
+"""
+# What a fetch brings is fixed by its hash: edited code must not bring it again.
+WITHOUT_CODE = {"fetch"}
+# Their times are not among those they show, or nobody asks for them.
+WITHOUT_BENCHMARK = {"plot_runtime", "save_configuration", "report"}
+
+# Which rules can make a file: of names that are nearly right, none.
+MAKERS = {
+    "results/runs/resnet152/seed-31/metrics.csv": ["evaluate"],
+    "results/runs/resnet152/split-6/metrics.csv": ["evaluate"],
+    "results/runs/resnet152/fold-6/metrics.csv": [],
+    "results/runs/resnet152/seed-/metrics.csv": [],
+    "results/runs/resnet152/seed-3b/metrics.csv": [],
+    "results/runs/resnet152/seed-31/old/metrics.csv": [],
+    "results/runs/old/resnet152/seed-31/metrics.csv": [],
+    "results/runs/ResNet/seed-31/metrics.csv": [],
+    "results/runs/numpy_1hidden/seed-11/model.npz": ["train_numpy_1hidden"],
+    "results/runs/numpy_1hidden/11/model.npz": [],
+    "results/runs/numpy_1hidden/seed-11/x/model.npz": [],
+    "results/figures/raw/accuracy.png": ["plot_curves"],
+    "results/figures/raw/loss.svg": ["plot_curves"],
+    "results/figures/raw/gallery.png": ["plot_gallery"],
+    "results/figures/raw/width.png": [],
+    "results/figures/old/raw/confusion.png": [],
+    "results/figures/bench_mnist.png": ["plot_benchmarks"],
+    "results/figures/bench_heads.png": [],
+    "data/oxford102/splits/main.csv": ["split_flowers"],
+    "data/oxford102/splits/seed-9.csv": ["split_flowers"],
+    "data/oxford102/splits/seed-x.csv": [],
+    "data/oxford102/splits/other.csv": [],
+    "data/oxford102/features/raw/all/ids.npy": ["features_raw"],
+    "data/oxford102/features/raw/seed-9/ids.npy": ["features_raw"],
+    "data/oxford102/features/raw/split-9/ids.npy": [],
+    "data/oxford102/features/raw/any/ids.npy": [],
+    "data/fetched/oxford102/setid.mat": ["fetch"],
+    "data/fetched/oxford102/setid_mat": [],
+    "data/fetched/oxford102/other.mat": [],
+}
+SHARED_OUT = {
+    "data/generated/features/.still-all.shards/1-of-2/ids.npy": ["features_still"],
+    "data/generated/features/.still-all.shards/1-of-3/ids.npy": [],
+    "data/generated/features/.still-all.shards/x/1-of-2/ids.npy": [],
+    "data/generated/features/still/all/ids.npy": ["join_still"],
+    "data/generated/features/still/split-2/ids.npy": [],
+    "data/generated/features/.moved-seed-2.shards/adapted.safetensors": ["adapt_moved"],
+    "data/generated/features/.moved-all.shards/adapted.safetensors": [],
+}
+
+
+@pytest.fixture(scope="module")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Plan]:
+    folder = tmp_path_factory.mktemp("plans")
+    return {name: plan(folder / name, config) for name, (config, _) in PLANS.items()}
+
+
+# ---------------------------------------------------------------- how a table is read
+
+
+def files(text: str, names: dict[str, str]) -> str:
+    """Return a cell written out: names put in, braces expanded."""
+    while "$" in text:
+        text = Template(text).substitute(names)
+    return " ".join(file for word in text.split() for file in expanded(word))
+
+
+def expanded(text: str) -> list[str]:
+    """Return every text that a shell makes of one with braces, in its order."""
+    found = re.search(r"\{(.*?)\}", text)
+    if found is None:
+        return [text]
+    before, after = text[: found.start()], text[found.end() :]
+    return [word for part in found[1].split(",") for word in expanded(before + part + after)]
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    """Return the rows of a table; those with the same first cells, marked by $, are one."""
+    common: dict[str, str] = {}
+    merged: dict[tuple[str, ...], dict[str, str]] = {}
+    for block in re.split(r"\n\s*\n", re.sub(r"\n {12,}", " ", text).strip()):
+        lines = [line.strip() for line in block.splitlines()]
+        if " = " in lines[0] or lines[0].endswith("="):
+            pairs = (line.partition("=") for line in lines)
+            common |= {name.strip(): value.strip() for name, _, value in pairs}
+            continue
+        head, *body = ([cell.strip() for cell in line.split("|")] for line in lines)
+        for cells in body:
+            row = dict(zip(head, cells, strict=True))
+            key = tuple(cell for name, cell in row.items() if name[0] == "$")
+            merged.setdefault(key, dict(common)).update(row)
+    return list(merged.values()) or [common]
+
+
+def said(value: Any) -> str:
+    """Return what a job gets as a cell says it."""
+    if isinstance(value, dict) and "proof" in value:
+        value = value["proof"]
+    if isinstance(value, dict) and "sha256_prefix" in value:
+        return (value["sha256"] or value["sha256_prefix"])[:8]
+    if isinstance(value, dict):
+        return " ".join(f"{key}:{inner(one)}" for key, one in value.items()) or "-"
+    if isinstance(value, list):
+        return " ".join(map(inner, value)) or "-"
+    return "-" if value in (None, "") else str(value)
+
+
+def inner(value: Any) -> str:
+    if isinstance(value, dict) and not {"proof", "sha256"} & set(value):
+        value = [value[key] for key in sorted(value)]
+        return "/".join(map(said, value))
+    return "/".join(map(said, value)) if isinstance(value, list) else said(value)
+
+
+def cells(job: Job) -> dict[str, str]:
+    """Return everything a job gets but its code, by the names that tables use."""
+    files = {name: found for name, found in job.input.items() if name != "code"}
+    params = {f".{name}": found for name, found in job.params.items()}
+    made = {f">{name}": found for name, found in job.output.items()}
+    return {name: said(found) for name, found in (files | params | made).items()}
+
+
+def expected(rule: str, text: str) -> dict[str, dict[str, str]]:
+    """Return a rule's table: for each job, by its name, what it gets."""
+    table = {}
+    for row in rows(text):
+        known = {name[1:]: value for name, value in row.items() if name[0] == "$"}
+        known = {name: files(value, NAMES) for name, value in known.items()}
+        own = f"{rule}_{known['net']}" if "net" in known else rule
+        title = TITLES.get(known.get("model", ""), "")
+        jobs = {name: value for name, value in known.items() if name != "net"}
+        table[named(own, jobs)] = {
+            name: files(value, {**NAMES, **known, "title": title})
+            for name, value in row.items()
+            if name[0] != "$"
+        }
+    return table
+
+
+def name_of(job: Job) -> str:
+    return named(job.rule, job.wildcards)
+
+
+def named(rule: str, wildcards: dict[str, str]) -> str:
+    return " ".join([rule, *(f"{name}={wildcards[name]}" for name in sorted(wildcards))])
+
+
+# ---------------------------------------------------------------- the tests
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"), [(name, rule) for name, (_, tables) in PLANS.items() for rule in tables]
+)
+def test_each_job_gets_what_its_table_says(plans, name, rule):
+    table = expected(rule, PLANS[name][1][rule])
+    rules = {job.split()[0] for job in table}
+    found = {name_of(job): cells(job) for job in plans[name].jobs if job.rule in rules}
+    wanted = {f"{job}: {cell}": text for job, row in table.items() for cell, text in row.items()}
+    got = {f"{job}: {cell}": text for job, row in found.items() for cell, text in row.items()}
+    if name != "full":
+        # Only what is otherwise stands in the table; but each job does.
+        assert set(found) == set(table)
+        got = {cell: text for cell, text in got.items() if cell in wanted}
+    got |= {cell: "..." for cell, text in wanted.items() if text == "..." and cell in got}
+    assert got == wanted
+
+
+def test_every_job_of_the_full_plan_has_its_table(plans):
+    tables = (expected(rule, text) for rule, text in FULL_TABLES.items())
+    wanted = sorted(job for table in tables for job in table)
+    assert sorted(name_of(job) for job in plans["full"].jobs) == wanted
+
+
+def test_the_code_of_a_job_is_that_of_its_script(plans):
+    seen = set()
+    for job in (job for each in plans.values() for job in each.jobs if job.script):
+        if job.rule not in seen:
+            seen.add(job.rule)
+            wanted = [] if job.rule in WITHOUT_CODE else code_of(job.script)
+            assert job.input.get("code", []) == wanted, job.rule
+
+
+@cache
+def code_of(script: str) -> list[str]:
+    """Return a script and what it imports of the project, as Python itself finds them."""
+    finder = ModuleFinder([str(ROOT / "scripts")])
+    finder.run_script(str(ROOT / f"scripts/{script}.py"))
+    paths = (module.__file__ for module in finder.modules.values() if module.__file__)
+    return sorted(Path(path).relative_to(ROOT).as_posix() for path in paths)
+
+
+def test_each_rule_runs_its_script_where_it_can(plans):
+    found = {
+        job.rule: {
+            "script": job.script or "-",
+            "environment": job.environment,
+            "threads": str(job.threads),
+            "gpu": str(job.resources.get("gpu", "-")),
+            "queue": "no" if job.local else "yes",
+        }
+        for each in plans.values()
+        for job in each.jobs
+        if job.script or job.shell
+    }
+    wanted = {row.pop("$rule"): row for row in rows(MACHINES)}
+    wanted["train_numpy_2hidden"] = wanted["train_numpy_1hidden"]
+    wanted["train_petal"] = wanted["train_still"]
+    wanted["features_petal"] = wanted["features_still"]
+    assert found == wanted
+
+
+def test_each_job_states_memory_and_time_and_has_a_log_and_a_benchmark_of_its_own(plans):
+    for each in plans.values():
+        jobs = [job for job in each.jobs if job.script or job.shell]
+        for job in jobs:
+            assert job.resources["mem_mb"] >= 500, job.rule
+            assert job.resources["runtime"] >= 5, job.rule
+            (log,) = job.log
+            assert log.startswith(f"logs/{job.rule}"), job.rule
+            times = "benchmarks" + log.removeprefix("logs").removesuffix("log") + "tsv"
+            assert job.benchmark == ("" if job.rule in WITHOUT_BENCHMARK else times)
+        assert len({job.log[0] for job in jobs}) == len(jobs)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_is_compared_with_the_report(plans, name):
+    wanted = [{key.strip("$"): cell for key, cell in row.items()} for row in rows(MODELS[name])]
+    for rule in ("compare", "judge_claims", "record_run"):
+        (job,) = plans[name].of(rule)
+        found = [{key: said(value) for key, value in row.items()} for row in job.params["models"]]
+        assert [row.pop("title") for row in found] == [TITLES[row["name"]] for row in wanted]
+        assert found == wanted
+
+
+def test_the_configuration_is_saved_whole(plans):
+    (job,) = plans["full"].of("save_configuration")
+    wanted = yaml.safe_load((ROOT / "config.yaml").read_text())
+    update(wanted, yaml.safe_load(FULL))
+    assert job.params["config"] == wanted
+
+
+def update(below: dict, above: dict) -> None:
+    for key, value in above.items():
+        if isinstance(value, dict) and key in below:
+            update(below[key], value)
+        else:
+            below[key] = value
+
+
+def test_times_are_looked_up_where_rules_leave_them(plans):
+    plan = plans["full"]
+    timed = {job.rule: job.benchmark for job in plan.jobs if job.benchmark}
+    late = {"plot_runtime": {"write_page", "plot_benchmarks", "record_run", "write_crate"}}
+    late["record_run"] = {"record_run", "write_crate"}
+    for rule, unasked in late.items():
+        (job,) = plan.of(rule)
+        assert set(timed) - set(job.params["benchmarks"]) == unasked
+        for name in set(timed) - unasked:
+            pattern = re.sub(r"\\{.*?\\}", ".+", re.escape(job.params["benchmarks"][name]))
+            assert re.fullmatch(pattern, timed[name])
+
+
+def test_the_crate_has_all_that_runs_leave(plans):
+    (job,) = plans["full"].of("write_crate")
+    left = "{history,metrics,per_class,confusion,mistakes,reliability}.csv"
+    wanted = files(f"results/runs/$ALL/{left} results/runs/$ALL/predictions.npz", NAMES).split()
+    wanted += expanded("results/runs/numpy_1hidden/{seed-11,seed-12}/model.npz")
+    wanted += [
+        f"{Path(file).parent}/model.safetensors"
+        for file in wanted
+        if file.endswith("history.csv") and "numpy" not in file
+    ]
+    assert sorted(job.input["runs"]) == sorted(wanted)
+
+
+def test_figures_stand_under_their_own_headings(plans):
+    (job,) = plans["full"].of("write_page")
+    of_all = {
+        "accuracy": "accuracy per epoch",
+        "confusion": "confusion of classes",
+        "gallery": "most confident mistakes",
+        "reliability": "reliability of probabilities",
+    }
+    of_flowers = {**of_all, "loss": "loss per epoch"}
+    wanted = [
+        ("Comparison", "Reproduced minus reported", "comparison"),
+        ("Comparison", "Spread over seeds and splits", "seeds"),
+        ("Time and memory", "Run time and peak memory of this run", "runtime"),
+        ("Time and memory", "Speed of the from-scratch net", "bench_mnist"),
+        ("Time and memory", "Speed of the flower nets' passes", "bench_flowers"),
+    ]
+    for models, figures in (
+        (("numpy_1hidden", "torch_2hidden_long", "own"), of_all),
+        (("resnet152", "convnext_large_notebook", "lite", "raw"), of_flowers),
+    ):
+        wanted += [
+            (TITLES[model], title, f"{model}/{name}")
+            for model in models
+            for name, title in figures.items()
+        ]
+    found = [(head, title, file) for head, title, file in job.params["figures"]]
+    assert sorted(found) == sorted(
+        (head, title, f"results/figures/{name}.png") for head, title, name in wanted
+    )
+
+
+@pytest.mark.parametrize("name", ["full", "drawn"])
+def test_only_right_names_can_be_made(plans, name):
+    wanted = {"full": MAKERS, "drawn": SHARED_OUT}[name]
+    assert {file: plans[name].makers(file) for file in wanted} == wanted
