@@ -38,3 +38,6 @@ def test_every_protocol_runs_through_the_rules(project):
     manifest = json.loads((features / "tiny_adapted/main/manifest.json").read_text())
     assert manifest["protocol"]["name"] == "adapted"
     assert not (features / "tiny_notebook").exists()
+    notebook = json.loads((features.parent / "notebook/tiny_notebook.json").read_text())
+    network = ("architecture", "weights_sha256", "weights_loaded", "width", "preprocess")
+    assert {key: notebook[key] for key in network} == {key: manifest[key] for key in network}
