@@ -8,8 +8,9 @@ import torch
 from torch import nn
 from torchvision import models
 
+from official_weights import features_of, images, network, write
 from repro import backbones
-from repro.backbones import Preprocess, build
+from repro.backbones import Preprocess, build, own_preprocess
 from repro.errors import UserError
 
 SMALL = "torchvision:resnet18"
@@ -73,7 +74,7 @@ def _whole(registry: str, name: str) -> nn.Module:
 def test_a_built_backbone_says_what_it_is_and_gives_rows_of_features():
     backbone = build(SMALL, None)
     assert (backbone.width, backbone.parameters) == (512, 11_689_512)
-    assert backbone.weights_sha256 is None
+    assert backbone.weights_sha256 == backbone.weights_loaded == "none: random weights"
     assert not backbone.module.training
     assert not any(p.requires_grad for p in backbone.module.parameters())
     with torch.inference_mode():
@@ -106,24 +107,6 @@ def test_weights_are_loaded_from_a_file_and_hashed(resnet18_file):
         assert torch.equal(tensor, saved[name])
 
 
-@pytest.mark.parametrize("wrapper", ["state_dict", "model"])
-def test_a_wrapped_state_dict_is_found(resnet18_file, tmp_path, wrapper):
-    path = tmp_path / "wrapped.pth"
-    torch.save({wrapper: torch.load(resnet18_file, weights_only=True), "epoch": 3}, path)
-    found = build(SMALL, path).module.state_dict()
-    expected = build(SMALL, resnet18_file).module.state_dict()
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
-
-
-def test_safetensors_are_read(tmp_path):
-    from safetensors.torch import save_file
-
-    state = backbones.create(SMALL, seed=4).state_dict()
-    save_file(state, tmp_path / "w.safetensors")
-    loaded = build(SMALL, tmp_path / "w.safetensors").module.state_dict()
-    assert torch.equal(loaded["conv1.weight"], state["conv1.weight"])
-
-
 def test_a_network_with_buffers_outside_the_state_dict_is_built_whole(tmp_path):
     name = "timm:eva02_tiny_patch14_224"  # its rotary embedding is such a buffer
     fresh = backbones.create(name)
@@ -134,51 +117,6 @@ def test_a_network_with_buffers_outside_the_state_dict_is_built_whole(tmp_path):
     buffers = dict(loaded.named_buffers())
     for buffer in extra:
         assert torch.equal(buffers[buffer], dict(fresh.named_buffers())[buffer])
-
-
-def test_other_names_in_the_same_order_are_taken_with_a_warning(tmp_path, caplog):
-    state = backbones.create(SMALL, seed=3).state_dict()
-    path = tmp_path / "renamed.pth"
-    torch.save({f"net_{i}": tensor for i, tensor in enumerate(state.values())}, path)
-    loaded = build(SMALL, path).module.state_dict()
-    assert torch.equal(loaded["layer4.1.conv2.weight"], state["layer4.1.conv2.weight"])
-    assert "renamed.pth: its 122 tensors have other names" in caplog.text
-
-
-@pytest.mark.fault(
-    "weights", "weights with a tensor missing, too many or of another shape", "refused, naming it"
-)
-@pytest.mark.parametrize(
-    ("change", "problem"),
-    [
-        (lambda s: s.pop("fc.bias"), "fc.bias is missing"),
-        (lambda s: s.update(extra=torch.zeros(1)), "extra is not part of the network"),
-        (
-            lambda s: s.update({"fc.bias": torch.zeros(7)}),
-            "fc.bias has shape (7,) instead of (1000,)",
-        ),
-    ],
-)
-def test_the_wrong_weights_are_refused_by_name(resnet18_file, tmp_path, change, problem):
-    state = torch.load(resnet18_file, weights_only=True)
-    change(state)
-    torch.save(state, tmp_path / "w.pth")
-    with pytest.raises(UserError, match=re.escape(problem)):
-        build(SMALL, tmp_path / "w.pth")
-
-
-@pytest.mark.fault("weights", "weights of another network", "refused")
-def test_weights_of_another_network_are_refused(resnet18_file):
-    with pytest.raises(UserError, match=r"not the weights of torchvision:resnet34: .* more"):
-        build("torchvision:resnet34", resnet18_file)
-
-
-def test_same_shapes_in_another_order_are_not_guessed(tmp_path):
-    state = backbones.create(SMALL).state_dict()
-    turned = dict(enumerate(reversed(list(state.values()))))
-    torch.save({f"net_{i}": tensor for i, tensor in turned.items()}, tmp_path / "w.pth")
-    with pytest.raises(UserError, match=r"conv1\.weight is missing"):
-        build(SMALL, tmp_path / "w.pth")
 
 
 class _Bomb:
@@ -233,6 +171,7 @@ def test_a_missing_file_is_named(tmp_path):
         ("keras:resnet152", "expected torchvision:NAME or timm:NAME"),
         ("torchvision:resnet153", "near it: resnet152"),
         ("timm:no_such_net", "knows no network of that name"),
+        ("timm:vit_tiny_patch16_224.in1k", r"near it: .*vit_tiny_patch16_224\.augreg_in21k"),
         ("torchvision:squeezenet1_0", "ends in no Linear layer"),
     ],
 )
@@ -241,30 +180,137 @@ def test_unknown_names_are_explained(architecture, message):
         build(architecture, None)
 
 
-def test_the_weights_own_transform_is_offered_beside_the_reports():
-    with torch.device("meta"):
-        networks = {
-            name: backbones.create(name)
-            for name in ("torchvision:convnext_large", "timm:tf_efficientnet_lite0")
-        }
-    own = {name: backbones.own_preprocess(name, network) for name, network in networks.items()}
-    assert own["torchvision:convnext_large"] == Preprocess(resize=232)
-    lite = own["timm:tf_efficientnet_lite0"]
-    assert (lite.resize, lite.crop, lite.interpolation) == (256, 224, "bicubic")
-    assert lite.mean == lite.std == (0.5, 0.5, 0.5)
+# --- the weights' own transform and size ---------------------------------------------------------
+
+NO_HASH = "0" * 64
 
 
-def test_a_transform_is_chosen_by_name_or_written_out():
-    backbone = build("torchvision:convnext_tiny", None)
-    assert backbone.preprocess(None) == backbone.preprocess("report") == Preprocess()
-    assert backbone.preprocess("own").resize == 236
-    assert backbone.preprocess({"resize": 300, "mean": [0, 0, 0]}) == Preprocess(
-        300, mean=(0, 0, 0)
-    )
-    with pytest.raises(UserError, match="unexpected keyword argument 'size'"):
-        backbone.preprocess({"size": 3})
-    with pytest.raises(UserError, match="expected report, own or a mapping"):
-        backbone.preprocess("mine")
+@pytest.mark.parametrize(
+    ("architecture", "file", "sha256", "transform"),
+    [
+        ("torchvision:resnet50", "resnet50-0676ba61.pth", NO_HASH, Preprocess(256)),
+        ("torchvision:resnet50", "resnet50-11ad3fa6.pth", NO_HASH, Preprocess(232)),
+        ("torchvision:resnet50", "resnet50-11ad3fa6.safetensors", NO_HASH, Preprocess(232)),
+        ("torchvision:resnet50", "mine.pth", "11ad3fa6" + NO_HASH[8:], Preprocess(232)),
+        # The hash knows better than a name that may be wrong.
+        (
+            "torchvision:resnet50",
+            "resnet50-0676ba61.pth",
+            "11ad3fa6" + NO_HASH[8:],
+            Preprocess(232),
+        ),
+        (
+            "torchvision:vit_b_16",
+            "vit_b_16_swag-9ac1b537.pth",
+            NO_HASH,
+            Preprocess(384, 384, interpolation="bicubic"),
+        ),
+        (
+            "timm:tf_efficientnet_lite0",
+            "tf_efficientnet_lite0-0aa007d2.pth",
+            NO_HASH,
+            Preprocess(256, 224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic"),
+        ),
+        (
+            "timm:vit_tiny_patch16_384",
+            "vit_tiny_patch16_384.augreg_in21k_ft_in1k.safetensors",
+            NO_HASH,
+            Preprocess(384, 384, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic"),
+        ),
+        # Which weights they are is said by the tag, whatever the file is called.
+        (
+            "timm:convnext_atto.d2_in1k",
+            "model.safetensors",
+            NO_HASH,
+            Preprocess(256, 224, interpolation="bicubic"),
+        ),
+    ],
+)
+def test_the_own_transform_is_that_of_the_weights_file(architecture, file, sha256, transform):
+    assert own_preprocess(architecture, Path(file), sha256) == transform
+
+
+@pytest.mark.parametrize(
+    ("architecture", "message"),
+    [
+        ("torchvision:resnet50", r"w\.pth, .* \(known: resnet50-0676ba61\.pth, resnet50-11ad3fa6"),
+        ("torchvision:regnet_x_400mf", "set `preprocess: report`"),
+        ("timm:tf_efficientnet_lite0", "in `architecture`: timm:tf_efficientnet_lite0.in1k"),
+    ],
+)
+def test_the_transform_of_an_unknown_file_is_not_guessed(architecture, message):
+    with pytest.raises(UserError, match=message):
+        own_preprocess(architecture, Path("w.pth"), NO_HASH)
+
+
+@pytest.mark.parametrize(
+    ("tagged", "message"),
+    [
+        ("convnext_base.fb_in22k_ft_in1k_384", "384 x 384 pixels, by crop_mode 'squash'"),
+        ("deepseek_vit_412m.deepseek_v4_flash_vision_exp", "by crop_mode 'border'"),
+        ("vit_base_patch16_sapiens2.fb", "have 3 channels and 1024 x 768 pixels"),
+    ],
+)
+def test_a_transform_that_cannot_be_done_is_refused(tagged, message):
+    with pytest.raises(UserError, match=message):
+        own_preprocess(f"timm:{tagged}")
+
+
+def test_a_network_is_built_for_the_transform_that_is_asked_for(tmp_path):
+    assert build(SMALL, None).preprocess == Preprocess()
+    file = tmp_path / "resnet18-f37072fd.pth"
+    torch.save(backbones.create(SMALL).state_dict(), file)
+    assert build(SMALL, file, preprocess="own").preprocess == Preprocess()
+    other = file.rename(tmp_path / "other.pth")
+    assert build(SMALL, other).preprocess == Preprocess()
+    with pytest.raises(UserError, match="so their transform is not known"):
+        build(SMALL, other, preprocess="own")
+
+
+@pytest.mark.fault(
+    "weights", "a network of fixed input size under another transform", "refused before any image"
+)
+def test_a_network_of_fixed_size_is_refused_before_any_image():
+    with pytest.raises(UserError, match=r"takes no images of 224 x 224 pixels .*384.*\(own\)"):
+        build("timm:vit_tiny_patch16_384", None)
+    assert build("timm:vit_tiny_patch16_384", None, preprocess="own").width == 192
+
+
+@pytest.mark.heavy
+def test_a_vision_transformer_is_built_for_the_size_its_weights_were_made_for(tmp_path):
+    whole = network("torchvision:vit_b_16", image_size=384)
+    file = write(tmp_path, "torchvision:vit_b_16", whole)
+    with pytest.raises(UserError, match=r"pos_embedding has shape \[1, 577, 768\] instead of"):
+        build("torchvision:vit_b_16", file)
+    swag = file.rename(tmp_path / "vit_b_16_swag-9ac1b537.pth")
+    with pytest.raises(UserError, match="takes no images of 224 x 224 pixels"):
+        build("torchvision:vit_b_16", swag)
+    backbone = build("torchvision:vit_b_16", swag, preprocess="own")
+    with torch.inference_mode():
+        assert torch.equal(backbone.module(images(384, 1)), features_of(whole, images(384, 1)))
+
+
+class _LooksAtValues(nn.Module):
+    """A network that cannot run without values, as a mask or a data-dependent branch cannot."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+        self.norm = nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        assert x.shape[-1] == 8, "wrong height"
+        if self.scale.item() > 0:
+            x = self.norm(x)
+        return x.mean((2, 3))
+
+
+def test_a_network_that_looks_at_values_is_tried_for_real_and_left_as_it_was():
+    module = _LooksAtValues()
+    assert backbones.feature_width(module, 8) == 3
+    assert module.norm.num_batches_tracked == 0, "it was in training mode"
+    with pytest.raises(UserError, match=r"images of 9 x 9 pixels \(wrong height\)"):
+        backbones.feature_width(module, 9)
 
 
 @pytest.mark.parametrize("settings", [{"resize": 100}, {"crop": 0}, {"interpolation": "cubic"}])

@@ -257,6 +257,10 @@ def test_an_extraction_stopped_at_its_very_end_keeps_all_rows(
     ("change", "key"),
     [
         (lambda s: s.update(backbone=replace(s["backbone"], weights_sha256="0" * 64)), "weights_"),
+        (
+            lambda s: s.update(backbone=replace(s["backbone"], weights_loaded="by order")),
+            "weights_",
+        ),
         (lambda s: s.update(images=s["images"][::-1]), "images_sha256"),
         (lambda s: s.update(images=s["images"][:-1]), "images is 30, now 29"),
         (lambda s: s.update(preprocess=Preprocess(48, 32)), "preprocess"),

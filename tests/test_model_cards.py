@@ -42,6 +42,7 @@ BACKBONE = Backbone(
     "BSD-3-Clause",
     "frozen",
     {
+        "weights_loaded": "by name",
         "parameters": 58_143_808,
         "width": 2048,
         "preprocess": {"resize": 256, "crop": 224, "mean": [0.485], "std": [0.229]},
@@ -200,7 +201,13 @@ def test_every_shipped_net_has_a_card(config):
         assert len(card.splitlines()) < 50, "a card is short"
 
 
-def test_a_net_without_kept_features_says_how_it_was_trained(config):
-    card = flower_card(config, backbone=replace(BACKBONE, protocol="notebook", manifest=None))
+def test_a_net_trained_as_the_notebook_did_says_so(config):
+    card = flower_card(config, backbone=replace(BACKBONE, protocol="notebook"))
     assert "in training mode" in card
-    assert "hidden layer of 256, relu, log-softmax over 102\n" in card
+
+
+def test_weights_that_were_loaded_by_order_are_named_so(config):
+    assert "by order" not in flower_card(config)
+    manifest = {**BACKBONE.manifest, "weights_loaded": "by order"}
+    card = flower_card(config, backbone=replace(BACKBONE, manifest=manifest))
+    assert "ImageNet-1K weights, loaded by order, not by name; 58,143,808 parameters" in card

@@ -14,7 +14,13 @@ from repro.decoding import DamagedImageError
 from repro.errors import UserError
 from repro.features import batch_norms
 from repro.heads import head_module, initial_state
-from repro.notebook_protocol import DecodedImages, NotebookRecipe, read_folders, train
+from repro.notebook_protocol import (
+    DecodedImages,
+    NotebookRecipe,
+    check_last_batch,
+    read_folders,
+    train,
+)
 
 SMALL = Preprocess(resize=40, crop=32)
 CPU = torch.device("cpu")
@@ -232,3 +238,31 @@ def test_evaluation_does_not_depend_on_the_number_of_threads(tree, pixels, backb
     )
     assert np.array_equal(one.predictions.scores, three.predictions.scores)
     assert one.history == three.history
+
+
+# --- a last batch of one image -----------------------------------------------------------------
+
+
+@pytest.mark.fault(
+    "configuration",
+    "notebook: a last batch of one image, of which BatchNorm can take no statistics",
+    "refused before the first epoch",
+)
+@pytest.mark.parametrize("batch_size", [17, 1])
+def test_a_last_batch_of_one_image_is_refused_before_the_first(tree, backbone, batch_size):
+    # Images of 32 pixels leave a ResNet's last stage one value a channel.
+    assert len(tree.rows("train")) == 18
+    recipe = replace(RECIPE, batch_size=batch_size)
+    before = {name: buffer.clone() for name, buffer in backbone.module.named_buffers()}
+    with pytest.raises(UserError, match=r"18 training images .* set another flowers\.head\.batch"):
+        check_last_batch(backbone.module, tree, SMALL, recipe)
+    assert not backbone.module.training
+    assert all(torch.equal(before[name], b) for name, b in backbone.module.named_buffers())
+
+
+def test_a_last_batch_that_can_be_taken_is_none_to_refuse(tree, backbone):
+    check_last_batch(backbone.module, tree, SMALL, replace(RECIPE, batch_size=16))
+    check_last_batch(backbone.module, tree, Preprocess(72, 64), replace(RECIPE, batch_size=17))
+    check_last_batch(
+        build("torchvision:convnext_tiny", None).module, tree, SMALL, replace(RECIPE, batch_size=17)
+    )

@@ -254,6 +254,14 @@ class TestProvenance:
         assert "sha256 bbbbbbbbbbbb" in second
         assert third.startswith("Machine: A <fast> one, 1 core, no GPU; Linux, Python 3.11.7;")
 
+    def test_weights_that_were_loaded_by_order_are_named(self):
+        manifests = {"net": {"weights_loaded": "by order"}}
+        for key in ("features", "notebooks"):
+            record = {**RECORD, "identity": {**RECORD["identity"], key: manifests}}
+            assert "Weights: those of net are loaded by order, not by name" in " ".join(
+                provenance_page.sentences(record)
+            )
+
     def test_code_without_git(self):
         code = {**RECORD["identity"]["code"], "commit": None, "note": "not a git checkout"}
         record = {**RECORD, "identity": {**RECORD["identity"], "code": code}}

@@ -20,7 +20,10 @@ def test_every_protocol_runs_through_the_rules(project):
     files = [
         f"results/runs/{net}/{run}/metrics.csv" for net in nets for run in ("seed-1", "split-2")
     ]
-    project.snakemake("--", *files, changes={"models": list(nets), "flowers": {"nets": nets}})
+    record = "results/provenance.json"
+    project.snakemake(
+        "--", *files, record, changes={"models": list(nets), "flowers": {"nets": nets}}
+    )
 
     losses = {}
     for net in nets:
@@ -38,3 +41,11 @@ def test_every_protocol_runs_through_the_rules(project):
     manifest = json.loads((features / "tiny_adapted/main/manifest.json").read_text())
     assert manifest["protocol"]["name"] == "adapted"
     assert not (features / "tiny_notebook").exists()
+    notebook = json.loads((features.parent / "notebook/tiny_notebook.json").read_text())
+    network = ("architecture", "weights_sha256", "weights_loaded", "width", "preprocess")
+    assert {key: notebook[key] for key in network} == {key: manifest[key] for key in network}
+    assert json.loads((project.folder / record).read_text())["identity"]["notebooks"] == {
+        "tiny_notebook": notebook
+    }
+    card = (project.folder / "results/runs/tiny_notebook/model_card.md").read_text()
+    assert f"random weights; {notebook['parameters']:,} parameters" in card
