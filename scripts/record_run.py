@@ -166,6 +166,8 @@ def mnist_data(config: dict[str, Any], splits: dict[str, Any]) -> model_cards.Da
 def flower_data(config: dict[str, Any], splits: dict[str, Any]) -> model_cards.Data:
     flowers = config["flowers"]
     names = {"oxford102": "Oxford-102 flowers", "generated": "drawn flowers"}
+    if config["rehearsal"]:
+        names = dict.fromkeys(names, "drawn flowers in place of Oxford-102")
     split = flowers["split"]
     return model_cards.Data(
         names.get(flowers["data"], flowers["data"]),

@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -242,6 +243,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     options = parse()
     logger = set_up(None)
+    # So that what runs below is ended too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     overlay = read(OVERLAY)
     file = ROOT / overlay["data_dir"] / "record.json"
     record = json.loads(file.read_text()) if file.exists() else {}

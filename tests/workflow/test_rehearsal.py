@@ -96,6 +96,7 @@ def nothing_is_held_against_the_report(results, models):
     for model in rehearse.MODELS:
         card = (results / f"runs/{model}/model_card.md").read_text()
         assert "A rehearsal: flowers are drawn" in card
+        assert "drawn flowers in place of Oxford-102" in card
         assert "a stand-in for" in card
     assert "(rehearsal)" in (results / "REPORT.md").read_text()
 
