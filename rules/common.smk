@@ -9,7 +9,6 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.io import sourcecache_entry
-from snakemake.logging import logger
 
 BASE = Path(workflow.basedir)
 SCRIPTS = BASE / "scripts"
@@ -20,11 +19,7 @@ from repro.config import check, check_names, check_repeats
 from repro.errors import UserError
 from repro.part_file import check_folder, check_writable
 from repro.registry import load_registry
-from repro.run_lock import enter
-
-if workflow.is_main_process:
-    if enter(Path(".snakemake"), cluster=workflow.resource_settings.nodes is not None):
-        logger.warning("The last run here was killed; its lock is taken off.")
+from repro.run_lock import mark
 
 
 def shipped(path):
