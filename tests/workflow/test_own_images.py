@@ -176,7 +176,7 @@ def test_a_wrong_setid_is_refused(project, happened):
 @pytest.mark.heavy
 @pytest.mark.fault(
     "archives and images",
-    "own images of which one is cut off and one too long for its width, left out, through the rules",
+    "own images, one cut off and one too long for its width, left out, through the rules",
     "page, card and provenance say how many and which",
 )
 def test_images_left_out_are_told(project, happened):
