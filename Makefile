@@ -4,16 +4,20 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load scaling archive verify-archive check format lock clean
+.PHONY: help unlock demo test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load scaling archive verify-archive check format lock clean
 
 help:
 	@sed -n 's/^## //p' Makefile
 
 ## make demo         real MNIST, drawn flowers, a small pretrained backbone: table, plots, report
-demo: $(READY)
+demo: unlock
 	@snakemake --workflow-profile profiles/demo
 	@cat results/demo/comparison.md
 	@echo && echo "Report: results/demo/report.html"
+
+## make unlock       take off a killed run's lock; demo and reproduce begin with it
+unlock: $(READY)
+	@python scripts/unlock.py
 
 ## make test         the fast tests
 test: $(READY)
@@ -32,16 +36,16 @@ reliability: $(READY)
 	@python -m pytest -m fault --reliability=docs/RELIABILITY.md
 
 ## make reproduce    the full run: official sources, ResNet-152 and ConvNeXt-Large
-reproduce: $(READY)
+reproduce: unlock
 	@snakemake --cores 4 --resources gpu=1
 
 ## make rehearse     the full run with stand-ins for what it fetches; writes docs/REHEARSAL.md (IMAGES=n, NOTEBOOK=n, KILL=1)
-rehearse: $(READY)
+rehearse: unlock
 	@python scripts/rehearse.py $(if $(IMAGES),--images $(IMAGES),--output docs/REHEARSAL.md) \
 		$(if $(NOTEBOOK),--notebook $(NOTEBOOK)) $(if $(KILL),--kill)
 
 ## make bench-mnist  time the from-scratch nets against others; writes docs/BENCH_MNIST.md
-bench-mnist: $(READY)
+bench-mnist: unlock
 	@snakemake --cores 1 --quiet all -- data/mnist/split.csv
 	@python scripts/bench_mnist.py --data data/mnist --output docs/BENCH_MNIST.md --csv docs/bench_mnist.csv
 

@@ -32,6 +32,7 @@ wildcard_constraints:
 
 onstart:
     check_folders()
+    mark(Path(".snakemake/locks"), cluster=workflow.resource_settings.nodes is not None)
 
 
 # Targets, and rules that take seconds or need the network: they run where Snakemake runs, and take

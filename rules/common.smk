@@ -9,7 +9,6 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.io import sourcecache_entry
-from snakemake.logging import logger
 
 BASE = Path(workflow.basedir)
 SCRIPTS = BASE / "scripts"
@@ -22,13 +21,9 @@ from repro.errors import UserError
 from repro.part_file import check_folder, check_writable
 from repro.registry import load_registry
 from repro.reported import load as load_report
-from repro.run_lock import enter
+from repro.run_lock import mark
 
 look_first_in(SCRIPTS)
-
-if workflow.is_main_process:
-    if enter(Path(".snakemake"), cluster=workflow.resource_settings.nodes is not None):
-        logger.warning("The last run here was killed; its lock is taken off.")
 
 
 def shipped(path):
@@ -197,6 +192,12 @@ def flowers_proofs():
         return {}
     data = config["flowers"]["data"]
     return proofs_of(f"{data}/102flowers.tgz", f"{data}/imagelabels.mat")
+
+
+def setid_proof():
+    if GENERATED or config["flowers"]["split"]["kind"] != "official":
+        return {}
+    return proofs_of(f"{config['flowers']['data']}/setid.mat")
 
 
 def weights_proof(net):

@@ -2,13 +2,6 @@
 # its list of sources is an input: editing them must not bring 345 MB again.
 
 
-# A link whose file is gone would stop Snakemake with a word about another process.
-if workflow.is_main_process:
-    for file in map(Path, map(fetched, REGISTRY)):
-        if file.is_symlink() and not file.exists():
-            file.unlink()
-
-
 rule fetch:
     output:
         fetched("{file}"),

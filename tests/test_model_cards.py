@@ -89,12 +89,14 @@ def numpy_card(config) -> str:
     )
 
 
-def flower_card(config, model: Model = RESNET, backbone: Backbone = BACKBONE, **row) -> str:
+def flower_card(
+    config, model: Model = RESNET, backbone: Backbone = BACKBONE, data: Data = FLOWERS, **row
+) -> str:
     defaults = {"model": "resnet152", "reproduced": 0.91, "n_seeds": 11}
     return model_cards.card(
         model,
         config["flowers"]["head"],
-        FLOWERS,
+        data,
         backbone,
         comparison=comparison(defaults | row),
         metrics=metrics(model, "seed-1", "split-2"),
@@ -133,6 +135,16 @@ def test_each_figure_shows_its_own_number(config):
     card = flower_card(config, **{key: TELLING[key] for key in COLUMNS if key != "model"})
     assert "| test accuracy % |    91.00 |      92.00 |   87.00–95.00 | to the digit |" in card
     assert "Test accuracy % over 3 runs: 93.00 ± 0.50 (90.00–96.00)." in card
+
+
+def test_images_left_out_are_counted(config):
+    assert "left out" not in flower_card(config)
+    late = replace(BACKBONE, manifest={**BACKBONE.manifest, "damaged": {"7": "bad", "9": "bad"}})
+    assert "Images left out as damaged: 0 before the split, 2 after it." in flower_card(
+        config, backbone=late
+    )
+    card = flower_card(config, data=replace(FLOWERS, damaged=1), backbone=late)
+    assert "Images left out as damaged: 1 before the split, 2 after it." in card
 
 
 def test_figures_given_in_words_say_so(config):

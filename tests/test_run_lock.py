@@ -1,5 +1,6 @@
-"""Who is at work in a folder, asked of real processes."""
+"""Whose lock lies in a folder, asked of real processes."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -8,33 +9,44 @@ import pytest
 
 from support import ROOT
 
-ENTER = """
-import platform, sys, time
+MARK = """
+import platform, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from repro.run_lock import enter
+from repro.run_lock import mark
 if sys.argv[4:]:
     platform.node = lambda: sys.argv[4]
-print(enter(Path(sys.argv[2]), cluster=sys.argv[3] == "cluster"), flush=True)
+mark(Path(sys.argv[2]), cluster=sys.argv[3] == "cluster")
+print(flush=True)
 sys.stdin.read()
 """
 
 
 @pytest.fixture
-def run(tmp_path):
-    """Enter a folder from a process of its own; return that and whether it took off a lock."""
+def folder(tmp_path):
+    """The folder of a run."""
+    (tmp_path / ".snakemake/locks").mkdir(parents=True)
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder):
+    """Lock the folder as Snakemake does, and mark that from a process of its own."""
     processes = []
 
     def start(kind="local", *machine):
-        folders = [str(ROOT / "scripts"), str(tmp_path / "dot")]
+        lock(folder)
         process = subprocess.Popen(
-            [sys.executable, "-c", ENTER, *folders, kind, *machine],
+            [
+                *(sys.executable, "-c", MARK, str(ROOT / "scripts")),
+                *(str(folder / ".snakemake/locks"), kind, *machine),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
         )
+        process.stdout.readline()
         processes.append(process)
-        return process, process.stdout.readline().strip() == "True"
+        return process
 
     yield start
     for process in processes:
@@ -42,18 +54,27 @@ def run(tmp_path):
         process.communicate()
 
 
-@pytest.fixture
-def locks(tmp_path):
-    """What Snakemake leaves when it is killed."""
+def lock(folder):
+    """Write what Snakemake writes, and leaves when it is killed."""
+    locks = folder / ".snakemake/locks"
+    number = len(list(locks.glob("*.input.lock")))
+    for kind in ("input", "output"):
+        (locks / f"{number}.{kind}.lock").write_text("data/x\n")
 
-    def leave():
-        folder = tmp_path / "dot/locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ("0.input.lock", "0.output.lock"):
-            (folder / name).write_text("data/x\n")
-        return folder
 
-    return leave
+def locks(folder):
+    return sorted(lock.name for lock in (folder / ".snakemake/locks").iterdir())
+
+
+def unlock(folder):
+    """Run what `make` runs before Snakemake; return what it said."""
+    return subprocess.run(
+        [sys.executable, ROOT / "scripts/unlock.py"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
 
 
 def kill(process):
@@ -61,74 +82,75 @@ def kill(process):
     process.wait()
 
 
-def test_a_killed_runs_lock_is_taken_off(run, locks):
-    first, _ = run()
-    folder = locks()
-    kill(first)
-    _, taken_off = run()
-    assert taken_off
-    assert not list(folder.iterdir())
+def test_a_killed_runs_lock_is_taken_off(run, folder):
+    kill(run())
+    assert unlock(folder) == "The last run here was killed; its lock is taken off.\n"
+    assert locks(folder) == []
+    assert unlock(folder) == ""
 
 
-def test_a_living_runs_lock_stays(run, locks):
+def test_a_living_runs_lock_stays(run, folder):
     run()
-    folder = locks()
-    _, taken_off = run()
-    assert not taken_off
-    assert len(list(folder.iterdir())) == 2
+    assert unlock(folder) == ""
+    assert locks(folder) == ["0.input.lock", "0.output.lock"]
 
 
-def test_it_stays_while_any_run_is_alive(run, locks):
-    first, _ = run()
-    run()
-    folder = locks()
+def test_of_two_runs_the_living_one_keeps_its_lock(run, folder):
+    first = run()
+    second = run()
+    kill(second)
+    unlock(folder)
+    assert locks(folder) == ["0.input.lock", "0.output.lock"]
     kill(first)
-    _, taken_off = run()
-    assert not taken_off
-    assert len(list(folder.iterdir())) == 2
+    unlock(folder)
+    assert locks(folder) == []
 
 
-def test_the_lock_of_a_run_on_a_cluster_stays_however_often_one_tries(run, locks):
-    first, _ = run("cluster")
-    folder = locks()
-    kill(first)
+def test_the_lock_of_a_run_on_a_cluster_stays_however_often_one_tries(run, folder):
+    kill(run("cluster"))
+    assert unlock(folder) == ""
     for kind in ("local", "local", "cluster", "local"):
-        process, taken_off = run(kind)
-        assert not taken_off
-        assert len(list(folder.iterdir())) == 2
-        kill(process)
+        kill(run(kind))
+        unlock(folder)
+        assert {"0.input.lock", "0.output.lock"} <= set(locks(folder))
 
 
-def test_a_cluster_run_that_started_beside_another_is_known_for_one(run, locks):
-    first, _ = run()
-    second, _ = run("cluster")
-    folder = locks()
-    kill(first)
-    kill(second)
-    assert not run()[1]
-    assert len(list(folder.iterdir())) == 2
-
-
-def test_the_lock_of_a_run_on_another_machine_stays(run, locks):
+def test_the_lock_of_a_run_on_another_machine_stays(run, folder):
     """On some shared file systems a lock of the kernel's is unseen there."""
-    first, _ = run("local", "node1")
-    folder = locks()
-    kill(first)
-    second, taken_off = run("local", "node2")
-    assert not taken_off
-    assert len(list(folder.iterdir())) == 2
-    kill(second)
-    assert run("local", "node1")[1]
+    kill(run("local", "another"))
+    assert unlock(folder) == ""
+    kill(run())
+    unlock(folder)
+    assert {"0.input.lock", "0.output.lock"} <= set(locks(folder))
 
 
-def test_a_lock_from_before_is_not_touched(run, locks):
-    folder = locks()
-    assert not run()[1]
-    assert len(list(folder.iterdir())) == 2
+def test_a_lock_without_a_mark_stays(folder):
+    """Of a run that has locked the folder and is about to say so."""
+    lock(folder)
+    assert unlock(folder) == ""
+    assert locks(folder) == ["0.input.lock", "0.output.lock"]
 
 
-def test_without_a_folder_to_write_nothing_happens(tmp_path):
-    from repro.run_lock import enter
+def test_a_mark_is_made_once_and_changes_no_name_in_a_lock(run, folder):
+    run()
+    run()
+    lines = (folder / ".snakemake/locks/0.output.lock").read_text().splitlines()
+    assert lines[0] == "data/x"
+    assert [line[0] for line in lines[1:]] == ["#"]
 
-    (tmp_path / "dot").write_text("a file")
-    assert not enter(tmp_path / "dot", cluster=False)
+
+def test_without_a_folder_of_locks_there_is_nothing_to_do(tmp_path):
+    assert unlock(tmp_path) == ""
+
+
+def test_make_takes_it_off_before_each_run():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.findall(r"^([a-z-]+):.*\n(?:\t.*\n)*?\t@snakemake (?!--lint)", makefile, re.M)
+    assert {"demo", "reproduce"} <= set(targets)
+    for target in targets:
+        said = subprocess.run(
+            ["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout
+        before, _, _ = said.partition("\nsnakemake ")
+        assert before != said
+        assert "python scripts/unlock.py" in before

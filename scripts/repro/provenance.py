@@ -34,7 +34,7 @@ _PIN = re.compile(r"^([A-Za-z0-9_.-]+)==")
 # In what git says: what it quotes, and paths; either may be private.
 _PRIVATE = re.compile(r"'[^']*'|(?<!\w)/\S+")
 _MOST_NAMED = 20
-# A manifest's list of damaged images holds paths, so only their number is taken.
+# A manifest's reasons why images are damaged hold paths, so only the images are taken.
 _NETWORK_KEYS = (
     "architecture",
     "weights_sha256",
@@ -185,7 +185,7 @@ def features(path: str | os.PathLike[str]) -> dict[str, Any]:
     manifest = read_manifest(path, (*_MANIFEST_KEYS, "damaged"))
     return {
         **{key: manifest[key] for key in _MANIFEST_KEYS},
-        "damaged": len(manifest["damaged"]),
+        "damaged": sorted(map(int, manifest["damaged"])),
         "forward_passes": forward_passes(manifest),
     }
 
@@ -215,7 +215,7 @@ def forward_passes(manifest: Mapping[str, Any]) -> int:
     Each image that is not damaged once; those that batch statistics were adapted on once more.
     """
     once = int(manifest["images"]) - len(manifest["damaged"])
-    return int(manifest.get("forward_passes", once + manifest["protocol"].get("adapted_on", 0)))
+    return once + int(manifest["protocol"].get("adapted_on", 0))
 
 
 def notebook_passes(images: Mapping[str, int], epochs: int) -> int:
