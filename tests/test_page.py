@@ -37,10 +37,9 @@ RECORD = {
         },
         "configuration_sha256": "b" * 64,
         "damaged": [],
-        "features": {"net/all": {"damaged": []}},
         "splits": {"main.csv": {"train": {"images": 18}}},
         "python": "3.11.7",
-        "features": {"net/all": {"weights_loaded": "by name"}},
+        "features": {"net/all": {"weights_loaded": "by name", "damaged": []}},
         "notebooks": {},
     },
     "circumstances": {
@@ -257,7 +256,7 @@ class TestProvenance:
         assert third.startswith("Machine: A <fast> one, 1 core, no GPU; Linux, Python 3.11.7;")
 
     def test_weights_that_were_loaded_by_order_are_named(self):
-        manifests = {"net": {"weights_loaded": "by order"}}
+        manifests = {"net": {"weights_loaded": "by order", "damaged": []}}
         for key in ("features", "notebooks"):
             record = {**RECORD, "identity": {**RECORD["identity"], key: manifests}}
             assert "Weights: those of net are loaded by order, not by name" in " ".join(
