@@ -270,7 +270,10 @@ class TestProvenance:
 
     def test_images_left_out_are_counted_and_named(self, rows, judged, look):
         assert provenance_page.left_out(RECORD) == []
-        found = {"damaged": [7, *range(100, 1134)], "features": {"net/all": {"damaged": [9]}}}
+        found = {
+            "damaged": [7, *range(100, 1134)],
+            "features": {"net/all": {"weights_loaded": "by name", "damaged": [9]}},
+        }
         record = {**RECORD, "identity": {**RECORD["identity"], **found}}
         of_data, of_net = provenance_page.left_out(record)
         assert of_data.startswith("Left out of the data as damaged: 1,035 images (7, 100, 101, ")
