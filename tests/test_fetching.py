@@ -15,6 +15,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ from hypothesis import strategies as st
 
 from repro import part_file
 from repro.errors import UserError
-from repro.fetching import Entry, fetch, load_registry, verify
+from repro.fetching import Entry, fetch, load_registry
 from repro.part_file import CannotWriteError
+from repro.registry import prove
 
 ROOT = Path(__file__).parents[1]
 BODY = bytes(range(256)) * 1200  # 307,200 bytes: a few blocks
@@ -224,16 +226,16 @@ def test_a_folder_in_place_is_refused(target: Path) -> None:
 @pytest.mark.fault(
     "network", "a wrong file put in place by hand", "refused by name before it is used"
 )
-def test_verify(tmp_path: Path) -> None:
-    one = entry("https://example.org/f")
+def test_a_wrong_file_put_in_place_by_hand(tmp_path: Path) -> None:
     path = tmp_path / "by hand"
-    with pytest.raises(UserError, match=r"by hand: cannot read flowers/f\.bin"):
-        verify(one, path)
+    proofs = {str(path): asdict(entry("https://example.org/f").proof)}
+    with pytest.raises(UserError, match="by hand: cannot be read"):
+        prove(proofs)
     path.write_bytes(BODY)
-    verify(one, path)
+    prove(proofs)
     path.write_bytes(OTHER)
-    with pytest.raises(UserError, match=f"by hand is not flowers/f.bin: sha256 of {sha256(OTHER)}"):
-        verify(one, path)
+    with pytest.raises(UserError, match=f"by hand: not the right file: sha256 of {sha256(OTHER)}"):
+        prove(proofs)
 
 
 def test_hash_prefix_and_md5_alone_are_proof_enough(server: Server, target: Path) -> None:

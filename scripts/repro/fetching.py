@@ -23,27 +23,11 @@ from repro.part_file import CannotWriteError, put_in_place, size_of, write_block
 from repro.registry import Entry, Proof, Registry, Source, load_registry
 from repro.unpacking import UNPACKERS
 
-__all__ = ["Entry", "Registry", "fetch", "load_registry", "verify"]
+__all__ = ["Entry", "Registry", "fetch", "load_registry"]
 
 _BLOCK = 1 << 20
 
 log = logging.getLogger("repro")
-
-
-def verify(entry: Entry, path: str | os.PathLike[str]) -> None:
-    """Prove that the file at ``path`` is the one ``entry`` names, wherever it came from.
-
-    Raises:
-        UserError: where it is missing or differs in size or hash.
-    """
-    try:
-        problem = entry.proof.mismatch(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot read {entry.name} ({error.strerror})") from error
-    if problem:
-        raise UserError(
-            f"{path} is not {entry.name}: {problem}; delete it and run again to fetch it"
-        )
 
 
 def fetch(
