@@ -4,8 +4,9 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
-from support import MNIST_PARTS
+from support import MNIST_PARTS, ROOT
 
 TARGETS = ("data/mnist/images.npy", "data/mnist/labels.npy")
 LABELS = f"mnist/{MNIST_PARTS[1]}"
@@ -91,3 +92,10 @@ def test_nor_do_other_ways_of_reading(left):
         ("-n", "--forceall"),
     ):
         read(left, *arguments)
+
+
+def test_no_profile_takes_a_link_whose_file_is_gone_for_a_file():
+    """But that of a bucket, which takes files and no links."""
+    for file in (ROOT / "profiles").glob("*/config.yaml"):
+        if file.parent.name != "kubernetes":
+            assert yaml.safe_load(file.read_text())["max-inventory-time"] == 0, file
