@@ -189,6 +189,12 @@ def flowers_proofs():
     return proofs_of(f"{data}/102flowers.tgz", f"{data}/imagelabels.mat")
 
 
+def setid_proof():
+    if GENERATED or config["flowers"]["split"]["kind"] != "official":
+        return {}
+    return proofs_of(f"{config['flowers']['data']}/setid.mat")
+
+
 def weights_proof(net):
     return {} if net["weights"] == "none" else proofs_of(net["weights"])
 

@@ -37,6 +37,7 @@ rule extract_flowers:
         code=code("extract_flowers"),
     output:
         images=f"{FLOWERS}/images.csv",
+        damaged=f"{FLOWERS}/damaged.json",
         folder=directory(f"{FLOWERS}/images"),
     log:
         f"{LOGS}/extract_flowers.log",
@@ -78,6 +79,7 @@ rule split_flowers:
         runtime=growing(10),
     params:
         split=split_parameters,
+        proofs=setid_proof(),
     message:
         "Draw the {wildcards.split} split of the flower images"
     script:

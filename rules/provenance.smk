@@ -5,14 +5,7 @@
 # What this run takes from elsewhere, by its path.
 PROOFS = {
     **(proofs_of(*MNIST_FILES.values()) if models_of("mnist") else {}),
-    **(flowers_proofs() if models_of("flowers") else {}),
-    **(
-        proofs_of(f"{config['flowers']['data']}/setid.mat")
-        if models_of("flowers")
-        and config["flowers"]["split"]["kind"] == "official"
-        and not GENERATED
-        else {}
-    ),
+    **({**flowers_proofs(), **setid_proof()} if models_of("flowers") else {}),
     **{
         path: proof
         for model in models_of("flowers")
@@ -40,6 +33,7 @@ rule record_run:
             *flower_splits(),
         ],
         images=f"{FLOWERS}/images.csv" if models_of("flowers") else [],
+        damaged=f"{FLOWERS}/damaged.json" if models_of("flowers") else [],
         manifests=feature_manifests(),
         config=f"{RESULTS}/config.yaml",
         environments=[shipped(file) for file in sorted((BASE / "envs").glob("*.yaml"))],

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repro import logs
-from repro.files import atomic_folder, atomic_path
-from repro.flowers import describe, extract, read_labels
+from repro.files import atomic_folder, atomic_path, write_json
+from repro.flowers import check_counts, describe, extract, read_labels
 from repro.registry import prove
 from repro.writer_lock import hold
 
@@ -31,6 +31,11 @@ def main() -> None:
         on_damaged=snakemake.params.on_damaged,
         workers=snakemake.threads,
     )
+    # Before backbones run. From config and not a param: another split must not unpack all anew.
+    split = snakemake.config["flowers"]["split"]
+    check_counts(images, split["kind"], split["validation"], split["test"])
+    damaged = set(range(1, len(labels) + 1)) - set(images["id"])
+    write_json(snakemake.output.damaged, sorted(damaged))
     with atomic_path(table) as aside:
         images.to_csv(aside, index=False)
     logger.info("%d images open, %d labels", len(images), images["label"].nunique())

@@ -1,5 +1,6 @@
 """Record how the run was made: provenance, and a card for each model."""
 
+import json
 import math
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,6 +68,7 @@ def identity(
         "seeds": provenance.seeds(config),
         "downloads": proofs,
         "images": provenance.hashes_of(source.images, Path(config["prepared_dir"])),
+        "damaged": damaged(),
         "splits": splits,
         "features": features,
         "forward_passes": forward_passes(config, features, splits),
@@ -74,6 +76,12 @@ def identity(
         "packages": provenance.versions(provenance.packages_of(source.environments)),
         "results": provenance.hashes_of(made, Path(snakemake.output.provenance).parent),
     }
+
+
+def damaged() -> list[int]:
+    """Return the numbers of the images that do not open and are in no set."""
+    file = snakemake.input.damaged
+    return list(json.loads(Path(file).read_text(encoding="utf-8"))) if file else []
 
 
 def forward_passes(
@@ -166,6 +174,7 @@ def flower_data(config: dict[str, Any], splits: dict[str, Any]) -> model_cards.D
         split["kind"] if split["kind"] == "official" else f"{split['kind']}, seed {split['seed']}",
         int(pd.read_csv(snakemake.input.images)["label"].nunique()),
         licences(f"{flowers['data']}/"),
+        damaged=len(damaged()),
     )
 
 

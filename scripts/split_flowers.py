@@ -7,6 +7,7 @@ import pandas as pd
 from repro import logs
 from repro.files import atomic_path
 from repro.flowers import read_official_split, split_images
+from repro.registry import prove
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
+    prove(snakemake.params.proofs, snakemake.input)
     images = pd.read_csv(snakemake.input.images)
     setid = snakemake.input.get("setid")
     split = split_images(

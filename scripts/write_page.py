@@ -26,7 +26,8 @@ def main() -> None:
         figures.setdefault(heading, {})[name] = os.path.relpath(path, folder)
 
     look = Look(*(Path(path).read_text(encoding="utf-8") for path in snakemake.input.look))
-    write_text(snakemake.output.comparison, page.comparison_page(rows, judged, look))
+    left_out = provenance_page.left_out(record)
+    write_text(snakemake.output.comparison, page.comparison_page(rows, judged, look, left_out))
     write_text(snakemake.output.claims, page.claims_page(judged, look))
     write_text(snakemake.output.provenance, provenance_page.document(record, look))
     origin = provenance_page.sentences(record)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.io
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -19,6 +19,7 @@ from repro.decoding import DamagedImageError, read_pixels
 from repro.errors import UserError
 from repro.flower_images import ImageRef
 from repro.flowers import (
+    check_counts,
     describe,
     extract,
     lay_out,
@@ -26,6 +27,7 @@ from repro.flowers import (
     read_official_split,
     split_images,
 )
+from repro.predictions import SPLITS
 
 
 def jpeg(colour=(200, 40, 90), size=(40, 30)) -> bytes:
@@ -300,8 +302,11 @@ def table_of(labels, per_label):
     return pd.DataFrame({"id": ids, "label": np.repeat(np.arange(1, labels + 1), per_label)})
 
 
+@settings(deadline=None)
 @given(st.integers(2, 12), st.integers(8, 40), st.integers(0, 2**31), st.booleans())
 def test_drawn_splits_cover_each_image_once(labels, per_label, seed, stratified):
+    # So many that a random draw passes over no label.
+    per_label *= 1 if stratified else 10
     images = table_of(labels, per_label)
     kind = "stratified" if stratified else "random"
     split = split_images(images, kind=kind, validation=0.25, test=0.25, seed=seed)
@@ -321,22 +326,87 @@ def test_official_size_of_the_reports_split():
     assert counts == {"train": 4093, "test": 2048, "validation": 2048}
 
 
-@pytest.mark.fault("labels and splits", "a label of a single image", "named, with the way out")
-def test_too_few_images_of_a_label():
-    images = pd.DataFrame({"id": [1, 2, 3, 4, 5], "label": [1, 1, 1, 1, 2]})
-    with pytest.raises(UserError, match=r"flowers\.split: cannot be drawn from 5 images") as caught:
-        split_images(images, kind="stratified", validation=0.2, test=0.2, seed=1)
-    assert "Label 2 has 1 image(s): add images of it, or set flowers.split.kind" in str(
-        caught.value
-    )
-    # Which does work: the label is then in one set only.
-    split = split_images(images, kind="random", validation=0.2, test=0.2, seed=1)
-    assert split["split"].value_counts().to_dict() == {"train": 3, "validation": 1, "test": 1}
+def labelled(*counts):
+    """Return a table of so many images of label 1, 2 and so on."""
+    labels = np.repeat(np.arange(1, len(counts) + 1), counts)
+    return pd.DataFrame({"id": np.arange(1, len(labels) + 1), "label": labels})
+
+
+@pytest.mark.fault(
+    "labels and splits",
+    "a label of too few images for three sets",
+    "refused by name before anything is computed, with how many it needs",
+)
+@pytest.mark.parametrize(
+    ("kind", "shares", "least"),
+    [
+        ("stratified", (0.25, 0.25), 4),
+        ("stratified", (0.1, 0.3), 10),
+        ("stratified", (0.45, 0.45), 10),
+        ("random", (0.25, 0.25), 3),
+        ("official", (0.25, 0.25), 3),
+    ],
+)
+def test_a_label_of_too_few_images_is_refused_by_name(kind, shares, least):
+    check_counts(labelled(40, least), kind, *shares)
+    few = labelled(40, 2, 40, least - 1, 1, 1, 1, 1)
+    with pytest.raises(UserError, match=f"needs {least} images of a label") as caught:
+        check_counts(few, kind, *shares)
+    assert (
+        f"label 2 has 2, label 4 has {least - 1}, label 5 has 1, label 6 has 1, label 7 has 1, "
+        "and 1 more. Add images of it, or leave the label out"
+    ) in str(caught.value)
+    with pytest.raises(UserError, match="label 2 has 2"):
+        split_images(few, kind=kind, validation=shares[0], test=shares[1], seed=1)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(0, 5), min_size=2, max_size=20),
+    st.sampled_from([(0.25, 0.25), (0.2, 0.2), (0.1, 0.1), (0.15, 0.3)]),
+    st.integers(0, 2**31),
+)
+def test_a_stratified_split_of_so_many_images_has_every_label_in_every_set(more, shares, seed):
+    least = int(np.ceil(1 / min(shares)))
+    images = labelled(*(least + extra for extra in more))
+    split = split_images(images, kind="stratified", validation=shares[0], test=shares[1], seed=seed)
+    assert (pd.crosstab(split["label"], split["split"]) > 0).all(axis=None)
+
+
+@pytest.mark.fault(
+    "labels and splits",
+    "a draw that looks at no labels leaves a set without images of one",
+    "refused by name, with the way out",
+)
+def test_a_random_split_without_images_of_a_label_is_refused(happened):
+    images = labelled(40, 3)
+    refused = 0
+    for seed in range(20):
+        try:
+            split = split_images(images, kind="random", validation=0.25, test=0.25, seed=seed)
+        except UserError as error:
+            assert "random: label 2 has none of its 3 images in" in str(error)
+            assert "set flowers.split.kind: stratified" in str(error)
+            refused += 1
+        else:
+            assert set(split.loc[split["label"] == 2, "split"]) == set(SPLITS)
+    assert 0 < refused < 20
+    happened(f"{refused} of 20 draws refused by name; in the others every set has one")
+
+
+@pytest.mark.fault(
+    "labels and splits", "an official split with a set without images of a label", "refused by name"
+)
+def test_an_official_split_without_images_of_a_label_is_refused():
+    sets = {"train": np.array([1, 2, 4]), "validation": np.array([3]), "test": np.array([5, 6])}
+    with pytest.raises(UserError, match="official: label 1 has none of its 3 images in test") as e:
+        split_images(labelled(3, 3), kind="official", validation=0, test=0, seed=0, official=sets)
+    assert "label 2 has none of its 3 images in validation" in str(e.value)
 
 
 @pytest.mark.fault("labels and splits", "an official split that leaves an image out", "named")
 def test_official_split_must_cover_the_images():
-    images = table_of(2, 3)
+    images = table_of(1, 6)
     sets = {"train": np.array([1, 2]), "validation": np.array([3]), "test": np.array([4, 5, 6])}
     split = split_images(images, kind="official", validation=0, test=0, seed=0, official=sets)
     assert split["split"].tolist() == ["train"] * 2 + ["validation"] + ["test"] * 3

@@ -87,12 +87,14 @@ def numpy_card(config) -> str:
     )
 
 
-def flower_card(config, model: Model = RESNET, backbone: Backbone = BACKBONE, **row) -> str:
+def flower_card(
+    config, model: Model = RESNET, backbone: Backbone = BACKBONE, data: Data = FLOWERS, **row
+) -> str:
     defaults = {"model": "resnet152", "reproduced": 0.91, "n_seeds": 11}
     return model_cards.card(
         model,
         config["flowers"]["head"],
-        FLOWERS,
+        data,
         backbone,
         comparison=comparison(defaults | row),
         metrics=metrics(model, "seed-1", "split-2"),
@@ -125,6 +127,16 @@ def test_a_flower_net_names_its_backbone_and_what_was_trained(config):
     assert "one of 2 runs" in card
     assert "a licence of their own: BSD-3-Clause" in card
     assert "It was run once" not in card
+
+
+def test_images_left_out_are_counted(config):
+    assert "left out" not in flower_card(config)
+    late = replace(BACKBONE, manifest={**BACKBONE.manifest, "damaged": {"7": "bad", "9": "bad"}})
+    assert "Images left out as damaged: 0 before the split, 2 after it." in flower_card(
+        config, backbone=late
+    )
+    card = flower_card(config, data=replace(FLOWERS, damaged=1), backbone=late)
+    assert "Images left out as damaged: 1 before the split, 2 after it." in card
 
 
 def test_spread_over_runs(config):

@@ -25,6 +25,8 @@ RECORD = {
             "sha256": "a" * 64,
         },
         "configuration_sha256": "b" * 64,
+        "damaged": [],
+        "features": {"net/all": {"damaged": []}},
         "splits": {"main.csv": {"train": {"images": 18}}},
         "python": "3.11.7",
     },
@@ -178,6 +180,19 @@ class TestProvenance:
         code = {**RECORD["identity"]["code"], "commit": None, "note": "not a git checkout"}
         record = {**RECORD, "identity": {**RECORD["identity"], "code": code}}
         assert provenance_page.sentences(record)[0].startswith("Code: not a git checkout; sha256")
+
+    def test_images_left_out_are_counted_and_named(self, rows, judged, look):
+        assert provenance_page.left_out(RECORD) == []
+        found = {"damaged": [7, *range(100, 1134)], "features": {"net/all": {"damaged": [9]}}}
+        record = {**RECORD, "identity": {**RECORD["identity"], **found}}
+        of_data, of_net = provenance_page.left_out(record)
+        assert of_data.startswith("Left out of the data as damaged: 1,035 images (7, 100, 101, ")
+        assert of_data.endswith(", 118, \u2026).")
+        assert of_net == "Left out of the features of net/all as damaged: 1 image (9)."
+        assert {of_data, of_net} < set(provenance_page.sentences(record))
+        verdict = page.comparison_page(rows, judged, look, [of_data, of_net]).partition("<table")[0]
+        assert of_data in verdict
+        assert of_net in verdict
 
     def test_every_value_has_its_line(self, look):
         text = provenance_page.document(RECORD, look)

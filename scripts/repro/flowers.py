@@ -28,7 +28,7 @@ from repro.predictions import SPLITS
 log = logging.getLogger("repro")
 
 IMAGE_NAME = re.compile(r"image_([0-9]{5,9})\.jpg")
-SPLIT_KINDS = ("stratified", "random", "official")
+_NAMED = 5  # labels in a message
 _AHEAD = 64  # images that are opened before their turn
 
 # What an archive may unpack to. Oxford-102 is 8,189 photographs of some 40 KB, each at most 300 KB;
@@ -259,6 +259,33 @@ def _describe_one(file: Path) -> tuple[int, int, str] | str:
     return width, height, hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+def check_counts(images: pd.DataFrame, kind: str, validation: float, test: float) -> None:
+    """Refuse labels of too few images for three sets.
+
+    Args:
+        images: column label.
+        kind: as for :func:`split_images`, like ``validation`` and ``test``.
+        validation: share of all images for validation.
+        test: share of all images for test.
+
+    Raises:
+        UserError: naming such labels, how many images each has and how many it needs.
+    """
+    least = len(SPLITS)
+    if kind == "stratified":
+        # Rounded, because what is left of 1 may be a hair less than it should be.
+        least = max(least, math.ceil(round(1 / min(validation, test, 1 - validation - test), 6)))
+    counts = images["label"].value_counts().sort_index()
+    few = counts[counts < least]
+    if few.empty:
+        return
+    named = ", ".join(f"label {label} has {count}" for label, count in few.head(_NAMED).items())
+    raise UserError(
+        f"flowers.split: {kind} at these shares needs {least} images of a label for one in each "
+        f"set; {named}{_and_more(len(few))}. Add images of it, or leave the label out"
+    )
+
+
 def split_images(
     images: pd.DataFrame,
     *,
@@ -283,20 +310,38 @@ def split_images(
         Columns id, label, split; by id.
 
     Raises:
-        UserError: a label has too few images for the shares asked for, or ``setid.mat`` does not
-            cover the images.
+        UserError: a label has too few images for the shares asked for, or none in some set; or
+            ``setid.mat`` does not cover the images.
     """
+    check_counts(images, kind, validation, test)
     if kind == "official":
         where = _official(images, official or {})
     else:
         where = _drawn(images, kind == "stratified", validation, test, seed)
     table = pd.DataFrame({"id": images["id"], "label": images["label"], "split": where})
-    if empty := set(SPLITS) - set(table["split"]):
-        raise UserError(
-            f"flowers.split: {sorted(empty)} would be empty with {len(table)} images; "
-            "raise its share"
-        )
+    _check_sets(table, kind)
     return table.sort_values("id", ignore_index=True)
+
+
+def _check_sets(table: pd.DataFrame, kind: str) -> None:
+    """Refuse a split in which a set holds no image of a label: no figure of it would be one."""
+    counts = pd.crosstab(table["label"], table["split"]).reindex(columns=SPLITS, fill_value=0)
+    empty = counts.stack()
+    empty = empty[empty == 0]
+    if empty.empty:
+        return
+    named = ", ".join(
+        f"label {label} has none of its {counts.loc[label].sum()} images in {split}"
+        for label, split in empty.index[:_NAMED]
+    )
+    raise UserError(
+        f"flowers.split: {kind}: {named}{_and_more(len(empty))}. Add images of it, or set "
+        "flowers.split.kind: stratified"
+    )
+
+
+def _and_more(count: int) -> str:
+    return f", and {count - _NAMED} more" if count > _NAMED else ""
 
 
 def _official(images: pd.DataFrame, official: dict[str, NDArray[np.int64]]) -> pd.Series:
@@ -328,23 +373,13 @@ def _drawn(
             stratify=labels[rest] if stratified else None,
         )
     except ValueError as error:
-        way_out = "Add images"
-        if stratified:
-            way_out = f"{_rarest(images)}: add images of it, or set flowers.split.kind: random"
         raise UserError(
-            f"flowers.split: cannot be drawn from {len(images)} images of "
-            f"{images['label'].nunique()} labels ({error}). {way_out}"
+            f"flowers.split: cannot be drawn from {len(images)} images ({error}); add images"
         ) from error
     where = pd.Series("train", index=images.index, dtype=object)
     where.iloc[validation_rows] = "validation"
     where.iloc[test_rows] = "test"
     return where
-
-
-def _rarest(images: pd.DataFrame) -> str:
-    """Return the label with the fewest images, in words."""
-    counts = images["label"].value_counts().sort_index()
-    return f"Label {counts.idxmin()} has {counts.min()} image(s)"
 
 
 def lay_out(

@@ -58,6 +58,7 @@ class Data:
         split: how the sets were drawn, e.g. "stratified, seed 1".
         classes: number of labels.
         licences: as the registry states them, each once; empty for drawn images.
+        damaged: number of images that do not open and are in no set.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Data:
     split: str
     classes: int
     licences: Sequence[str] = ()
+    damaged: int = 0
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def card(
         f"# {model.title}",
         _introduction(model, data, files, backbone),
         "## Data",
-        _data(data),
+        _data(data, backbone),
         "## Recipe",
         _KNOWN[model.recipe],
         _items(_mlp(recipe) if backbone is None else _head(recipe, data, backbone)),
@@ -139,11 +141,19 @@ def _introduction(model: Model, data: Data, files: Sequence[str], backbone: Back
     )
 
 
-def _data(data: Data) -> str:
+def _data(data: Data, backbone: Backbone | None) -> str:
     sets = ", ".join(f"{name} {count:,}" for name, count in data.images.items())
     licences = f" Licence: {'; '.join(data.licences)}." if data.licences else ""
     name = data.name[0].upper() + data.name[1:]
-    return f"{name}: {sets} images; split {data.split}.{licences}"
+    return f"{name}: {sets} images; split {data.split}.{_left_out(data, backbone)}{licences}"
+
+
+def _left_out(data: Data, backbone: Backbone | None) -> str:
+    manifest = backbone.manifest if backbone else None
+    late = len(manifest.get("damaged", ())) if manifest else 0
+    if not data.damaged and not late:
+        return ""
+    return f" Images left out as damaged: {data.damaged:,} before the split, {late:,} after it."
 
 
 def _mlp(recipe: Mapping[str, Any]) -> dict[str, str]:

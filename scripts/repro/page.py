@@ -54,13 +54,16 @@ _NO_BREAK = "\u00a0"
 _PLUS_MINUS = "\u00b1"
 
 
-def comparison_page(rows: pd.DataFrame, judged: pd.DataFrame, look: Look) -> str:
+def comparison_page(
+    rows: pd.DataFrame, judged: pd.DataFrame, look: Look, left_out: Sequence[str] = ()
+) -> str:
     """Return the page of the verdict and of every figure.
 
     Args:
         rows: comparison.csv.
         judged: claims.csv.
         look: style and sorting.
+        left_out: sentences on images that were left out.
     """
     notes = _numbered_notes(rows)
     columns = [
@@ -80,7 +83,7 @@ def comparison_page(rows: pd.DataFrame, judged: pd.DataFrame, look: Look) -> str
         look,
     )
     parts = [
-        html_tables.paragraphs(sentences(rows, judged), "verdict"),
+        html_tables.paragraphs([*sentences(rows, judged), *left_out], "verdict"),
         table,
         _notes(notes),
         _meanings(set(rows["verdict"])),

@@ -33,7 +33,7 @@ _CODE = ("Snakefile", "rules/*.smk", "scripts/**/*.py", "envs/*.yaml", "resource
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PIN = re.compile(r"^([A-Za-z0-9_.-]+)==")
 _MOST_NAMED = 20
-# A manifest's list of damaged images holds paths, so only their number is taken.
+# A manifest's reasons why images are damaged hold paths, so only the images are taken.
 _MANIFEST_KEYS = (
     "architecture",
     "weights_sha256",
@@ -173,7 +173,7 @@ def features(path: str | os.PathLike[str]) -> dict[str, Any]:
     manifest = read_manifest(path)
     return {
         **{key: manifest[key] for key in _MANIFEST_KEYS},
-        "damaged": len(manifest["damaged"]),
+        "damaged": sorted(map(int, manifest["damaged"])),
         "forward_passes": forward_passes(manifest),
     }
 
@@ -197,7 +197,7 @@ def forward_passes(manifest: Mapping[str, Any]) -> int:
     Each image that is not damaged once; those that batch statistics were adapted on once more.
     """
     once = int(manifest["images"]) - len(manifest["damaged"])
-    return int(manifest.get("forward_passes", once + manifest["protocol"].get("adapted_on", 0)))
+    return once + int(manifest["protocol"].get("adapted_on", 0))
 
 
 def notebook_passes(images: Mapping[str, int], epochs: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -11,6 +11,7 @@ from repro.html_tables import Cell, Column, Look
 
 _ARROW = "\u203a"
 _SHOWN = 12  # digits of a hash that are enough to tell it from others
+_SHOWN_IMAGES = 20  # provenance.json has all
 
 
 def sentences(record: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -27,10 +28,29 @@ def sentences(record: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [
         f"Code: {origin}; sha256 {code['sha256'][:_SHOWN]}.",
         f"Configuration: config.yaml, sha256 {identity['configuration_sha256'][:_SHOWN]}.",
+        *left_out(record),
         f"Machine: {machine['processor']}, {cores}, {gpus}; {machine['system']}, "
         f"Python {identity['python']}; recorded {record['circumstances']['recorded']}.",
         "Everything else, data, weights, results and versions by name and hash: provenance.json.",
     ]
+
+
+def left_out(record: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return which images were left out as damaged: of the data, and of a network's features."""
+    identity = record["identity"]
+    found = {"the data": identity["damaged"]}
+    found |= {f"the features of {name}": of["damaged"] for name, of in identity["features"].items()}
+    return [
+        f"Left out of {where} as damaged: {len(images):,} image{'' if len(images) == 1 else 's'} "
+        f"({_numbers(images)})."
+        for where, images in found.items()
+        if images
+    ]
+
+
+def _numbers(images: Sequence[int]) -> str:
+    more = ", \u2026" if len(images) > _SHOWN_IMAGES else ""
+    return ", ".join(map(str, images[:_SHOWN_IMAGES])) + more
 
 
 def document(record: Mapping[str, Mapping[str, Any]], look: Look) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import tarfile
 
 import numpy as np
@@ -15,20 +16,25 @@ from PIL import Image
 COLOURS = {1: (220, 30, 30), 2: (30, 200, 40), 4: (40, 40, 210)}
 
 
-def own_images(project, labels, count=None):
-    """Pack images of a colour a label; return the change of configuration that takes them."""
+def own_images(project, labels, count=None, cut=None, long=None):
+    """Pack images of a colour a label; return the change of configuration that takes them.
+
+    The file of the image ``cut`` ends early; the image ``long`` is one pixel by 60,000.
+    """
     noise = np.random.default_rng(0)
     source = project.folder / "own"
     source.mkdir(exist_ok=True)
     with tarfile.open(source / "images.tgz", "w:gz") as tar:
         for number, label in enumerate([*labels][: count or len(labels)], start=1):
             colour = np.array(COLOURS.get(label, (9, 9, 9)))
-            pixels = (colour + noise.integers(-20, 20, (40, 40, 3))).clip(0, 255)
+            size = (60_000, 1, 3) if number == long else (40, 40, 3)
+            pixels = (colour + noise.integers(-20, 20, size)).clip(0, 255)
             stream = io.BytesIO()
             Image.fromarray(pixels.astype(np.uint8)).save(stream, "JPEG")
+            content = stream.getvalue()[: 100 if number == cut else None]
             member = tarfile.TarInfo(f"jpg/image_{number:05d}.jpg")
-            member.size = len(stream.getvalue())
-            tar.addfile(member, io.BytesIO(stream.getvalue()))
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
     scipy.io.savemat(source / "labels.mat", {"labels": np.array([labels])})
     names = {"102flowers.tgz": "images.tgz", "imagelabels.mat": "labels.mat"}
     return {
@@ -115,3 +121,81 @@ def test_a_changed_byte_of_the_features_trains_no_head(project, happened):
         file.unlink()
     project.snakemake("--", run, changes=changes)
     assert (project.folder / run).exists()
+
+
+@pytest.mark.heavy
+@pytest.mark.fault(
+    "labels and splits",
+    "own images with a label of two pictures, through the rules",
+    "refused by its number before a backbone runs",
+)
+def test_own_images_with_too_few_of_a_label(project, happened):
+    changes = own_images(project, [1] * 8 + [2] * 8 + [4] * 2)
+    said = project.snakemake("--", "results/metrics.csv", changes=changes, ok=False)
+    words = (
+        "stratified at these shares needs 4 images of a label for one in each set; label 4 has 2"
+    )
+    assert words in said
+    assert "Traceback" not in said
+    assert not (project.folder / "data/mine/features").exists()
+    happened((project.folder / "logs/extract_flowers.log").read_text().partition("ERROR ")[2])
+
+
+@pytest.mark.heavy
+@pytest.mark.fault(
+    "labels and splits",
+    "a wrong setid.mat put in place by hand, through the rules",
+    "refused by name before a split is taken from it",
+)
+def test_a_wrong_setid_is_refused(project, happened):
+    changes = own_images(project, [1, 2, 4] * 4)
+    sets = {"trnid": range(1, 7), "valid": range(7, 10), "tstid": range(10, 13)}
+    file = project.folder / "own/setid.mat"
+    scipy.io.savemat(file, {name: np.array([ids]) for name, ids in sets.items()})
+    changes["flowers"]["split"] = {"kind": "official"}
+    changes["downloads"]["mine/setid.mat"] = {
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "sources": [{"path": "own/setid.mat"}],
+    }
+    split = project.folder / "data/mine/splits/main.csv"
+    target = str(split.relative_to(project.folder))
+    project.snakemake("--", target, changes=changes)
+    assert pd.read_csv(split)["split"].value_counts()["train"] == 6
+
+    # Put there by hand, it is another file of the same form.
+    place = project.folder / "data/fetched/mine/setid.mat"
+    place.unlink()
+    scipy.io.savemat(place, {name: np.array([ids])[:, ::-1] for name, ids in sets.items()})
+    said = project.snakemake("--forcerun", "split_flowers", "--", target, changes=changes, ok=False)
+    assert "data/fetched/mine/setid.mat: not the right file: sha256 of" in said
+    assert "Traceback" not in said
+    assert not split.exists()
+    happened((project.folder / "logs/split_flowers/main.log").read_text().partition("ERROR ")[2])
+
+
+@pytest.mark.heavy
+@pytest.mark.fault(
+    "archives and images",
+    "own images, one cut off and one too long for its width, left out, through the rules",
+    "page, card and provenance say how many and which",
+)
+def test_images_left_out_are_told(project, happened):
+    changes = own_images(project, [1, 2, 4] * 12, cut=3, long=7)
+    changes["flowers"] |= {"on_damaged": "skip"}
+    targets = ("results/comparison.html", "results/REPORT.md", "results/provenance.json")
+    project.snakemake("--", *targets, changes=changes)
+    page, text, record = ((project.folder / target).read_text() for target in targets)
+    identity = json.loads(record)["identity"]
+    assert identity["damaged"] == [3]
+    assert identity["features"]["tiny/all"]["damaged"] == [7]
+    assert identity["forward_passes"] == {"tiny": 34}
+    said = (
+        "Left out of the data as damaged: 1 image (3).",
+        "Left out of the features of tiny/all as damaged: 1 image (7).",
+    )
+    for sentence in said:
+        assert sentence in page
+        assert sentence in text
+    card = (project.folder / "results/runs/tiny/model_card.md").read_text()
+    assert "Images left out as damaged: 1 before the split, 1 after it." in card
+    happened(" ".join(said))
