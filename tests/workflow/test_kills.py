@@ -43,7 +43,7 @@ def end(driver, whole_group, number):
 @pytest.mark.fault(
     "kills",
     "Snakemake killed at four random moments: SIGKILL alone and with its jobs, Ctrl-C, SIGTERM",
-    "`make` goes on by itself; results as without the fault, byte for byte",
+    "make goes on by itself; results as without the fault, byte for byte",
 )
 def test_killed_at_random_moments_it_ends_in_the_same_bytes(project, finished, happened):
     chance = random.Random(4)  # noqa: S311
@@ -68,7 +68,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(project, finished, h
 @pytest.mark.fault(
     "kills",
     "Snakemake killed, its training lives on, the same command given again",
-    "Snakemake names --unlock, `make` takes the lock off; the new job waits for the old one",
+    "Snakemake names --unlock, make takes the lock off; the new job waits for the old one",
 )
 def test_a_job_that_outlives_its_driver_is_waited_for(project, happened):
     changes = {
