@@ -53,8 +53,8 @@ def _about(record: Record) -> str:
         f"- {machine['system']}, Python {machine['python']}, {versions}.\n"
         f"- Load before the run {run['load'][0]:.1f}, after it {run['load'][1]:.1f}.\n"
         f"- {run['images']:,} images of {run['labels']} labels, {run['counts'][0]} to "
-        f"{run['counts'][1]} each; {run['bytes'] / run['images'] / 1000:.1f} kB an image; made in "
-        f"{record['made_s']:.0f} s."
+        f"{run['counts'][1]} each; {run['bytes'] / run['images'] / 1000:.1f} kB an image; made, "
+        f"or found there, in {record['made_s']:.0f} s."
     )
 
 

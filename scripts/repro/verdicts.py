@@ -88,7 +88,9 @@ def _of_what_is_open(rows: pd.DataFrame) -> str:
     reasons: dict[str, list[str]] = {}
     for (_, title, reason), group in open_rows.groupby(["model", "title", why], sort=False):
         whole = len(group) == int((rows["title"] == title).sum())
-        names = [title] if whole else [_figure_of(title, row) for row in group.to_dict("records")]
+        # Said once for all of them, below.
+        name = title.removesuffix(f" ({reason})")
+        names = [name] if whole else [_figure_of(name, row) for row in group.to_dict("records")]
         reasons.setdefault(reason, []).extend(names)
     parts = [f"{' and '.join(names)} ({reason})" for reason, names in reasons.items()]
     text = f"Not held against the report: {'; '.join(parts)}"

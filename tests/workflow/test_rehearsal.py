@@ -98,7 +98,9 @@ def nothing_is_held_against_the_report(results, models):
         assert "A rehearsal: flowers are drawn" in card
         assert "drawn flowers in place of Oxford-102" in card
         assert "a stand-in for" in card
-    assert "(rehearsal)" in (results / "REPORT.md").read_text()
+    page = (results / "REPORT.md").read_text()
+    assert "(rehearsal)" in page
+    assert "(rehearsal) (rehearsal)" not in page
 
 
 def kills_are_timed(run):
