@@ -2,8 +2,7 @@
 
 It imports nothing of the project. The report's protocol stands here once more, in plain NumPy,
 PyTorch, scikit-learn, pandas and SciPy, without speed, checks or messages. `everything` calls
-`write` with the path and content of each file of a run; tests/workflow/test_oracle.py runs the
-workflow on a tiny configuration and holds every file against it.
+`write` with path and content of each file of a run; tests/workflow/test_oracle.py holds them.
 """
 
 import hashlib
@@ -62,9 +61,11 @@ def numpy_net(x, y, net, seed):
             w[i] -= net["learning_rate"] * delta.T @ a[i]
             b[i] -= net["learning_rate"] * delta.sum(axis=0)
 
-    names = [f"{kind}_{i}" for kind in ("weights", "biases") for i in range(len(w))]
+    state = {key: net[key] for key in ("activation", "output", "loss")}
+    for i, (weights, biases) in enumerate(zip(w, b, strict=True)):
+        state |= {f"weights_{i}": weights, f"biases_{i}": biases}
     order = np.random.RandomState(seed).permutation  # every pass draws one, evaluations too
-    return step, lambda rows: layers(rows)[-1], order, order, dict(zip(names, w + b, strict=True))
+    return step, lambda rows: layers(rows)[-1], order, order, state
 
 
 def torch_net(x, y, net, seed):
@@ -88,29 +89,26 @@ def torch_net(x, y, net, seed):
 
 
 def mnist_runs(config, raw, write):
-    parts = [(f"mnist/train-{kind}-ubyte", f"mnist/t10k-{kind}-ubyte") for kind in IDX]
-    images, labels = (np.concatenate([read_idx(raw[file]) for file in pair]) for pair in parts)
-    knobs, nets = config["mnist"]["split"], config["mnist"]["nets"]
+    kinds = ("images-idx3-ubyte", "labels-idx1-ubyte")
+    files = [[raw[f"mnist/{part}-{kind}"] for part in ("train", "t10k")] for kind in kinds]
+    images, labels = (np.concatenate([*map(read_idx, pair)]) for pair in files)
+    images, knobs, nets = images.reshape(-1, 784), config["mnist"]["split"], config["mnist"]["nets"]
     rest, sets = np.arange(len(labels)), {}
     for name in ("test", "validation"):  # both drawn with the same seed
         draw = {"random_state": knobs["seed"], "stratify": labels[rest]}
         rest, sets[name] = train_test_split(rest, test_size=knobs[name], **draw)
-    sets = {"train": rest, "validation": sets["validation"], "test": sets["test"]}
-    split = pd.DataFrame({"id": np.concatenate([*sets.values()])})
-    split["label"], split["split"] = (
-        labels[split["id"]],
-        np.repeat(SETS, [*map(len, sets.values())]),
-    )
-    write("data/mnist/images.npy", images.reshape(-1, 784))
+    sets["train"] = rest
+    split = pd.concat(pd.DataFrame({"id": sets[name], "split": name}) for name in SETS)
+    split["label"] = labels[split["id"]]
+    write("data/mnist/images.npy", images)
     write("data/mnist/labels.npy", labels)
     write("data/mnist/split.csv", split)
-    x, y = ((images.reshape(-1, 784) / 255) - 0.5) * 2, np.eye(10)[labels]
+    x, y = ((images / 255) - 0.5) * 2, np.eye(10)[labels]
     for model, seed in [(m, s) for m in config["models"] if m in nets for s in nets[m]["seeds"]]:
-        net, history, n = nets[model], [], len(sets["train"])
+        net, history, size, n = nets[model], [], nets[model]["batch_size"], len(sets["train"])
         made = numpy_net if net["framework"] == "numpy" else torch_net
         step, outputs, order, order_to_evaluate, state = made(x, y, net, seed)
         for epoch in range(1, net["epochs"] + 1):
-            size = net["batch_size"]
             for batch in sets["train"][order(n)[: n // size * size]].reshape(-1, size):
                 step(batch)  # a last batch that is not full is left out
             for name in SETS[:2]:
@@ -119,9 +117,6 @@ def mnist_runs(config, raw, write):
                 right = (out.argmax(1) == target.argmax(1)).mean()
                 history.append((epoch, name, np.square(out - target).mean(), right))
         yield model, f"seed-{seed}", history, split, outputs(split["id"]), state
-
-
-IDX = ("images-idx3", "labels-idx1")
 
 
 # --- Flowers: images out of the archive, splits, backbones, heads ---------------------------------
@@ -168,12 +163,10 @@ def open_backbone(net, weights):
     return body, norms, own if net["preprocess"] == "own" else REPORT_LOOK
 
 
-@torch.no_grad()
 def features(body, x):
     return torch.cat([body(part) for part in x.split(16)])
 
 
-@torch.no_grad()
 def adapt(body, norms, x, size):
     """Estimate BatchNorm's statistics anew: the plain mean over full batches of mixed images."""
     for layer in norms:
@@ -186,11 +179,10 @@ def adapt(body, norms, x, size):
     body.eval()
 
 
-def train_head(body, x, y, rows, head, seed):
-    """Train on what the body makes of x, with class indices y; return history, scores, state.
+def train_head(body, x, y, rows, head, seed):  # noqa: PLR0917
+    """Train on what the body makes of x: on features it is the identity.
 
-    On features the body is the identity. By the notebook it is the backbone, in training mode
-    in each epoch, so that BatchNorm drifts and stochastic depth drops branches.
+    By the notebook it is the backbone, in training mode: BatchNorm drifts, stochastic depth drops.
     """
     torch.manual_seed(seed)
     inner = nn.Linear(features(body, x[:1]).shape[1], head["hidden"])
@@ -205,9 +197,7 @@ def train_head(body, x, y, rows, head, seed):
         losses = hits = 0
         body.train()
         for batch in torch.tensor(order).split(head["batch_size"]):
-            with torch.no_grad():
-                inputs = body(x[batch])
-            scores = top(inputs)
+            scores = top(body(x[batch]))
             adam.zero_grad()
             loss = nll_loss(scores, y[batch])
             loss.backward()
@@ -231,11 +221,14 @@ def flower_runs(config, raw, write):
     for model in [model for model in config["models"] if model in flowers["nets"]]:
         net = {**flowers, **flowers["nets"][model]}
         runs = [(f"seed-{seed}", seed, "main", {}) for seed in net["seeds"]]
-        first = net["seeds"][0]
-        runs += [(f"split-{s}", first, f"seed-{s}", {"seed": s}) for s in net["split_seeds"]]
+        runs += [(f"split-{s}", runs[0][1], f"seed-{s}", {"seed": s}) for s in net["split_seeds"]]
         for run, seed, name, other in runs:
             split = flower_split(images, raw.get(f"{data}/setid.mat"), **{**net["split"], **other})
             write(f"data/{data}/splits/{name}.csv", split)
+            if name == "main" or net["protocol"] == "notebook":  # laid out in folders by label
+                file = split["split"] + "/" + split["label"].astype(str) + images["file"].str[6:]
+                layout = split.assign(file=file, sha256=images["sha256"])
+                write(f"data/{data}/manifests/{name}.csv", layout)
             classes = sorted(set(split["label"]))
             body, norms, look = open_backbone(net, raw[net["weights"]])
             if net["protocol"] == "notebook":  # ImageFolder goes by folders, whose names are text
@@ -247,7 +240,8 @@ def flower_runs(config, raw, write):
             if net["protocol"] == "adapted":
                 adapt(body, norms.values(), x[rows["train"]], net["batch_size"])
             if net["protocol"] != "notebook":
-                store = f"data/{data}/features/{model}/{'all' if 'f' in net['protocol'] else name}"
+                cover = "all" if net["protocol"] == "frozen" else name
+                store = f"data/{data}/features/{model}/{cover}"
                 write(f"{store}/ids.npy", split["id"].to_numpy())
                 x, body = write(f"{store}/features.npy", features(body, x)), nn.Identity()
             history, scores, state = train_head(body, x, y, rows, net["head"], seed)
@@ -314,46 +308,43 @@ def errors(ids, y, scores, classes, sigmoid):
 def everything(config, raw, names, report, write):
     """Compute a whole run; `write` takes each path and content, and may hand back another.
 
-    What a float32 network gives differs in its last bits from one machine to another. So a caller
-    may hold such numbers against the files within a tolerance and go on with the files' own, and
-    all that follows must agree to the last digit.
+    What a network gives differs in its last bits from one machine to another. A caller may hold
+    it against the file within a tolerance and go on with the file's: what follows is then the same.
     """
     headlines, gathered = {}, []
     for part in (mnist_runs, flower_runs):
-        for model, run, history, table, scores, state in part(config, raw, write):
+        for model, run, epochs, table, scores, state in part(config, raw, write):
             folder, sigmoid = f"results/runs/{model}/{run}", part is mnist_runs
-            history = pd.DataFrame(history, columns=["epoch", "split", "loss", "accuracy"])
+            history = pd.DataFrame(epochs, columns=["epoch", "split", "loss", "accuracy"])
             history = write(f"{folder}/history.csv", history)
             write(f"{folder}/model", state)
             classes, y = np.unique(table["label"], return_inverse=True)
-            made = {"ids": table["id"], "labels": y, "splits": table["split"], "scores": scores}
-            made |= {"kind": "sigmoid" if sigmoid else "log_softmax", "classes": classes}
-            scores = write(f"{folder}/predictions.npz", made)["scores"].astype(float)
-            metrics = []
+            kind, sets = "sigmoid" if sigmoid else "log_softmax", table["split"].to_numpy()
+            made = {"ids": table["id"].to_numpy(), "labels": y, "splits": sets, "scores": scores}
+            made = write(f"{folder}/predictions.npz", made | {"kind": kind, "classes": classes})
+            s, metrics = made["scores"].astype(float), []
             for name in SETS:
-                rows = (table["split"] == name).to_numpy()
-                found = metrics_of(y[rows], scores[rows], sigmoid)
+                rows = sets == name
+                found = metrics_of(y[rows], s[rows], sigmoid)
                 if name == "train" and not sigmoid:
-                    running = history[history["split"] == "train"]["accuracy"]
-                    found["running_accuracy"] = running.iloc[-1]
+                    found["running_accuracy"] = history["accuracy"][history["split"] == name].iloc[
+                        -1
+                    ]
                 about = {"model": model, "run": run, "seed": int(run.split("-")[1]), "split": name}
                 for metric, value in found.items():
                     metrics.append(about | {"metric": metric, "value": value, "n": rows.sum()})
             gathered.append(write(f"{folder}/metrics.csv", pd.DataFrame(metrics)))
-            for name, found in errors(
-                table["id"][rows], y[rows], scores[rows], classes, sigmoid
-            ).items():
+            tables = errors(made["ids"][rows], y[rows], s[rows], classes, sigmoid)
+            for name, found in tables.items():
                 for column in {"label", "true", "taken_for"} & set(found) if not sigmoid else ():
                     found[f"{column}_name".removeprefix("label_")] = found[column].map(names)
                 write(f"{folder}/{name}.csv", found.assign(model=model, run=run))
-            predictions = made | {"scores": scores}
-            headlines.setdefault(
-                model, (history, {k: np.asarray(v) for k, v in predictions.items()})
-            )
+            headlines.setdefault(model, (history, made))
     metrics = write("results/metrics.csv", pd.concat(gathered, ignore_index=True))
     nets = {**config["mnist"]["nets"], **config["flowers"]["nets"]}
     nets = {model: nets[model] for model in config["models"]}
     write("results/comparison.csv", oracle_verdicts.compare(metrics, nets, report))
-    by_model = dict(iter(metrics.groupby("model")))
-    seen = {m: oracle_verdicts.Headline(by_model[m], *headlines[m]) for m in nets}
+    seen = {
+        m: oracle_verdicts.Headline(metrics[metrics["model"] == m], *headlines[m]) for m in nets
+    }
     write("results/claims.csv", oracle_verdicts.judge(report, seen, nets))

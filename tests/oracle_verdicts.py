@@ -217,7 +217,7 @@ def judge(report, runs, nets):
 
 
 def overall(outcomes):
-    """Each outcome is whether a claim holds of one model, or whether its parts do; None: in part."""
+    """Each outcome is whether a claim holds of a model, or whether its parts do; None: in part."""
     if "cannot be judged" in outcomes:
         return "cannot be judged"
     hold = [all(o) or (None if any(o) else False) if isinstance(o, list) else o for o in outcomes]

@@ -366,7 +366,7 @@ def split_counts(held: Any, path: str) -> dict[str, int]:
 
 
 def card(held: Any, config: dict, model: str) -> None:
-    """A card's numbers, each in its place; and no number beside them."""
+    """A card's numbers, each with the words around it."""
     path, net, runs = (
         f"results/runs/{model}/model_card.md",
         net_of(config, model),
@@ -551,3 +551,28 @@ def configuration(held: Any, config: dict) -> None:
     held.same(
         "results/config.yaml", "all", yaml.safe_load(held.text("results/config.yaml")), config
     )
+
+
+def raw_files(held: Any, config: dict, raw: dict[str, Path]) -> None:
+    """Downloads byte for byte; every picture where images.csv and each manifest say it is."""
+    for name, file in raw.items():
+        if not name.endswith("setid.mat"):
+            path = f"data/downloads/{name}"
+            held.seen.add(path)
+            held.same(path, "content", held.digest(path), digest(file.read_bytes()))
+    data = config["flowers"]["data"]
+    layouts = (held.folder / f"data/{data}/manifests").glob("*.csv")
+    tables = {
+        f"data/{data}/folders/{file.stem}": f"data/{data}/manifests/{file.name}" for file in layouts
+    }
+    for folder, table in {**tables, f"data/{data}": f"data/{data}/images.csv"}.items():
+        found = {}
+        for file in (held.folder / folder).rglob("*.jpg"):
+            path = file.relative_to(held.folder).as_posix()
+            held.seen.add(path)
+            if not path.startswith(f"data/{data}/folders/") or folder != f"data/{data}":
+                found[file.relative_to(held.folder / folder).as_posix()] = held.digest(path)
+        images = held.table(table)
+        made = dict(zip(images["file"], images["sha256"], strict=True))
+        damaged = {name for name in found if folder == f"data/{data}"} - made.keys()
+        held.same(folder, "pictures", {k: v for k, v in found.items() if k not in damaged}, made)

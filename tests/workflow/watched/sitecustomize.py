@@ -84,20 +84,21 @@ def drawn(figure) -> dict:
     return {"title": figure.get_suptitle(), "panels": [panel(axes) for axes in every]}
 
 
+WAITING = {"timm.models": add_petal_net, "matplotlib.figure": keep_what_is_drawn}
+
+
 class After:
     """Imports a module as ever, and then calls what waits for it."""
 
-    waiting = {"timm.models": add_petal_net, "matplotlib.figure": keep_what_is_drawn}
-
     def find_spec(self, name, path=None, target=None):
-        if name not in self.waiting:
+        if name not in WAITING:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path)
         load = spec.loader.exec_module
 
         def exec_module(module):
             load(module)
-            self.waiting[name](module)
+            WAITING[name](module)
 
         spec.loader.exec_module = exec_module
         return spec
