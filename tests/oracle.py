@@ -116,7 +116,7 @@ def mnist_runs(config, raw, write):
                 out, target = outputs(sets[name]), y[sets[name]]
                 right = (out.argmax(1) == target.argmax(1)).mean()
                 history.append((epoch, name, np.square(out - target).mean(), right))
-        yield model, f"seed-{seed}", history, split, outputs(split["id"]), state
+        yield model, f"seed-{seed}", history, split, outputs(split["id"].to_numpy()), state
 
 
 # --- Flowers: images out of the archive, splits, backbones, heads ---------------------------------
@@ -189,8 +189,8 @@ def train_head(body, x, y, rows, head, seed):  # noqa: PLR0917
     top = nn.Sequential(inner, nn.ReLU(), nn.Linear(head["hidden"], y.max() + 1), nn.LogSoftmax(1))
     adam = torch.optim.Adam(top.parameters(), lr=head["learning_rate"])
     shuffle = torch.Generator()
-    shuffle.set_state(torch.get_rng_state())  # goes on where the weights' draws end
-    torch.manual_seed(seed)  # stochastic depth has a stream of its own
+    shuffle.set_state(torch.get_rng_state())  # goes on after the weights; so does, by itself, the
+    # global generator, from which stochastic depth draws
     y, history = torch.tensor(y), []
     for epoch in range(1, head["epochs"] + 1):
         order = rows["train"][torch.randperm(len(rows["train"]), generator=shuffle)]

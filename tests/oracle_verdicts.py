@@ -135,7 +135,7 @@ def reasonable_gap(run):
 
 
 def moves(run, points):
-    values = 100 * np.array([run.of_split[name] for name in run.of_split])
+    values = 100 * run.of_split.to_numpy()
     if len(values) < 10:
         return "cannot be judged", [10, len(values)]
     sd, free, mean = values.std(ddof=1), len(values) - 1, values.mean() / 100

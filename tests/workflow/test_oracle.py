@@ -26,6 +26,7 @@ import torch
 import yaml
 from PIL import Image, ImageDraw
 from safetensors.torch import load_file
+from threadpoolctl import threadpool_limits
 
 import oracle
 from support import ROOT
@@ -306,7 +307,9 @@ def hold(project, config: dict, raw: dict[str, Path]) -> Held:
     names = pd.read_csv(ROOT / "resources/flower_names.csv").set_index("label")["name"]
     report, data = read_yaml(TINY / "reported.yaml"), config["flowers"]["data"]
     held = Held(project.folder)
-    oracle.everything(config, raw, names, report, held.write)
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        oracle.everything(config, raw, names, report, held.write)
 
     images = held.content["data/mnist/images.npy"]
     _, pictures = oracle.read_flowers(raw[f"{data}/102flowers.tgz"], raw[f"{data}/imagelabels.mat"])
