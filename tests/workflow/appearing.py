@@ -527,14 +527,13 @@ def crate(held: Any) -> None:
         held.same(
             "results/ro-crate-metadata.json", f"{name}: size", entity["contentSize"], str(size)
         )
-    for file in (held.folder / "results/workflow").rglob("[!.]*"):
-        name = file.relative_to(held.folder / "results/workflow").as_posix()
-        held.same(
-            f"results/workflow/{name}",
-            "as it ran",
-            held.digest(f"results/workflow/{name}"),
-            held.digest(name),
-        )
+    for name in [
+        "Snakefile",
+        *(f"rules/{file.name}" for file in (held.folder / "rules").glob("*")),
+    ]:
+        path = f"results/workflow/{name}"
+        held.seen.add(path)
+        held.same(path, "as it ran", held.digest(path), held.digest(name))
 
 
 def digit_of(images: np.ndarray) -> Any:
