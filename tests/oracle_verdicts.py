@@ -1,0 +1,230 @@
+"""The page's second half: from metrics and histories to verdicts on figures and on claims.
+
+Like tests/oracle.py, which calls it, it imports nothing of the project.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+SETS = ("train", "validation", "test")
+AS_IT_RUNS = ("title", "recipe")
+
+
+# --- Figures: reported beside reproduced ----------------------------------------------------------
+def wilson(accuracy, n):
+    return stats.binomtest(round(accuracy * n), n).proportion_ci(method="wilson")
+
+
+def summary(metrics):
+    """Return by model, set and metric: the headline run's value, spread over runs, interval."""
+    rows = metrics.groupby(["model", "split", "metric"], sort=False)
+    spread = {"reproduced": "first", "mean": "mean", "sd": "std", "min": "min", "max": "max"}
+    found = rows["value"].agg([*spread.values(), "size"])
+    found.columns = [*spread, "n_seeds"]
+    for (model, split, metric), n in rows["n"].first().items():
+        if metric == "accuracy" and split != "train":
+            interval = wilson(found.loc[(model, split, metric), "reproduced"], n)
+            found.loc[(model, split, metric), ["wilson_low", "wilson_high"]] = list(interval)
+    return found
+
+
+def verdict(reported, digit, found):
+    """Return the verdict on a reported value: the first that fits."""
+    near, ours = (digit or 0) / 2 + 1e-9, found["reproduced"]
+    if digit and abs(ours - reported) <= near:
+        return "to the digit"
+    if found["n_seeds"] > 1 and found["min"] - near <= reported <= found["max"] + near:
+        return "within the seeds' range"
+    if found["wilson_low"] - near <= reported <= found["wilson_high"] + near:
+        return "within the test set's interval"
+    return "better than reported" if ours > reported else "worse than reported"
+
+
+def compare(metrics, nets, report):
+    """Return one row a figure; nets: those that run, in the configuration's order."""
+    found, rows = summary(metrics), []
+    for key, of_report in report["models"].items():
+        for model in [name for name in nets if nets[name]["reported"] == key] or [None]:
+            for figure in [each for each in report["figures"] if each["model"] == key]:
+                unit = {"percent": 100, "fraction": 1}[figure["unit"]]
+                reported, digit = float(figure["printed"]) / unit, figure["precision"]
+                row = {"reported": reported, "reported_precision": digit and digit / unit}
+                row |= {name: figure.get(name) for name in ("metric", "split", "where", "note")}
+                if model:
+                    ours = found.loc[(model, figure["split"], figure["metric"])]
+                    row |= {"model": model, **{name: nets[model][name] for name in AS_IT_RUNS}}
+                    row |= {"difference_pp": 100 * (ours["reproduced"] - reported), **ours}
+                    row["verdict"] = verdict(reported, row["reported_precision"], ours)
+                else:
+                    row |= {"model": key, "title": of_report["title"], "recipe": figure["recipe"]}
+                    row |= {"verdict": "not run", "n_seeds": 0}
+                rows.append(row)
+    for model in [name for name in nets if not nets[name]["reported"]]:
+        for split, metric in [*((s, "accuracy") for s in SETS), ("validation", "auc_ovr_softmax")]:
+            row = {"model": model, "split": split, "metric": metric, "why_not": "not in the report"}
+            row |= {"verdict": "not comparable here", **found.loc[(model, split, metric)]}
+            rows.append(row | {name: nets[model][name] for name in AS_IT_RUNS})
+    return pd.DataFrame(rows)
+
+
+# --- Claims in words: whether each holds, and the numbers that carry it ---------------------------
+def slope(series):
+    """Return the Theil-Sen slope with its 95 % limits, in points an epoch."""
+    fit = stats.theilslopes(series, series.index, alpha=0.95)
+    return [100 * fit.slope, 100 * fit.low_slope, 100 * fit.high_slope]
+
+
+def stays_close(run):
+    gap, inside, half = run.train - run.validation, [], {}
+    for epoch, accuracy in run.validation.items():
+        low, high = wilson(accuracy, run.n["validation"])
+        inside.append(low <= run.train[epoch] <= high)
+        half[epoch] = 50 * (high - low)
+    widest = gap.abs().idxmax()
+    numbers = [sum(inside), len(gap), 100 * gap[widest], widest, half[widest], 100 * gap.iloc[-1]]
+    return all(inside), numbers
+
+
+def keeps_rising(run, longer):
+    last = run.train.index.max()
+    rises, numbers = [], [last + 1, longer.train.index.max()]
+    for series in (longer.train, longer.validation):
+        fit = slope(series[series.index > last])
+        rises.append(fit[1] > 0)
+        numbers += fit
+    before, after = (100 * each.accuracy["test"] for each in (run, longer))
+    return [*rises, after > before], [*numbers, before, after]
+
+
+def levels_off(run):
+    train, validation = run.train.iloc[-10:], run.validation.iloc[-10:]
+    rise, level, gap = slope(train), slope(validation), 100 * (train - validation).mean()
+    low, high = wilson(validation.iloc[-1], run.n["validation"])
+    numbers = [len(train), *rise, *level, gap, 50 * (high - low)]
+    return [level[1] <= 0, gap > 50 * (high - low)] if rise[1] > 0 else False, numbers
+
+
+def follows(run, quantity, sign):
+    """Return whether a quantity follows the epochs on each set (Kendall's tau, one-sided)."""
+    outcomes, numbers, scale = [], [], {"accuracy": 100, "loss": 1}[quantity]
+    for name in SETS:
+        series = run.series(name, quantity) * scale
+        side = "greater" if sign > 0 else "less"
+        tau = stats.kendalltau(series.index, series, alternative=side)
+        first, last, steps = series.iloc[0], series.iloc[-1], sign * series.diff().iloc[1:]
+        outcomes.append(tau.pvalue < 0.05 and sign * (last - first) > 0)
+        numbers += [first, last, tau.statistic, (steps < 0).sum(), len(steps)]
+    return outcomes, numbers
+
+
+def small_rise(run, rise):
+    losses = [run.series(name, "loss") for name in rise["splits"]]
+    epochs = [rise[when] for when in ("before", "after", "evened_out")]
+    of_sets = [loss[epochs].to_numpy() for loss in losses]
+    seen = [after > before and later < after for before, after, later in of_sets]
+    steps = [after - before for before, after, _ in of_sets]
+    return True if all(seen) else None, [*epochs[:2], *steps, sum(seen), len(seen)]
+
+
+def reasonable_gap(run):
+    train, validation, test = (run.series(name, "loss").iloc[-1] for name in SETS)
+    above = validation / run.series("validation", "loss").min() - 1
+    below = train < min(validation, test)
+    return [True, above <= 0.05] if below else False, [train, validation, test, 100 * above]
+
+
+def moves(run, points):
+    values = 100 * run.of_split.to_numpy()
+    if len(values) < 10:
+        return "cannot be judged", [10, len(values)]
+    sd, free, mean = values.std(ddof=1), len(values) - 1, values.mean() / 100
+    low, high = (sd * np.sqrt(free / stats.chi2.ppf(q, free)) for q in (0.975, 0.025))
+    chance = 100 * np.sqrt(mean * (1 - mean) / run.n["test"])
+    spread = [100 * mean, len(values), sd, 95, low, high, values.min(), values.max()]
+    return low <= points <= high, [*spread, run.n["test"], chance]
+
+
+def beats(first, second):
+    """McNemar's exact test on the test images that both have."""
+    both = pd.concat([first.right, second.right], axis=1, join="inner").to_numpy()
+    only = [(both[:, i] & ~both[:, 1 - i]).sum() for i in (0, 1)]
+    p = stats.binomtest(only[0], sum(only)).pvalue if sum(only) else 1.0
+    accuracies = [100 * each.accuracy["test"] for each in (first, second)]
+    return only[0] > only[1] and p < 0.05, [*accuracies, len(both), *only, p]
+
+
+class Headline:
+    """What the claims look at of a model: its headline run, and its runs on other splits."""
+
+    def __init__(self, metrics, history, predictions):
+        own = metrics[metrics["run"] == metrics["run"].iloc[0]]
+        accuracy = own[own["metric"] == "accuracy"].set_index("split")
+        auc = own[(own["metric"] == "auc_ovr_softmax") & (own["split"] == "validation")]
+        self.accuracy, self.n, self.auc = accuracy["value"], accuracy["n"], auc["value"].item()
+        self.history = history
+        self.train, self.validation = (self.series(name, "accuracy") for name in SETS[:2])
+        test = metrics[(metrics["metric"] == "accuracy") & (metrics["split"] == "test")]
+        self.of_split = test[test["run"].str.startswith("split-")].set_index("run")["value"]
+        right = predictions["scores"].argmax(1) == predictions["labels"]
+        rows = predictions["splits"] == "test"
+        self.right = pd.Series(right[rows], index=predictions["ids"][rows])
+
+    def series(self, split, quantity):
+        return self.history[self.history["split"] == split].set_index("epoch")[quantity]
+
+
+def judge(report, runs, nets):
+    """Return each claim's number, verdict, and the numbers of its evidence and of its needs.
+
+    runs: a :class:`Headline` by model of the configuration.
+    """
+    rows = []
+    for claim in report["claims"]:
+        number, knobs = claim["number"], claim.get("parameters", {})
+        models = [name for key in claim["models"] for name in nets if nets[name]["reported"] == key]
+        own = [runs[name] for name in models]
+        found = []
+        if number == 2:
+            longer = [each for each in nets if nets[each].get("longer_of") == models[0]]
+            found = [keeps_rising(own[0], runs[each]) for each in longer]
+        elif number == 4:
+            found = [(abs(run.auc - knobs["auc"]) <= 0.01, [run.auc]) for run in own]
+        elif number == 5:
+            found = [follows(run, "loss", -1) for run in own]
+            found += [
+                small_rise(runs[m], knobs["rise"])
+                for m in models
+                if nets[m]["reported"] == knobs["rise"]["model"]
+            ]
+        elif number == 6:
+            found = [follows(run, "accuracy", 1) for run in own]
+        elif number == 8:
+            found = [moves(run, knobs["points"]) for run in own]
+        elif number == 9:
+            found = [beats(*own)]
+        else:
+            test = {1: stays_close, 3: levels_off, 7: reasonable_gap}[number]
+            found = [test(run) for run in own]
+        rows.append(
+            {
+                "claim": number,
+                "verdict": overall([outcome for outcome, _ in found]),
+                "numbers": [each for _, numbers in found for each in numbers],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def overall(outcomes):
+    """Each outcome is whether a claim holds of a model, or whether its parts do; None: in part."""
+    if "cannot be judged" in outcomes:
+        return "cannot be judged"
+    hold = [all(o) or (None if any(o) else False) if isinstance(o, list) else o for o in outcomes]
+    if all(each is not None and bool(each) for each in hold):
+        return "holds"
+    return (
+        "does not hold"
+        if all(each is not None for each in hold) and not any(hold)
+        else "holds in part"
+    )
