@@ -1,6 +1,10 @@
 """What tests share that is no fixture."""
 
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -10,3 +14,24 @@ MNIST_PARTS = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
+
+
+def drawn_twice(
+    labels: NDArray[Any], *, test: int, validation: int, seed: int, stratified: bool = True
+) -> tuple[NDArray[np.int64], ...]:
+    """Draw the report's two draws, written out: the places of train, validation and test."""
+    from sklearn.model_selection import train_test_split
+
+    rest, test_places = train_test_split(
+        np.arange(len(labels)),
+        test_size=test,
+        random_state=seed,
+        stratify=labels if stratified else None,
+    )
+    train_places, validation_places = train_test_split(
+        rest,
+        test_size=validation,
+        random_state=seed,
+        stratify=labels[rest] if stratified else None,
+    )
+    return train_places, validation_places, test_places

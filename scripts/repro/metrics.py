@@ -223,28 +223,6 @@ def confusion(predictions: Predictions) -> tuple[NDArray[np.int64], NDArray[np.i
 
 
 @dataclass(frozen=True)
-class ConfusedPair:
-    """``count`` of ``n`` images of label ``true`` were taken for label ``taken_for``."""
-
-    true: int
-    taken_for: int
-    count: int
-    n: int
-
-
-def confused_pairs(predictions: Predictions, most: int) -> list[ConfusedPair]:
-    """Return up to ``most`` ordered pairs of labels, the most frequent confusion first."""
-    labels, matrix = confusion(predictions)
-    totals = matrix.sum(axis=1)
-    pairs = [
-        ConfusedPair(int(labels[i]), int(labels[j]), int(matrix[i, j]), int(totals[i]))
-        for i, j in np.argwhere(matrix > 0)
-        if i != j
-    ]
-    return sorted(pairs, key=lambda pair: (-pair.count, pair.n, pair.true, pair.taken_for))[:most]
-
-
-@dataclass(frozen=True)
 class Mistake:
     """An image taken for another class: its id, labels and the confidence in the wrong one."""
 
