@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+MUTANTS := .venv-mutants
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help unlock demo test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load scaling archive verify-archive check format lock clean
+.PHONY: help unlock demo test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load scaling mutants archive verify-archive check format lock clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -73,6 +74,10 @@ load: $(READY)
 scaling: $(READY)
 	@python scripts/scaling.py --output docs/SCALING.md
 
+## make mutants      change the protocol's code bit by bit: which changes does no test notice? (MODULES=, SECONDS=)
+mutants: $(MUTANTS)/.ready
+	@$(MUTANTS)/bin/python tests/mutants.py $(MODULES) $(if $(SECONDS),--seconds $(SECONDS))
+
 ## make check        lint, format, types
 check: $(READY)
 	@ruff check .
@@ -94,7 +99,7 @@ lock:
 
 ## make clean        remove what runs have made, but keep downloads and .venv
 clean:
-	rm -rf logs benchmarks .snakemake data/fetched data/mnist data/generated data/rehearsal data/rehearsal-notebook
+	rm -rf logs benchmarks .snakemake .mutants data/fetched data/mnist data/generated data/rehearsal data/rehearsal-notebook
 	@find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
 	@for table in data/*/images.csv; do rm -rf "$$(dirname "$$table")"; done
 
@@ -104,4 +109,13 @@ $(READY): requirements.lock
 	@echo "Making .venv from requirements.lock; PyTorch is large, this takes minutes, once."
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+# What .venv has, and beside it the tool, which nothing else needs.
+$(MUTANTS)/.ready: requirements-mutants.txt $(READY)
+	@$(BIN)/python -m venv --clear $(MUTANTS)
+	@$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' \
+		> "$$($(MUTANTS)/bin/python -c 'import site; print(site.getsitepackages()[0])')/venv.pth"
+	@$(MUTANTS)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r requirements-mutants.txt
 	@touch $@

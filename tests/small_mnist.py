@@ -8,17 +8,16 @@ runs the rule's script as Snakemake would: inputs and outputs in FOLDER.
 from __future__ import annotations
 
 import json
-import logging
-import runpy
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+from scripts_support import run_rule
+from support import ROOT
+
 OUTPUTS = {"history": "history.csv", "predictions": "predictions.npz", "model": "model"}
 
 
@@ -54,37 +53,20 @@ def write_small(folder: Path, recipe: dict[str, Any], **sizes: int) -> None:
 
 def run_script(framework: str, folder: Path) -> None:
     """Run the rule's script in this process, and leave logging as it was."""
-    snakemake = SimpleNamespace(
-        input=SimpleNamespace(
-            images=folder / "images.npy", labels=folder / "labels.npy", split=folder / "split.csv"
-        ),
-        output=SimpleNamespace(**{key: folder / name for key, name in OUTPUTS.items()}),
-        params=SimpleNamespace(
-            recipe=json.loads((folder / "recipe.json").read_text()),
-            seed=123,
-            checkpoint=str(folder / "checkpoint.npz"),
-        ),
-        threads=1,
-        log=[str(folder / "log.txt")],
+    run_rule(
+        f"train_{framework}",
+        folder,
+        input={name: folder / f"{name}.npy" for name in ("images", "labels")}
+        | {"split": folder / "split.csv"},
+        output={key: folder / name for key, name in OUTPUTS.items()},
+        params={
+            "recipe": json.loads((folder / "recipe.json").read_text()),
+            "seed": 123,
+            "checkpoint": str(folder / "checkpoint.npz"),
+        },
     )
-    run_rule(f"train_{framework}", snakemake)
-
-
-def run_rule(script: str, snakemake: object) -> None:
-    """Run a rule's script in this process, and leave logging as it was."""
-    root = logging.getLogger()
-    handlers, level, hook = root.handlers[:], root.level, sys.excepthook
-    try:
-        runpy.run_path(
-            str(SCRIPTS / f"{script}.py"),
-            init_globals={"snakemake": snakemake},
-            run_name="__main__",
-        )
-    finally:
-        root.handlers[:], sys.excepthook = handlers, hook
-        root.setLevel(level)
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(SCRIPTS))
+    sys.path.insert(0, str(ROOT / "scripts"))
     run_script(sys.argv[1], Path(sys.argv[2]))

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 ROOT = Path(__file__).resolve().parents[1]
 
 MNIST_PARTS = (
@@ -36,3 +39,24 @@ TELLING: dict[str, Any] = {
     "where": "part 1",
     "note": "",
 }
+
+
+def drawn_twice(
+    labels: NDArray[Any], *, test: int, validation: int, seed: int, stratified: bool = True
+) -> tuple[NDArray[np.int64], ...]:
+    """Draw the report's two draws, written out: the places of train, validation and test."""
+    from sklearn.model_selection import train_test_split
+
+    rest, test_places = train_test_split(
+        np.arange(len(labels)),
+        test_size=test,
+        random_state=seed,
+        stratify=labels if stratified else None,
+    )
+    train_places, validation_places = train_test_split(
+        rest,
+        test_size=validation,
+        random_state=seed,
+        stratify=labels[rest] if stratified else None,
+    )
+    return train_places, validation_places, test_places

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -56,7 +57,7 @@ class TestVerdict:
         assert verdict(REPORTED, DIGIT, reproduced) == expected
 
     def test_words_have_no_digits(self):
-        assert verdict(0.9463, None, 0.9463, interval=(0.93, 0.95)) == (
+        assert verdict(0.9463, None, 0.9463, runs=(0.9463,), interval=(0.93, 0.95)) == (
             "within the test set's interval"
         )
 
@@ -89,6 +90,14 @@ class TestVerdict:
             "within the test set's interval"
         )
         assert verdict(REPORTED, DIGIT, 0.93, interval=(0.92, 0.94534)) == "worse than reported"
+
+    def test_the_edge_itself_is_inside(self):
+        edge = comparison._EPSILON
+        assert verdict(0, 0, edge) == "to the digit"
+        for near, far in ((edge, 0.5), (-edge, -0.5)):
+            both = (min(near, far), max(near, far))
+            assert verdict(0, None, far, runs=both) == "within the seeds' range"
+            assert verdict(0, None, far, interval=both) == "within the test set's interval"
 
     def test_the_first_rule_that_fits_decides(self):
         wide = {"runs": (0.9, 0.99), "interval": (0.9, 0.99)}
@@ -138,14 +147,22 @@ class TestCompare:
         }
 
     def test_statistics(self, report):
-        rows = comparison.compare(metrics(0.95, 0.94, 0.96), [model()], report)
+        """Of the headline, which is neither the first run nor the last, among other figures."""
+        own = metrics(0.94, 0.95, 0.97)
+        own.loc[own["run"] != "seed-2", "n"] = 100
+        others = [metrics(0.5, 0.6, 0.7, split="validation"), metrics(0.8, 0.8, 0.8, metric="ece")]
+        found = pd.concat([others[0], own, others[1]])
+        rows = comparison.compare(found, [model(headline="seed-2")], report)
         row = rows.set_index(["model", "split", "metric"]).loc["net", "test", "accuracy"]
         assert row["reproduced"] == 0.95
         assert row["difference_pp"] == pytest.approx(0.46)
-        assert (row["mean"], row["sd"]) == (pytest.approx(0.95), pytest.approx(0.01))
-        assert (row["min"], row["max"], row["n_seeds"]) == (0.94, 0.96, 3)
+        assert row["mean"] == pytest.approx(2.86 / 3)
+        assert row["sd"] == pytest.approx(np.sqrt(0.07 / 300))
+        assert (row["min"], row["max"], row["n_seeds"]) == (0.94, 0.97, 3)
         assert (row["wilson_low"], row["wilson_high"]) == pytest.approx(wilson(0.95, 10_000))
         assert row["verdict"] == "within the seeds' range"
+        row = rows.set_index(["model", "split", "metric"]).loc["net", "validation", "accuracy"]
+        assert (row["wilson_low"], row["wilson_high"]) == pytest.approx(wilson(0.6, 10_000))
 
     def test_train_images_have_no_interval(self, report):
         found = pd.concat(

@@ -339,6 +339,14 @@ def test_features_that_are_not_finite_are_refused(photos, tmp_path):
         run(photos, backbone, tmp_path)
 
 
+def test_rows_count_as_done_only_once_they_are_on_the_disk(photos, backbone, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(np.memmap, "flush", _broken)
+        with pytest.raises(RuntimeError, match="stopped"):
+            run(photos, backbone, tmp_path)
+    assert json.loads((tmp_path / "progress.json").read_text())["rows"] == 0
+
+
 @pytest.mark.fault(
     "features", "a row that was never filled", "noticed before the store is finished"
 )

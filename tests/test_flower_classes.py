@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +14,7 @@ from repro.features import extract
 from repro.flower_images import read_images
 from repro.flowers import split_images
 from repro.predictions import Predictions
-from small_mnist import run_rule
+from scripts_support import run_rule
 
 MADE = {
     "histories": "history.csv",
@@ -41,24 +39,22 @@ def test_a_label_without_images_leaves_no_gap(tmp_path, happened):
     net = build("timm:test_resnet", None)
     options = {"device": torch.device("cpu"), "workers": 1}
     files = extract(images, net, Preprocess(40, 32), tmp_path / "work", **options)
-    snakemake = SimpleNamespace(
-        input=SimpleNamespace(
-            features=[files.features],
-            ids=[files.ids],
-            manifests=[files.manifest],
-            images=tmp_path / "images.csv",
-            splits=[tmp_path / "split.csv"],
-        ),
-        output=SimpleNamespace(**{key: [str(tmp_path / name)] for key, name in MADE.items()}),
-        params=SimpleNamespace(
-            runs=[{"run": "seed-1", "seed": 1, "split": 0}],
-            recipe={"hidden": 16, "learning_rate": 0.01, "batch_size": 8, "epochs": 60},
-        ),
-        threads=1,
-        resources={"gpu": 0},
-        log=[str(tmp_path / "log.txt")],
+    run_rule(
+        "train_head",
+        tmp_path,
+        input={
+            "features": [files.features],
+            "ids": [files.ids],
+            "manifests": [files.manifest],
+            "images": tmp_path / "images.csv",
+            "splits": [tmp_path / "split.csv"],
+        },
+        output={key: [tmp_path / name] for key, name in MADE.items()},
+        params={
+            "runs": [{"run": "seed-1", "seed": 1, "split": 0}],
+            "recipe": {"hidden": 16, "learning_rate": 0.01, "batch_size": 8, "epochs": 60},
+        },
     )
-    run_rule("train_head", snakemake)
 
     predictions = Predictions.load(tmp_path / "predictions.npz")
     assert predictions.classes.tolist() == [1, 2, 4]

@@ -17,6 +17,7 @@ from repro import flowers
 from repro.backbones import Preprocess
 from repro.decoding import DamagedImageError, read_pixels
 from repro.errors import UserError
+from repro.files import hash_of
 from repro.flower_images import ImageRef
 from repro.flowers import (
     check_counts,
@@ -28,6 +29,7 @@ from repro.flowers import (
     split_images,
 )
 from repro.predictions import SPLITS
+from support import drawn_twice
 
 
 def jpeg(colour=(200, 40, 90), size=(40, 30)) -> bytes:
@@ -51,7 +53,9 @@ def pack(path, members):
 @pytest.fixture
 def archive(tmp_path):
     names = [f"jpg/image_{number:05d}.jpg" for number in (2, 1, 3, 4)]
-    return pack(tmp_path / "a.tgz", [(name, jpeg((int(name[-5]) * 50, 0, 0))) for name in names])
+    # Each of a size of its own.
+    images = [(name, jpeg((90, 0, 0), (40 + int(name[-5]), 30))) for name in names]
+    return pack(tmp_path / "a.tgz", images)
 
 
 def test_images_come_out_flat_and_by_number(archive, tmp_path):
@@ -65,8 +69,9 @@ def test_table_lists_label_size_and_hash(archive, tmp_path):
     table = describe(files, np.array([7, 8, 7, 8]), tmp_path, workers=2)
     assert table["file"].tolist()[0] == "images/image_00001.jpg"
     assert table["label"].tolist() == [7, 8, 7, 8]
-    assert set(zip(table["width"], table["height"], strict=True)) == {(40, 30)}
-    assert table["sha256"].nunique() == 4
+    assert table["width"].tolist() == [41, 42, 43, 44]
+    assert set(table["height"]) == {30}
+    assert table["sha256"].tolist() == [hash_of(file) for file in files]
 
 
 @pytest.mark.fault(
@@ -78,10 +83,11 @@ def test_table_lists_label_size_and_hash(archive, tmp_path):
 def test_members_outside_the_folder_stay_out(tmp_path, name, happened):
     bad = pack(tmp_path / "bad.tgz", [("jpg/image_00001.jpg", jpeg()), (name, b"evil")])
     folder = tmp_path / "deep/images"
-    try:
-        extract(bad, folder)
-    except UserError as error:
-        assert "bad.tgz" in str(error)
+    if name.startswith("/"):  # the filter takes it as relative to the folder
+        assert [file.name for file in extract(bad, folder)][-1] == "image_00009.jpg"
+    else:
+        with pytest.raises(UserError, match=r"bad\.tgz: cannot be unpacked .*outside"):
+            extract(bad, folder)
     assert not [file for file in tmp_path.rglob("image_00009.jpg") if folder not in file.parents]
     happened("no file outside the folder")
 
@@ -90,8 +96,20 @@ def test_members_outside_the_folder_stay_out(tmp_path, name, happened):
 def test_links_out_of_the_archive_are_refused(tmp_path):
     link = tarfile.TarInfo("jpg/image_00001.jpg")
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-    with pytest.raises(UserError, match=r"bad\.tgz"):
-        extract(pack(tmp_path / "bad.tgz", [(link, b"")]), tmp_path / "images")
+    image = ("jpg/image_00002.jpg", jpeg())
+    with pytest.raises(UserError, match=r"bad\.tgz: cannot be unpacked .*link"):
+        extract(pack(tmp_path / "bad.tgz", [image, (link, b"")]), tmp_path / "images")
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+def test_links_within_the_archive_are_no_images(tmp_path, kind):
+    link = tarfile.TarInfo("jpg/image_00002.jpg")
+    link.type = kind
+    link.linkname = "image_00001.jpg" if kind == tarfile.SYMTYPE else "jpg/image_00001.jpg"
+    archive = pack(tmp_path / "a.tgz", [("jpg/image_00001.jpg", jpeg()), (link, b"")])
+    files = extract(archive, tmp_path / "images")
+    assert [file.name for file in files] == ["image_00001.jpg"]
+    assert list((tmp_path / "images").iterdir()) == files
 
 
 def refused(archive, folder):
@@ -198,11 +216,15 @@ def test_count_must_match_the_labels(archive, tmp_path):
 )
 def test_damaged_image_stops_or_is_left_out(archive, tmp_path, caplog):
     files = extract(archive, tmp_path / "images")
+    labels = np.array([5, 6, 7, 8])
+    whole = describe(files, labels, tmp_path)
     files[2].write_bytes(files[2].read_bytes()[:100])
     with pytest.raises(UserError, match=r"image_00003\.jpg"):
-        describe(files, np.ones(4, np.int64), tmp_path)
-    table = describe(files, np.ones(4, np.int64), tmp_path, on_damaged="skip")
+        describe(files, labels, tmp_path)
+    table = describe(files, labels, tmp_path, on_damaged="skip")
+    # The rows of the others are what they were.
     assert table["id"].tolist() == [1, 2, 4]
+    assert table.equals(whole.drop(index=2).reset_index(drop=True))
     assert "image_00003.jpg" in caplog.text
 
 
@@ -295,6 +317,10 @@ def test_matlab_files_of_the_official_shape(tmp_path):
     assert read_labels(tmp_path / "l.mat").tolist() == [3, 1, 2]
     with pytest.raises(UserError, match="trnid"):
         read_official_split(tmp_path / "l.mat")
+    sets = {"trnid": [[4]], "valid": [[3, 1]], "tstid": [[2, 5, 6]]}
+    scipy.io.savemat(tmp_path / "s.mat", {name: np.array(ids) for name, ids in sets.items()})
+    found = {name: ids.tolist() for name, ids in read_official_split(tmp_path / "s.mat").items()}
+    assert found == {"train": [4], "validation": [3, 1], "test": [2, 5, 6]}
 
 
 def table_of(labels, per_label):
@@ -308,12 +334,24 @@ def test_drawn_splits_cover_each_image_once(labels, per_label, seed, stratified)
     # So many that a random draw passes over no label.
     per_label *= 1 if stratified else 10
     images = table_of(labels, per_label)
+    # In no order, so that neither an id nor a label is told by its place.
+    images = images.assign(id=3 * images["id"]).sample(frac=1, random_state=0, ignore_index=True)
     kind = "stratified" if stratified else "random"
     split = split_images(images, kind=kind, validation=0.25, test=0.25, seed=seed)
-    assert split["id"].tolist() == images["id"].tolist()
+    assert split[["id", "label"]].equals(images.sort_values("id", ignore_index=True))
+    quarter = -(-len(images) // 4)
+    drawn = drawn_twice(
+        images["label"].to_numpy(),
+        test=quarter,
+        validation=quarter,
+        seed=seed,
+        stratified=stratified,
+    )
+    for name, places in zip(SPLITS, drawn, strict=True):
+        assert set(split.loc[split["split"] == name, "id"]) == set(images["id"].iloc[places])
     sizes = split["split"].value_counts()
-    assert sizes["test"] == -(-len(images) // 4)
-    assert sizes["validation"] == -(-len(images) // 4)
+    assert sizes["test"] == quarter
+    assert sizes["validation"] == quarter
     if stratified:
         share = split[split["split"] == "test"].groupby("label").size()
         assert (share - per_label / 4).abs().max() < 1
@@ -406,9 +444,10 @@ def test_an_official_split_without_images_of_a_label_is_refused():
 
 @pytest.mark.fault("labels and splits", "an official split that leaves an image out", "named")
 def test_official_split_must_cover_the_images():
-    images = table_of(1, 6)
+    images = table_of(1, 6).iloc[::-1].reset_index(drop=True)
     sets = {"train": np.array([1, 2]), "validation": np.array([3]), "test": np.array([4, 5, 6])}
     split = split_images(images, kind="official", validation=0, test=0, seed=0, official=sets)
+    assert split["id"].tolist() == [1, 2, 3, 4, 5, 6]
     assert split["split"].tolist() == ["train"] * 2 + ["validation"] + ["test"] * 3
     with pytest.raises(UserError, match="image 6"):
         split_images(
@@ -434,7 +473,7 @@ def test_folders_use_the_disk_once(archive, tmp_path, monkeypatch, links):
     split = pd.DataFrame(
         {"id": [1, 2, 3, 4], "label": [1, 1, 10, 10], "split": ["train", "test", "train", "test"]}
     )
-    manifest = lay_out(images, split, tmp_path, tmp_path / "folders")
+    manifest = lay_out(images[::-1], split, tmp_path, tmp_path / "folders")
     assert manifest["file"].tolist()[2] == "train/10/image_00003.jpg"
     for file, name in zip(files, manifest["file"], strict=True):
         laid = tmp_path / "folders" / name

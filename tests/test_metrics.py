@@ -141,6 +141,11 @@ class TestCalibration:
         assert curve.accuracy == pytest.approx([1.0, 0.7])
         assert curve.confidence == pytest.approx([0.6, 0.8])
 
+    def test_bins_are_the_fifteen_of_guo(self):
+        # An edge of fifteen bins, 2/3, stands between the two; none of ten does.
+        some = of([0, 1], [[0.65, 0.35], [0.68, 0.32]], "sigmoid")
+        assert metrics.all_metrics(some, "mse")["ece"] == pytest.approx((0.35 + 0.68) / 2)
+
     @given(predictions(), st.integers(1, 20))
     @settings(deadline=None, max_examples=50)
     def test_every_image_is_in_one_bin(self, some, bins):
@@ -178,9 +183,17 @@ class TestLabels:
         return of(self.labels, np.eye(4)[list(self.taken)] * 5, classes=self.classes)
 
     def test_per_class_is_by_label(self, some):
-        found = {entry.label: (entry.n, entry.recall) for entry in metrics.per_class(some)}
-        assert list(found) == [1, 2, 10, 100]
-        assert found == {1: (1, 1), 2: (1, 1), 10: (3, pytest.approx(1 / 3)), 100: (1, 0)}
+        found = [
+            (entry.label, entry.n, entry.precision, entry.recall, entry.f1)
+            for entry in metrics.per_class(some)
+        ]
+        third = pytest.approx(1 / 3)
+        assert found == [
+            (1, 1, 0.5, 1, pytest.approx(2 / 3)),
+            (2, 1, third, 1, 0.5),
+            (10, 3, 1, third, 0.5),
+            (100, 1, 0, 0, 0),
+        ]
 
     def test_confusion_is_by_label(self, some):
         labels, counts = metrics.confusion(some)
@@ -199,6 +212,19 @@ def test_mistakes_by_confidence():
     found = metrics.confident_mistakes(of([1, 1, 1, 1], scores), most=2)
     assert [one.id for one in found] == [2, 3]
     assert found[0].confidence > found[1].confidence > 0.99
+
+
+def test_macro_figures_by_hand():
+    # Class 2 is never predicted, classes 3 to 5 do not occur.
+    labels, taken = [0, 0, 0, 1, 2], [0, 0, 1, 1, 0]
+    scores = 10 * np.eye(6)[taken] - np.arange(6)
+    scores[4] = [5, 4, 0, 1, 2, 3]  # the true class has the lowest score of six
+    found = metrics.all_metrics(of(labels, scores), "cross_entropy")
+    assert found["macro_precision"] == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
+    assert found["macro_recall"] == pytest.approx((2 / 3 + 1 + 0) / 3)
+    assert found["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+    assert found["accuracy"] == pytest.approx(3 / 5)
+    assert found["top5_accuracy"] == pytest.approx(4 / 5)
 
 
 def test_all_metrics_have_their_names():

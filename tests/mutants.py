@@ -1,0 +1,141 @@
+"""Change a module's code bit by bit, and show the changes that no fast test of it notices.
+
+    make mutants MODULES="metrics claims" SECONDS=600
+
+A change is called a mutant; it is killed by a test that fails. mutmut makes the mutants, and runs
+for each the tests that reach the function it is in. It works in a copy, the folder ``.mutants``,
+where the diffs of the survivors are left: ``.mutants/MODULE/survivors.diff``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+from support import ROOT
+
+WORK = ROOT / ".mutants"
+MUTMUT = Path(sys.executable).with_name("mutmut")
+
+# The modules of the report's protocol, each with the files of its fast tests.
+TESTS = {
+    "mnist_split": ("mnist", "scripts"),
+    "mlp": ("mlp",),
+    "mlp_training": ("mlp_training", "scripts"),
+    "torch_mlp": ("torch_mlp", "scripts"),
+    "flowers": ("flowers",),
+    "features": ("features", "scripts"),
+    "heads": ("heads", "scripts"),
+    "metrics": ("metrics", "evaluation"),
+    "comparison": ("comparison",),
+    "claims": ("claims",),
+}
+
+# A word in a message, in a log or in an error is no part of the protocol.
+WORDS = (r'^\s*f?"[^"]*"$', r'^\s*f"', r"^\s*raise ", r"^\s*log(ger)?\.")
+# Tests that start processes, which import the code as it is, or that take seconds each.
+LEFT_OUT = "not killed and not compile and not any_shape and not real_photographs"
+
+SETTINGS = """[mutmut]
+source_paths=repro
+only_mutate=repro/{module}.py
+also_copy=
+    scripts
+    resources
+    rules
+    config
+    Snakefile
+    config.yaml
+do_not_mutate_patterns=
+    {words}
+pytest_add_cli_args_test_selection=
+    {tests}
+pytest_add_cli_args=
+    -k
+    {left_out}
+use_git_change_detection=false
+"""
+
+OUTCOMES = ("killed", "timeout", "survived", "no tests", "not checked")
+
+
+def lay_out(module: str) -> Path:
+    """Copy what mutmut needs into a folder of its own, the library at its top."""
+    folder = WORK / module
+    shutil.rmtree(folder, ignore_errors=True)
+    leave = shutil.ignore_patterns("__pycache__", "repro", "workflow", "slurm")
+    for name in ("scripts", "tests", "resources", "rules", "config"):
+        shutil.copytree(ROOT / name, folder / name, ignore=leave)
+    shutil.copytree(ROOT / "scripts/repro", folder / "repro")
+    for name in ("Snakefile", "config.yaml", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    settings = SETTINGS.format(
+        module=module,
+        words="\n    ".join(WORDS),
+        tests="\n    ".join(f"tests/test_{name}.py" for name in TESTS[module]),
+        left_out=LEFT_OUT,
+    )
+    (folder / "setup.cfg").write_text(settings, encoding="utf-8")
+    return folder
+
+
+def run(module: str, seconds: float, children: int) -> Counter[str]:
+    """Try a module's mutants for a time; return how many came to what."""
+    folder = lay_out(module)
+    # Two children with two threads each would wait for one another.
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [MUTMUT, "run", "--max-children", str(children)]
+    with (folder / "log.txt").open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            failed = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+            failed = process.wait() and 0
+    if failed:
+        sys.exit(f"{folder / 'log.txt'}: mutmut ended with {failed}; its last lines say why")
+    outcomes = {
+        name.strip(): outcome.strip()
+        for line in _mutmut(folder, "results", "--all", "true").splitlines()
+        for name, _, outcome in [line.rpartition(":")]
+    }
+    with (folder / "survivors.diff").open("w", encoding="utf-8") as stream:
+        for name, outcome in outcomes.items():
+            if outcome in ("survived", "no tests"):
+                stream.write(_mutmut(folder, "show", name))
+    return Counter(outcomes.values())
+
+
+def _mutmut(folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        [MUTMUT, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout
+
+
+def main() -> None:
+    """Print a table with a row for each module."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("modules", nargs="*", help=f"of {', '.join(TESTS)}; all without one")
+    parser.add_argument("--seconds", type=float, default=600, help="at most, for each module")
+    parser.add_argument("--children", type=int, default=os.cpu_count(), help="mutants at a time")
+    options = parser.parse_args()
+    if strange := set(options.modules) - set(TESTS):
+        parser.error(f"no tests are known of {sorted(strange)[0]}; expected {', '.join(TESTS)}")
+    print(f"| module | mutants | {' | '.join(OUTCOMES)} |")
+    print(f"| --- |{' ---: |' * (1 + len(OUTCOMES))}")
+    for module in options.modules or TESTS:
+        counts = run(module, options.seconds, options.children)
+        row = (module, counts.total(), *(counts[outcome] for outcome in OUTCOMES))
+        print(f"| {' | '.join(map(str, row))} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
