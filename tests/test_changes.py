@@ -56,6 +56,10 @@ class TestWhatShips:
     def test_has_no_change(self, part, model):
         assert why_not(model) == ""
 
+    def test_is_held_against_nothing_in_a_rehearsal(self):
+        models = [model for part in ("mnist", "flowers") for model in CONFIG[part]["nets"]]
+        assert {why_not(model, {"rehearsal": True}) for model in models} == {"rehearsal"}
+
     def test_neither_has_the_demo(self):
         demo = yaml.safe_load((ROOT / "config/demo.yaml").read_text())
         found = {model: why_not(model, demo) for model in demo["models"]}

@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from planning import Job, Plan, plan
+from repro.code_inputs import code_of_project
 from support import ROOT
 
 # Every seed, split and file differs from every other; what is not said here is as shipped.
@@ -26,7 +27,6 @@ FULL = """
 data_dir: shared
 models: [numpy_1hidden, torch_2hidden_long, own, resnet152, convnext_large_notebook, lite, raw]
 mnist:
-  split: {seed: 3}
   nets:
     numpy_1hidden: {seeds: [11, 12]}
     torch_2hidden_long: {seeds: [21, 22]}
@@ -81,7 +81,12 @@ flowers:
       weights: weights/efficientnet-lite0-57934424.pth, protocol: adapted, preprocess: report,
       reported: null, recipe: own}
 """
-DIGITS = "models: [numpy_2hidden]"
+# Digits alone, and another split of them than the report's.
+DIGITS = """
+models: [numpy_2hidden, torch_2hidden_long]
+mnist:
+  split: {seed: 3}
+"""
 
 TITLES = {
     "numpy_2hidden": "NumPy, two hidden layers",
@@ -127,6 +132,10 @@ NAMES = {
     "TABLES": "results/{metrics.csv,comparison.csv,comparison.md,claims.csv,claims.md}",
     "NAMED": "resources/flower_names.csv",
     "NLL": "Loss (negative log-likelihood, nats)",
+    # What the report's curves are.
+    "REPLAYED": "first three epochs, replayed to the digit",
+    "NINE_EPOCHS": "printed in the notebook, all nine epochs",
+    "TWO_SETS": "printed in the notebook, train and validation only",
     "FETCHED": "data/fetched",
     "SHARDS": "data/generated/features",
     "STYLE": "resources/style.mplstyle",
@@ -165,7 +174,7 @@ FULL_TABLES = {
         >images = data/mnist/images.npy
         >labels = data/mnist/labels.npy
         >split = data/mnist/split.csv
-        .split = seed:3 test:10000 validation:5000
+        .split = test:10000 validation:5000 seed:123
         .proofs = data/fetched/mnist/$MNIST
     """,
     "train_numpy_1hidden": """
@@ -220,6 +229,7 @@ FULL_TABLES = {
         archive = data/fetched/oxford102/102flowers.tgz
         labels = data/fetched/oxford102/imagelabels.mat
         >images = data/oxford102/images.csv
+        >damaged = data/oxford102/damaged.json
         >folder = data/oxford102/images
         .on_damaged = skip
         .proofs = data/fetched/oxford102/{102flowers.tgz:2d01ecc8,imagelabels.mat:4903e942}
@@ -227,6 +237,7 @@ FULL_TABLES = {
     "split_flowers": """
         images = data/oxford102/images.csv
         setid = -
+        .proofs = -
         >split = data/oxford102/splits/$split.csv
 
         $split  | .split
@@ -330,6 +341,7 @@ FULL_TABLES = {
         >predictions =
             results/runs/convnext_large_notebook/{seed-41,seed-42,split-8}/predictions.npz
         >models = results/runs/convnext_large_notebook/{seed-41,seed-42,split-8}/model.safetensors
+        >manifest = data/oxford102/notebook/convnext_large_notebook.json
     """,
     "evaluate": """
         predictions = results/runs/$model/$run/predictions.npz
@@ -415,7 +427,7 @@ FULL_TABLES = {
         raw                     | loss      | train validation test | $NLL
 
         $model                  | $quantity | reported
-        numpy_1hidden           | accuracy  | -
+        numpy_1hidden           | accuracy  | resources/reported/numpy_1hidden_first_epochs.csv
         torch_2hidden_long      | accuracy  | -
         own                     | accuracy  | -
         resnet152               | accuracy  | resources/reported/resnet152_history.csv
@@ -426,6 +438,19 @@ FULL_TABLES = {
         lite                    | loss      | -
         raw                     | accuracy  | -
         raw                     | loss      | -
+
+        $model                  | $quantity | .reported_label                 | .curve_note
+        numpy_1hidden           | accuracy  | as reported                     | $REPLAYED
+        torch_2hidden_long      | accuracy  | as reported                     | -
+        own                     | accuracy  | as reported                     | -
+        resnet152               | accuracy  | as reported (protocol notebook) | $NINE_EPOCHS
+        resnet152               | loss      | as reported (protocol notebook) | $NINE_EPOCHS
+        convnext_large_notebook | accuracy  | as reported                     | $TWO_SETS
+        convnext_large_notebook | loss      | as reported                     | $TWO_SETS
+        lite                    | accuracy  | as reported                     | -
+        lite                    | loss      | as reported                     | -
+        raw                     | accuracy  | as reported (protocol notebook) | $NINE_EPOCHS
+        raw                     | loss      | as reported (protocol notebook) | $NINE_EPOCHS
     """,
     "plot_confusion": """
         style = $STYLE
@@ -509,6 +534,7 @@ FULL_TABLES = {
         * = $RESULTS $COMPARED results/claims.csv
         style = $STYLE
         .benchmarks = ...
+        .unfinished = ...
         .runs = $RUNS_BY_NET
         .nets = numpy_1hidden torch_2hidden_long own numpy_2hidden torch_2hidden resnet152
             convnext_large_notebook lite raw convnext_large resnet152_adapted resnet152_notebook
@@ -552,17 +578,18 @@ FULL_TABLES = {
         figures = $COMPARED $FIGURES
         splits = data/mnist/split.csv data/oxford102/splits/$SPLITS.csv
         images = data/oxford102/images.csv
+        damaged = data/oxford102/damaged.json
         manifests = data/oxford102/features/resnet152/all/manifest.json
             data/oxford102/features/lite/{main,seed-9,seed-6}/manifest.json
             data/oxford102/features/raw/all/manifest.json
+        notebooks = data/oxford102/notebook/convnext_large_notebook.json
         config = results/config.yaml
         environments = envs/{numpy,report,torch,workflow}.yaml
-        snakefile = Snakefile
-        rules = $RULES
         .project = .
         .models = ...
         .runs = $RUNS_BY_NET
         .benchmarks = ...
+        .unfinished = ...
         .splits = $SPLITS
         .sources = $SOURCES
         >provenance = results/provenance.json
@@ -597,11 +624,13 @@ MINE_TABLES = {
     "extract_flowers": """
         archive = data/fetched/mine/102flowers.tgz
         labels = data/fetched/mine/imagelabels.mat
+        >damaged = data/mine/damaged.json
         .proofs = data/fetched/mine/{102flowers.tgz:11111111,imagelabels.mat:22222222}
     """,
     "split_flowers": """
         images = data/mine/images.csv
         setid = data/fetched/mine/setid.mat
+        .proofs = data/fetched/mine/setid.mat:33333333
 
         $split | .split
         main   | kind:official validation:0.2 test:0.3 seed:1
@@ -630,6 +659,8 @@ MINE_TABLES = {
     """,
     "record_run": """
         splits = data/mine/splits/main.csv
+        damaged = data/mine/damaged.json
+        notebooks = -
         .sources = mine/{102flowers.tgz:11111111,imagelabels.mat:22222222,setid.mat:33333333}
             mine/petal.pth:44444444
     """,
@@ -740,10 +771,15 @@ DRAWN_TABLES = {
 
 # What is otherwise without flowers.
 DIGITS_TABLES = {
+    "prepare_mnist": """
+        .split = seed:3 test:10000 validation:5000
+    """,
     "record_run": """
         splits = data/mnist/split.csv
         images = -
+        damaged = -
         manifests = -
+        notebooks = -
         .splits = -
         .sources = mnist/$MNIST
     """,
@@ -768,37 +804,52 @@ MODELS = {
         lite                    | flowers | torch     | -             | -
         raw                     | flowers | torch     | -             | resnet152
 
-        $name                    | recipe   | headline | comparable | why_not
-        numpy_1hidden           | replayed | seed-11  | True       | -
-        torch_2hidden_long      | inferred | seed-21  | False      | not in the report
-        own                     | own      | seed-23  | False      | not in the report
-        resnet152               | stated   | seed-31  | True       | -
-        convnext_large_notebook | stated   | seed-41  | True       | -
-        lite                    | own      | seed-51  | False      | not in the report
-        raw                     | inferred | seed-91  | False      | random weights
+        $name                    | recipe   | protocol | headline
+        numpy_1hidden           | replayed | -        | seed-11
+        torch_2hidden_long      | inferred | -        | seed-21
+        own                     | own      | -        | seed-23
+        resnet152               | stated   | frozen   | seed-31
+        convnext_large_notebook | stated   | notebook | seed-41
+        lite                    | own      | adapted  | seed-51
+        raw                     | own      | frozen   | seed-91
+
+        $name                    | comparable | why_not
+        numpy_1hidden           | True       | -
+        torch_2hidden_long      | False      | not in the report
+        own                     | False      | not in the report
+        resnet152               | True       | -
+        convnext_large_notebook | True       | -
+        lite                    | False      | not in the report
+        raw                     | False      | changed: random weights
     """,
     "mine": """
-        $name  | part    | framework | longer_of | reported
-        petal | flowers | torch     | -         | convnext_large
+        comparable = False
+        why_not = other data; changed: other weights: mine/petal.pth; preprocess report → own;
+            split.kind stratified or random → official; split.validation 0.25 → 0.2;
+            split.test 0.25 → 0.3
 
-        $name  | recipe | headline | comparable | why_not
-        petal | stated | seed-61  | False      | other data
+        $name  | part    | framework | longer_of | reported       | recipe | protocol | headline
+        petal | flowers | torch     | -         | convnext_large | own    | frozen   | seed-61
     """,
     "drawn": """
-        $name  | part    | framework | longer_of | reported
-        still | flowers | torch     | -         | resnet152
-        moved | flowers | torch     | -         | -
+        comparable = False
+        why_not = generated data
 
-        $name  | recipe | headline | comparable | why_not
-        still | stated | seed-1   | False      | generated data
-        moved | own    | seed-1   | False      | generated data
+        $name  | part    | framework | longer_of | reported  | recipe | protocol | headline
+        still | flowers | torch     | -         | resnet152 | own    | frozen   | seed-1
+        moved | flowers | torch     | -         | -         | own    | adapted  | seed-1
     """,
     "digits": """
-        $name          | part  | framework | longer_of | reported
-        numpy_2hidden | mnist | numpy     | -         | numpy_2hidden
+        comparable = False
+        protocol = -
 
-        $name          | recipe   | headline | comparable | why_not
-        numpy_2hidden | inferred | seed-123 | True       | -
+        $name               | part  | framework | longer_of | reported
+        numpy_2hidden      | mnist | numpy     | -         | numpy_2hidden
+        torch_2hidden_long | mnist | torch     | -         | -
+
+        $name               | recipe   | headline | why_not
+        numpy_2hidden      | own      | seed-123 | changed: split.seed 123 → 3
+        torch_2hidden_long | inferred | seed-123 | not in the report
     """,
 }
 
@@ -848,6 +899,8 @@ MACHINES = """
 """
 # What a fetch brings is fixed by its hash: edited code must not bring it again.
 WITHOUT_CODE = {"fetch"}
+# It writes down the hash of every file that results are made by.
+WITH_ALL_CODE = {"record_run"}
 # Their times are not among those they show, or nobody asks for them.
 WITHOUT_BENCHMARK = {"plot_runtime", "save_configuration", "report"}
 
@@ -1022,6 +1075,8 @@ def test_the_code_of_a_job_is_that_of_its_script(plans):
         if job.rule not in seen:
             seen.add(job.rule)
             wanted = [] if job.rule in WITHOUT_CODE else code_of(job.script)
+            if job.rule in WITH_ALL_CODE:
+                wanted = [file.relative_to(ROOT).as_posix() for file in code_of_project(ROOT)]
             assert job.input.get("code", []) == wanted, job.rule
 
 
@@ -1103,6 +1158,24 @@ def test_times_are_looked_up_where_rules_leave_them(plans):
         for name in set(timed) - unasked:
             pattern = re.sub(r"\\{.*?\\}", ".+", re.escape(job.params["benchmarks"][name]))
             assert re.fullmatch(pattern, timed[name])
+
+
+def test_unfinished_work_is_looked_up_where_jobs_keep_it(plans):
+    for each in plans.values():
+        kept = {
+            name_of(job): job.params[name]
+            for job in each.jobs
+            for name in ("checkpoint", "work")
+            if name in job.params
+        }
+        for rule in ("plot_runtime", "record_run"):
+            unfinished = each.of(rule)[0].params["unfinished"]
+            found = {
+                name_of(job): unfinished[job.rule].format(**job.wildcards)
+                for job in each.jobs
+                if job.rule in unfinished
+            }
+            assert found == kept
 
 
 def test_the_crate_has_all_that_runs_leave(plans):
