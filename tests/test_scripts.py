@@ -29,7 +29,7 @@ from support import drawn_twice
 from test_mnist import idx
 
 NET = "timm:test_resnet"
-SMALL = Preprocess(resize=40, crop=32)
+REPORT = Preprocess()
 CPU = torch.device("cpu")
 STORE = {"features": "features.npy", "ids": "ids.npy", "manifest": "manifest.json"}
 RUN = {
@@ -142,7 +142,7 @@ def ids_of(split: Path, name: str) -> list[int]:
 SETTINGS = {
     "architecture": NET,
     "proofs": {},
-    "preprocess": {"resize": 40, "crop": 32},
+    "preprocess": "report",
     "batch_size": 4,
     "on_damaged": "skip",
 }
@@ -180,8 +180,8 @@ def test_features_are_of_these_weights_adapted_to_the_training_images(flowers, t
     if protocol == "adapted":
         train_ids = ids_of(flowers / "split-0.csv", "train")
         chosen = [image for image in images if image.id in train_ids]
-        done = adapt(backbone, chosen, SMALL, tmp_path / "kept", **options)
-    expected = extract(images, backbone, SMALL, tmp_path / "work", protocol=done, **options)
+        done = adapt(backbone, chosen, REPORT, tmp_path / "kept", **options)
+    expected = extract(images, backbone, REPORT, tmp_path / "work", protocol=done, **options)
     assert bytes_of(found) == bytes_of(expected)
     assert np.load(found.ids).tolist() == [image.id for image in images if image.id != 19]
     assert list(json.loads(found.manifest.read_text())["damaged"]) == ["19"]
@@ -333,18 +333,18 @@ def test_each_run_of_the_notebook_has_its_split_and_its_seed(flowers, tmp_path):
         "train_notebook",
         tmp_path,
         input={"folders": folders, "weights": flowers / "weights.safetensors"},
-        output=made,
+        output={**made, "manifest": tmp_path / "manifest.json"},
         params={**SETTINGS, "runs": RUNS, "recipe": recipe, "work": str(tmp_path / "work")},
     )
     backbone = build(NET, flowers / "weights.safetensors")
     for i, run in enumerate(RUNS):
         tree = read_folders(folders[run["split"]])
-        pixels = DecodedImages(tree.images, SMALL, tmp_path / "pixels.npy", 1)
+        pixels = DecodedImages(tree.images, REPORT, tmp_path / "pixels.npy", 1)
         result = train(
             backbone.module,
             tree,
             pixels,
-            SMALL,
+            REPORT,
             NotebookRecipe(**recipe),
             seed=run["seed"],
             device=CPU,
@@ -366,5 +366,5 @@ def test_what_was_put_in_place_by_hand_is_proved_before_it_is_read(tmp_path, scr
             tmp_path,
             input={"file": file},
             output={name: tmp_path / name for name in names} | {"histories": [tmp_path / "h"]},
-            params={"proofs": {str(file): {"sha256": "0" * 64}}},
+            params={"proofs": {str(file): {"sha256": "0" * 64}}, "work": str(tmp_path / "work")},
         )
