@@ -39,7 +39,8 @@ TESTS = {
 
 # A word in a message, in a log or in an error is no part of the protocol.
 WORDS = (r'^\s*f?"[^"]*"$', r'^\s*f"', r"^\s*raise ", r"^\s*log(ger)?\.")
-# Tests that start processes, which import the code as it is, or that take seconds each.
+# Hypothesis's profile "ci" draws the same examples each time, and lets them take their time.
+# Left out are tests that start processes, which import the code as it is, or take seconds.
 LEFT_OUT = "not killed and not compile and not any_shape and not real_photographs"
 
 SETTINGS = """[mutmut]
@@ -57,9 +58,11 @@ do_not_mutate_patterns=
 pytest_add_cli_args_test_selection=
     {tests}
 pytest_add_cli_args=
+    --hypothesis-profile=ci
     -k
     {left_out}
 use_git_change_detection=false
+process_isolation=forkserver
 """
 
 OUTCOMES = ("killed", "timeout", "survived", "no tests", "not checked")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.io
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -328,6 +328,7 @@ def table_of(labels, per_label):
 
 
 @given(st.integers(2, 12), st.integers(8, 40), st.integers(0, 2**31), st.booleans())
+@settings(deadline=None, max_examples=50)
 def test_drawn_splits_cover_each_image_once(labels, per_label, seed, stratified):
     images = table_of(labels, per_label)
     # In no order, so that neither an id nor a label is told by its place.
