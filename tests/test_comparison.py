@@ -138,16 +138,22 @@ class TestWilson:
 
 class TestCompare:
     def test_a_row_for_every_reported_figure(self, report):
-        rows = comparison.compare(metrics(0.9454), [model()], report)
+        rows = comparison.compare(metrics(0.9454), [model(recipe="inferred")], report)
         assert list(rows.columns) == comparison.COLUMNS
         for column in ("split", "metric", "where", "note"):
             expected = [getattr(figure, column) for figure in report.figures]
             assert rows[column].tolist() == expected
         assert rows["reported"].tolist() == [figure.value for figure in report.figures]
+        precisions = [figure.precision for figure in report.figures]
+        assert rows["reported_precision"].fillna(0).tolist() == [x or 0 for x in precisions]
+        assert rows["n_seeds"].tolist() == rows["reproduced"].notna().tolist()
+        assert set(rows["why_not"]) == {""}
         # A model that was run goes by its own title and recipe, others by the report's.
         own = rows["model"] == "net"
         assert set(rows.loc[own, "title"]) == {"Net"}
-        assert set(rows.loc[own, "recipe"]) == {"replayed"}
+        assert set(rows.loc[own, "recipe"]) == {"inferred"}
+        others = [figure.recipe for figure in report.figures if figure.model != "numpy_1hidden"]
+        assert rows.loc[~own, "recipe"].tolist() == others
         titles = {model.title for model in report.models.values()}
         assert set(rows.loc[~own, "title"]) == titles - {report.models["numpy_1hidden"].title}
         assert rows["verdict"].value_counts().to_dict() == {
@@ -172,6 +178,11 @@ class TestCompare:
         assert row["verdict"] == "within the seeds' range"
         row = rows.set_index(["model", "split", "metric"]).loc["net", "validation", "accuracy"]
         assert (row["wilson_low"], row["wilson_high"]) == pytest.approx(wilson(0.6, 10_000))
+
+    def test_one_run_is_held_against_its_test_set_s_interval(self, report):
+        rows = comparison.compare(metrics(0.9470), [model()], report)
+        (row,) = rows[rows["reproduced"].notna()].to_dict("records")
+        assert row["verdict"] == "within the test set's interval"
 
     def test_train_images_have_no_interval(self, report):
         found = pd.concat(
