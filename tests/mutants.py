@@ -39,7 +39,8 @@ TESTS = {
 
 # A word in a message, in a log or in an error is no part of the protocol.
 WORDS = (r'^\s*f?"[^"]*"$', r'^\s*f"', r"^\s*raise ", r"^\s*log(ger)?\.")
-# Tests that start processes, which import the code as it is, or that take seconds each.
+# Hypothesis's profile "ci" draws the same examples each time, and lets them take their time.
+# Left out are tests that start processes, which import the code as it is, or take seconds.
 LEFT_OUT = "not killed and not compile and not any_shape and not real_photographs"
 
 SETTINGS = """[mutmut]
@@ -57,9 +58,19 @@ do_not_mutate_patterns=
 pytest_add_cli_args_test_selection=
     {tests}
 pytest_add_cli_args=
+    --hypothesis-profile=ci
     -k
     {left_out}
 use_git_change_detection=false
+process_isolation=forkserver
+"""
+
+# Its command for one, for all: loading it takes longer than a diff.
+SHOW_ALL = """
+import sys
+from mutmut.__main__ import show
+for name in sys.argv[1:]:
+    show.callback(name)
 """
 
 OUTCOMES = ("killed", "timeout", "survived", "no tests", "not checked")
@@ -99,25 +110,23 @@ def run(module: str, seconds: float, children: int) -> Counter[str]:
             failed = process.wait(seconds)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGINT)
-            failed = process.wait() and 0
+            process.wait()
+            failed = 0
     if failed:
         sys.exit(f"{folder / 'log.txt'}: mutmut ended with {failed}; its last lines say why")
     outcomes = {
         name.strip(): outcome.strip()
-        for line in _mutmut(folder, "results", "--all", "true").splitlines()
+        for line in _output(folder, [MUTMUT, "results", "--all", "true"]).splitlines()
         for name, _, outcome in [line.rpartition(":")]
     }
-    with (folder / "survivors.diff").open("w", encoding="utf-8") as stream:
-        for name, outcome in outcomes.items():
-            if outcome in ("survived", "no tests"):
-                stream.write(_mutmut(folder, "show", name))
+    survivors = [name for name, outcome in outcomes.items() if outcome in ("survived", "no tests")]
+    diffs = _output(folder, [sys.executable, "-c", SHOW_ALL, *survivors])
+    (folder / "survivors.diff").write_text(diffs, encoding="utf-8")
     return Counter(outcomes.values())
 
 
-def _mutmut(folder: Path, *arguments: str) -> str:
-    return subprocess.run(
-        [MUTMUT, *arguments], cwd=folder, check=True, capture_output=True, text=True
-    ).stdout
+def _output(folder: Path, command: list[str | Path]) -> str:
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
 
 
 def main() -> None:
@@ -129,6 +138,8 @@ def main() -> None:
     options = parser.parse_args()
     if strange := set(options.modules) - set(TESTS):
         parser.error(f"no tests are known of {sorted(strange)[0]}; expected {', '.join(TESTS)}")
+    # In the background it would be ignored, by mutmut too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print(f"| module | mutants | {' | '.join(OUTCOMES)} |")
     print(f"| --- |{' ---: |' * (1 + len(OUTCOMES))}")
     for module in options.modules or TESTS:

@@ -61,6 +61,9 @@ class TestVerdict:
             "within the test set's interval"
         )
 
+        outside = {"runs": (0.947, 0.95), "interval": (0.947, 0.953)}
+        assert verdict(0.9463, None, 0.95, **outside) == "better than reported"
+
     @pytest.mark.parametrize(
         ("runs", "expected"),
         [
@@ -132,15 +135,31 @@ class TestWilson:
             assert 50 * (high - low) == pytest.approx(half, abs=0.05)
 
     def test_not_a_count(self):
+        assert wilson(0.3079847909, 263) == wilson(81 / 263, 263)
         with pytest.raises(ValueError, match="whole number"):
             wilson(0.5, 3)
 
 
 class TestCompare:
     def test_a_row_for_every_reported_figure(self, report):
-        rows = comparison.compare(metrics(0.9454), [model()], report)
+        rows = comparison.compare(metrics(0.9454), [model(recipe="inferred")], report)
         assert list(rows.columns) == comparison.COLUMNS
-        assert len(rows) == len(report.figures)
+        for column in ("split", "metric", "where", "note"):
+            expected = [getattr(figure, column) for figure in report.figures]
+            assert rows[column].tolist() == expected
+        assert rows["reported"].tolist() == [figure.value for figure in report.figures]
+        precisions = [figure.precision for figure in report.figures]
+        assert rows["reported_precision"].fillna(0).tolist() == [x or 0 for x in precisions]
+        assert rows["n_seeds"].tolist() == rows["reproduced"].notna().tolist()
+        assert set(rows["why_not"]) == {""}
+        # A model that was run goes by its own title and recipe, others by the report's.
+        own = rows["model"] == "net"
+        assert set(rows.loc[own, "title"]) == {"Net"}
+        assert set(rows.loc[own, "recipe"]) == {"inferred"}
+        others = [figure.recipe for figure in report.figures if figure.model != "numpy_1hidden"]
+        assert rows.loc[~own, "recipe"].tolist() == others
+        titles = {model.title for model in report.models.values()}
+        assert set(rows.loc[~own, "title"]) == titles - {report.models["numpy_1hidden"].title}
         assert rows["verdict"].value_counts().to_dict() == {
             "not run": len(report.figures) - 1,
             "to the digit": 1,
@@ -163,6 +182,11 @@ class TestCompare:
         assert row["verdict"] == "within the seeds' range"
         row = rows.set_index(["model", "split", "metric"]).loc["net", "validation", "accuracy"]
         assert (row["wilson_low"], row["wilson_high"]) == pytest.approx(wilson(0.6, 10_000))
+
+    def test_one_run_is_held_against_its_test_set_s_interval(self, report):
+        rows = comparison.compare(metrics(0.9470), [model()], report)
+        (row,) = rows[rows["reproduced"].notna()].to_dict("records")
+        assert row["verdict"] == "within the test set's interval"
 
     def test_train_images_have_no_interval(self, report):
         found = pd.concat(
@@ -211,6 +235,7 @@ class TestCompare:
         )
         found = pd.concat([metrics(0.9454), metrics(0.5, name="own")])
         rows = comparison.compare(found, [own, model()], report)
+        assert len(rows) == len(report.figures) + 1
         last = rows.iloc[-1]
         assert (last["model"], last["split"], last["reproduced"]) == ("own", "test", 0.5)
         assert pd.isna(last["reported"])
@@ -259,8 +284,9 @@ class TestGather:
 
     def test_twice(self, tmp_path):
         metrics(0.9).to_csv(tmp_path / "a.csv", index=False)
-        with pytest.raises(UserError, match="given twice"):
-            comparison.gather([tmp_path / "a.csv"] * 2)
+        metrics(0.8).to_csv(tmp_path / "b.csv", index=False)
+        with pytest.raises(UserError, match=r"'net', 'seed-1', 'test', 'accuracy'.* given twice"):
+            comparison.gather([tmp_path / "a.csv", tmp_path / "b.csv"])
 
     def test_another_table(self, tmp_path):
         (tmp_path / "a.csv").write_text("x\n1\n")
@@ -268,5 +294,5 @@ class TestGather:
             comparison.gather([tmp_path / "a.csv"])
 
     def test_nothing(self, report):
-        rows = comparison.compare(comparison.gather([]), [], report)
+        rows = comparison.compare(comparison.gather([]), [model()], report)
         assert set(rows["verdict"]) == {"not run"}

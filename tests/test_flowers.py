@@ -330,6 +330,7 @@ def table_of(labels, per_label):
 
 @settings(deadline=None)
 @given(st.integers(2, 12), st.integers(8, 40), st.integers(0, 2**31), st.booleans())
+@settings(deadline=None, max_examples=50)
 def test_drawn_splits_cover_each_image_once(labels, per_label, seed, stratified):
     # So many that a random draw passes over no label.
     per_label *= 1 if stratified else 10

@@ -131,13 +131,13 @@ class TestAuc:
 
 class TestCalibration:
     def test_by_hand(self):
-        # Ten images at confidence 0.8, seven of them right: 0.1 off.
+        # Thirty images at confidence 0.8, 21 of them right: 0.1 off.
         # Ten at 0.6, all right: 0.4 off.
-        scores = [[0.8, 0.2]] * 10 + [[0.6, 0.4]] * 10
-        labels = [0] * 7 + [1] * 3 + [0] * 10
+        scores = [[0.8, 0.2]] * 30 + [[0.6, 0.4]] * 10
+        labels = [0] * 21 + [1] * 9 + [0] * 10
         curve = metrics.reliability(of(labels, scores, "sigmoid"))
-        assert curve.ece == pytest.approx(0.25)
-        assert curve.counts.tolist() == [10, 10]
+        assert curve.ece == pytest.approx((30 * 0.1 + 10 * 0.4) / 40)
+        assert curve.counts.tolist() == [10, 30]
         assert curve.accuracy == pytest.approx([1.0, 0.7])
         assert curve.confidence == pytest.approx([0.6, 0.8])
 
@@ -219,6 +219,7 @@ def test_macro_figures_by_hand():
     labels, taken = [0, 0, 0, 1, 2], [0, 0, 1, 1, 0]
     scores = 10 * np.eye(6)[taken] - np.arange(6)
     scores[4] = [5, 4, 0, 1, 2, 3]  # the true class has the lowest score of six
+    scores[2] = [2, 6, 5, 4, 3, 1]  # the fifth
     found = metrics.all_metrics(of(labels, scores), "cross_entropy")
     assert found["macro_precision"] == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
     assert found["macro_recall"] == pytest.approx((2 / 3 + 1 + 0) / 3)

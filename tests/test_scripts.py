@@ -121,11 +121,12 @@ def flowers(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("flowers")
     make_photos(folder, 20)
     (folder / "image_00006.jpg").write_bytes(b"broken")
-    # Ids with gaps, so that an id is no place, in an order that is not theirs.
+    # Ids with gaps, so that an id is no place, in an order that is not theirs; the damaged image
+    # is the sixth.
     table = pd.read_csv(folder / "images.csv")
     table["id"] = 3 * table["id"] + 1
     table.loc[table["label"] == 2, "label"] = 10
-    table.sample(frac=1, random_state=1).to_csv(folder / "images.csv", index=False)
+    table.sample(frac=1, random_state=2).to_csv(folder / "images.csv", index=False)
     for number in (0, 1):
         rows = table.sample(frac=1, random_state=number)
         rows["split"] = ["train"] * 11 + ["validation"] * 5 + ["test"] * 4
