@@ -135,7 +135,7 @@ def _kills(run: Record) -> str:
     header += ["about so many images", "s to the restart", "s to going on", "s to more on disk"]
     told = (
         "Lost is what was worked out since features were last written, which a job does after "
-        "every 10 seconds or more of work. To the restart: until Snakemake has ended and "
+        "every 10 seconds or more of work; it is killed when it is half way there. To the restart: until Snakemake has ended and "
         "`--unlock` has run. To going on: from the same command given again until the job has "
         "found its place, the plan, Python's start, the proof of the weights and their reading "
         "included. More on disk comes at the next writing."
