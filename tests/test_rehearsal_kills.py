@@ -53,7 +53,7 @@ def rehearsal_in(folder: Path, program: str, kills: tuple[str, ...]) -> Rehearsa
         net: FeaturesJob(folder / net / "work", folder / net / "features.npy", folder / net / "log")
         for net in "ab"
     }
-    return Rehearsal([sys.executable, str(file)], folder, jobs, 100, kills)
+    return Rehearsal([sys.executable, str(file)], folder, jobs, 100, kills, pause=0.05)
 
 
 def test_each_kill_hits_a_net_that_is_part_done_and_its_cost_is_timed(tmp_path):
@@ -62,7 +62,7 @@ def test_each_kill_hits_a_net_that_is_part_done_and_its_cost_is_timed(tmp_path):
     assert [(kill.what, kill.net) for kill in run.killed] == [(JOB, "a"), (RUN, "b")]
     for kill in run.killed:
         assert 25 <= kill.rows < 100
-        assert 0 <= kill.lost < 1
+        assert 0.05 <= kill.lost < 1
         assert kill.at < kill.restarted < kill.went_on <= kill.new_rows < run.ended
     lives = [(life.rule, life.finished) for life in run.lives]
     assert lives == [(f"features_{net}", done) for net in "ab" for done in (False, True)]

@@ -107,6 +107,10 @@ class FeaturesJob:
         except FileNotFoundError:
             return 0
 
+    def unwritten(self) -> float:
+        """Return the seconds since features were last written."""
+        return time.time() - (self.work / "progress.json").stat().st_mtime
+
     def process(self) -> int:
         """Return the process that is at work."""
         return int(json.loads(lock_of(self.made).read_text())["process"])
@@ -131,6 +135,8 @@ class Rehearsal:
         images: number of images.
         kills: what to kill: the first net that is caught part done gets the first, the next net
             the next.
+        pause: seconds that a job has worked since it last wrote features when it is killed; it
+            writes after ten or more.
     """
 
     command: Sequence[str]
@@ -138,6 +144,7 @@ class Rehearsal:
     features: Mapping[str, FeaturesJob] = field(default_factory=dict)
     images: int = 0
     kills: Sequence[str] = ()
+    pause: float = 5.0
     lives: list[Life] = field(default_factory=list)
     killed: list[Kill] = field(default_factory=list)
     started: float = 0.0
@@ -222,9 +229,10 @@ class Rehearsal:
             return
         for net, job in self.features.items():
             rows = job.rows()
-            if net not in {kill.net for kill in self.killed} and (
-                _PART_DONE * self.images <= rows < self.images and not job.made.exists()
-            ):
+            if net in {kill.net for kill in self.killed} or job.made.exists():
+                continue
+            part_done = _PART_DONE * self.images <= rows < self.images
+            if part_done and job.unwritten() >= self.pause:
                 self._kill(process, net, rows)
                 return
 
@@ -234,9 +242,7 @@ class Rehearsal:
             os.killpg(process.pid, signal.SIGKILL)
         else:
             os.kill(job.process(), signal.SIGKILL)
-        now = time.time()
-        lost = now - (job.work / "progress.json").stat().st_mtime
-        self.killed.append(Kill(what, net, now, rows, lost))
+        self.killed.append(Kill(what, net, time.time(), rows, job.unwritten()))
         logger.info("%s: killed with SIGKILL at image %d of %d: %s", net, rows, self.images, what)
 
     def _tell(self) -> None:

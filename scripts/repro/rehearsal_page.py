@@ -134,11 +134,11 @@ def _kills(run: Record) -> str:
     header = ["SIGKILL to", "while making features of", "images on disk", "seconds of work lost"]
     header += ["about so many images", "s to the restart", "s to going on", "s to more on disk"]
     told = (
-        "Lost is what was worked out since features were last written, which a job does after "
-        "every 10 seconds or more of work. To the restart: until Snakemake has ended and "
-        "`--unlock` has run. To going on: from the same command given again until the job has "
-        "found its place, the plan, Python's start, the proof of the weights and their reading "
-        "included. More on disk comes at the next writing."
+        "Lost is what was worked out since features were last written. A job writes after every 10 "
+        "seconds or more of work, and is killed half way between. To the restart: until Snakemake "
+        "has ended and `--unlock` has run. To going on: from the same command given again until "
+        "the job has found its place; the plan, Python's start, the proof of the weights and their "
+        "reading are in it. More on disk comes at the next writing."
     )
     return f"{markdown(header, rows, numbers=range(3, 8))}\n{told}"
 
