@@ -30,7 +30,7 @@ def files_in(folder):
     return {
         str(file.relative_to(folder)): file.read_bytes()
         for file in folder.rglob("*")
-        if file.is_file() and not file.name.endswith((".lock", ".keep"))
+        if file.is_file() and not file.name.endswith((".lock", ".keep", ".pieces"))
     }
 
 
