@@ -26,7 +26,7 @@ from torch import nn
 from torch.nn.functional import nll_loss
 from torchvision.transforms import CenterCrop, Compose, Normalize, Resize, ToTensor
 
-import oracle_verdicts
+from oracle_verdicts import Headline, compare, judge, nets_that_run
 
 SETS = ("train", "validation", "test")
 IMAGENET = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -121,7 +121,7 @@ def mnist_runs(config, raw, write):
 
 # --- Flowers: images out of the archive, splits, backbones, heads ---------------------------------
 def read_flowers(archive, labels):
-    """Return the table of the images that open, by id, and the pictures themselves."""
+    """Return the table of the images that open, by id, their pictures, and those that do not."""
     labels, rows, pictures = matlab.loadmat(labels)["labels"].ravel(), [], {}
     with tarfile.open(archive) as tar:
         for member in filter(tarfile.TarInfo.isreg, tar):
@@ -136,7 +136,8 @@ def read_flowers(archive, labels):
             hashed = hashlib.sha256(content).hexdigest()
             rows.append((number, f"images/{name}", labels[number - 1], *picture.size, hashed))
     columns = ["id", "file", "label", "width", "height", "sha256"]
-    return pd.DataFrame(rows, columns=columns).sort_values("id", ignore_index=True), pictures
+    table = pd.DataFrame(rows, columns=columns).sort_values("id", ignore_index=True)
+    return table, pictures, sorted({*range(1, len(labels) + 1)} - {*pictures})
 
 
 def flower_split(images, setid=None, *, kind, validation, test, seed):
@@ -216,8 +217,10 @@ def train_head(body, x, y, rows, head, seed):  # noqa: PLR0917
 
 def flower_runs(config, raw, write):
     flowers, data = config["flowers"], config["flowers"]["data"]
-    images, pictures = read_flowers(raw[f"{data}/102flowers.tgz"], raw[f"{data}/imagelabels.mat"])
+    files = raw[f"{data}/102flowers.tgz"], raw[f"{data}/imagelabels.mat"]
+    images, pictures, damaged = read_flowers(*files)
     write(f"data/{data}/images.csv", images)
+    write(f"data/{data}/damaged.json", damaged)
     for model in [model for model in config["models"] if model in flowers["nets"]]:
         net = {**flowers, **flowers["nets"][model]}
         runs = [(f"seed-{seed}", seed, "main", {}) for seed in net["seeds"]]
@@ -341,10 +344,7 @@ def everything(config, raw, names, report, write):
                 write(f"{folder}/{name}.csv", found.assign(model=model, run=run))
             headlines.setdefault(model, (history, made))
     metrics = write("results/metrics.csv", pd.concat(gathered, ignore_index=True))
-    nets = {**config["mnist"]["nets"], **config["flowers"]["nets"]}
-    nets = {model: nets[model] for model in config["models"]}
-    write("results/comparison.csv", oracle_verdicts.compare(metrics, nets, report))
-    seen = {
-        m: oracle_verdicts.Headline(metrics[metrics["model"] == m], *headlines[m]) for m in nets
-    }
-    write("results/claims.csv", oracle_verdicts.judge(report, seen, nets))
+    nets = nets_that_run(config, report)
+    write("results/comparison.csv", compare(metrics, nets, report))
+    seen = {m: Headline(metrics[metrics["model"] == m], *headlines[m]) for m in nets}
+    write("results/claims.csv", judge(report, seen, nets))

@@ -8,7 +8,36 @@ import pandas as pd
 from scipy import stats
 
 SETS = ("train", "validation", "test")
-AS_IT_RUNS = ("title", "recipe")
+CANNOT = "cannot be judged"
+AS_IT_RUNS = ("title", "recipe", "why_not")
+
+
+# --- Nets: which of them are the report's ---------------------------------------------------------
+def nets_that_run(config, report):
+    """Return the nets in the configuration's order, each with why it is not the report's."""
+    nets = {}
+    for model in config["models"]:
+        shared = config["mnist" if model in config["mnist"]["nets"] else "flowers"]
+        net, reason = dict(shared["nets"][model]), "not in the report"
+        if net["reported"]:
+            reason = changed(net, shared, report["models"][net["reported"]], report["parts"])
+            net["recipe"] = "own" if reason else net["recipe"]
+        nets[model] = net | {"why_not": reason}
+    return nets
+
+
+def changed(net, shared, of_report, parts):
+    """Return what of a net, its split and head differs; data and weights are the report's here."""
+    pairs = [(key, each, net[key]) for key, each in of_report["net"].items() if key != "weights"]
+    for group in ("split", "head"):
+        wanted = parts[of_report["part"]].get(group, {})
+        pairs += [(f"{group}.{key}", each, shared[group][key]) for key, each in wanted.items()]
+    texts = [
+        f"{key} {wanted} → {found}"
+        for key, wanted, found in pairs
+        if found != wanted and not (isinstance(wanted, list) and found in wanted)
+    ]
+    return f"changed: {'; '.join(texts)}" if texts else ""
 
 
 # --- Figures: reported beside reproduced ----------------------------------------------------------
@@ -30,7 +59,7 @@ def summary(metrics):
 
 
 def verdict(reported, digit, found):
-    """Return the verdict on a reported value: the first that fits."""
+    """Return the verdict on a value that may be compared: the first that fits."""
     near, ours = (digit or 0) / 2 + 1e-9, found["reproduced"]
     if digit and abs(ours - reported) <= near:
         return "to the digit"
@@ -52,17 +81,22 @@ def compare(metrics, nets, report):
                 row = {"reported": reported, "reported_precision": digit and digit / unit}
                 row |= {name: figure.get(name) for name in ("metric", "split", "where", "note")}
                 if model:
-                    ours = found.loc[(model, figure["split"], figure["metric"])]
-                    row |= {"model": model, **{name: nets[model][name] for name in AS_IT_RUNS}}
-                    row |= {"difference_pp": 100 * (ours["reproduced"] - reported), **ours}
-                    row["verdict"] = verdict(reported, row["reported_precision"], ours)
+                    net, ours = nets[model], found.loc[(model, figure["split"], figure["metric"])]
+                    row |= {"model": model, **{name: net[name] for name in AS_IT_RUNS}, **ours}
+                    if net["why_not"]:
+                        row["verdict"] = "not comparable here"
+                    else:
+                        row["difference_pp"] = 100 * (ours["reproduced"] - reported)
+                        row["verdict"] = verdict(reported, row["reported_precision"], ours)
+                        if net.get("protocol") != figure.get("protocol"):
+                            row |= {"verdict": "by another protocol", "protocol": net["protocol"]}
                 else:
                     row |= {"model": key, "title": of_report["title"], "recipe": figure["recipe"]}
                     row |= {"verdict": "not run", "n_seeds": 0}
                 rows.append(row)
     for model in [name for name in nets if not nets[name]["reported"]]:
         for split, metric in [*((s, "accuracy") for s in SETS), ("validation", "auc_ovr_softmax")]:
-            row = {"model": model, "split": split, "metric": metric, "why_not": "not in the report"}
+            row = {"model": model, "split": split, "metric": metric}
             row |= {"verdict": "not comparable here", **found.loc[(model, split, metric)]}
             rows.append(row | {name: nets[model][name] for name in AS_IT_RUNS})
     return pd.DataFrame(rows)
@@ -105,6 +139,10 @@ def levels_off(run):
     return [level[1] <= 0, gap > 50 * (high - low)] if rise[1] > 0 else False, numbers
 
 
+def about(run, auc):
+    return abs(run.auc - auc) <= 0.01, [run.auc]
+
+
 def follows(run, quantity, sign):
     """Return whether a quantity follows the epochs on each set (Kendall's tau, one-sided)."""
     outcomes, numbers, scale = [], [], {"accuracy": 100, "loss": 1}[quantity]
@@ -119,7 +157,7 @@ def follows(run, quantity, sign):
 
 
 def small_rise(run, rise):
-    losses = [run.series(name, "loss") for name in rise["splits"]]
+    losses = [run.series(name, "loss") for name in rise["rise_on"]]
     epochs = [rise[when] for when in ("before", "after", "evened_out")]
     of_sets = [loss[epochs].to_numpy() for loss in losses]
     seen = [after > before and later < after for before, after, later in of_sets]
@@ -137,7 +175,7 @@ def reasonable_gap(run):
 def moves(run, points):
     values = 100 * run.of_split.to_numpy()
     if len(values) < 10:
-        return "cannot be judged", [10, len(values)]
+        return CANNOT, [10, len(values)]
     sd, free, mean = values.std(ddof=1), len(values) - 1, values.mean() / 100
     low, high = (sd * np.sqrt(free / stats.chi2.ppf(q, free)) for q in (0.975, 0.025))
     chance = 100 * np.sqrt(mean * (1 - mean) / run.n["test"])
@@ -174,52 +212,66 @@ class Headline:
         return self.history[self.history["split"] == split].set_index("epoch")[quantity]
 
 
+TESTS = {
+    "stay_close": stays_close,
+    "level_off": levels_off,
+    "aucs_about": about,
+    "losses_fall": lambda run, **_: follows(run, "loss", -1),
+    "accuracies_grow": lambda run: follows(run, "accuracy", 1),
+    "reasonable_gap": reasonable_gap,
+    "spread_over_splits": moves,
+}
+ABOUT_ANY_NET = ("losses_fall", "accuracies_grow", "reasonable_gap", "spread_over_splits")
+
+
+def findings(claim, own, runs, nets):
+    """Return outcomes, each with its numbers, of a claim's test of some nets."""
+    test, knobs = claim["test"], claim.get("parameters", {})
+    if test == "keep_rising":
+        pairs = [(m, longer) for longer in nets for m in own if nets[longer].get("longer_of") == m]
+        return [keeps_rising(runs[m], runs[longer]) for m, longer in pairs]
+    if test == "beats":
+        pair = [runs[m] for key in claim["models"] for m in own if nets[m]["reported"] == key]
+        return [beats(*pair)] if len(pair) == 2 else []
+    found = [TESTS[test](runs[m], **knobs) for m in own]
+    rising = own if test == "losses_fall" else ()
+    found += [small_rise(runs[m], knobs) for m in rising if nets[m]["reported"] == knobs["rise_of"]]
+    return found
+
+
 def judge(report, runs, nets):
-    """Return each claim's number, verdict, and the numbers of its evidence and of its needs.
+    """Return each claim's number, verdict, protocol, and the numbers of its evidence and needs.
 
     runs: a :class:`Headline` by model of the configuration.
     """
     rows = []
     for claim in report["claims"]:
-        number, knobs = claim["number"], claim.get("parameters", {})
-        models = [name for key in claim["models"] for name in nets if nets[name]["reported"] == key]
-        own = [runs[name] for name in models]
-        found = []
-        if number == 2:
-            longer = [each for each in nets if nets[each].get("longer_of") == models[0]]
-            found = [keeps_rising(own[0], runs[each]) for each in longer]
-        elif number == 4:
-            found = [(abs(run.auc - knobs["auc"]) <= 0.01, [run.auc]) for run in own]
-        elif number == 5:
-            found = [follows(run, "loss", -1) for run in own]
-            found += [
-                small_rise(runs[m], knobs["rise"])
-                for m in models
-                if nets[m]["reported"] == knobs["rise"]["model"]
-            ]
-        elif number == 6:
-            found = [follows(run, "accuracy", 1) for run in own]
-        elif number == 8:
-            found = [moves(run, knobs["points"]) for run in own]
-        elif number == 9:
-            found = [beats(*own)]
-        else:
-            test = {1: stays_close, 3: levels_off, 7: reasonable_gap}[number]
-            found = [test(run) for run in own]
-        rows.append(
-            {
-                "claim": number,
-                "verdict": overall([outcome for outcome, _ in found]),
-                "numbers": [each for _, numbers in found for each in numbers],
-            }
-        )
+        ours = {m: nets[m].get("protocol", "") for m in nets if not nets[m]["why_not"]}
+        ours = {m: ours[m] for m in ours if nets[m]["reported"] in claim["models"]}
+        best, stated = None, claim.get("protocol", "")
+        for protocol in [stated, *filter(None, ours.values())]:
+            own = [m for m in ours if ours[m] in ("", protocol)]
+            absent = {nets[m]["reported"] for m in own} != set(claim["models"])
+            found = findings(claim, own, runs, nets)
+            wanting = [numbers for outcome, numbers in found if outcome == CANNOT]
+            numbers = [each for _, numbers in found for each in numbers]
+            numbers = ([] if absent else wanting[0]) if wanting else numbers
+            verdict = CANNOT if absent or wanting else overall([outcome for outcome, _ in found])
+            row = {"verdict": verdict, "protocol": protocol if protocol != stated else None}
+            rank = (verdict != CANNOT, bool(found) and not wanting)
+            if best is None or rank > best[0]:
+                best = rank, row | {"claim": claim["number"], "numbers": numbers}
+        if not ours and claim["test"] in ABOUT_ANY_NET:  # what else was run, in its place
+            flowers = report["models"][claim["models"][0]]["part"] == "flowers"
+            others = [m for m in nets if nets[m]["why_not"] and flowers == ("protocol" in nets[m])]
+            found = [each for m in others for each in findings(claim, [m], runs, nets)]
+            best[1]["numbers"] = [n for outcome, each in found if outcome != CANNOT for n in each]
+        rows.append(best[1])
     return pd.DataFrame(rows)
 
 
 def overall(outcomes):
     """Each outcome is whether a claim holds of a model, or whether its parts do; None: in part."""
-    if "cannot be judged" in outcomes:
-        return "cannot be judged"
     hold = [all(o) or (None if any(o) else False) if isinstance(o, list) else o for o in outcomes]
     if all(each is not None and bool(each) for each in hold):
         return "holds"

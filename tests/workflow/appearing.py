@@ -64,6 +64,14 @@ def spread(row: Any) -> str:
     return f"{shown(row.mean, row.metric)} ± {shown(row.sd, row.metric)}"
 
 
+def said_of(row: Any) -> str:
+    """Return a verdict, on a figure or a claim, as Markdown says it."""
+    if pd.isna(row.protocol):
+        return row.verdict
+    of_claim = "" if hasattr(row, "metric") else " by another protocol"
+    return f"{row.verdict}{of_claim}: {row.protocol}"
+
+
 def signed(value: float) -> str:
     text = "" if pd.isna(value) else f"{value:+.2f}"
     return "0.00" if text in ("+0.00", "-0.00") else text
@@ -72,7 +80,9 @@ def signed(value: float) -> str:
 # --- figures --------------------------------------------------------------------------------------
 
 
-def curves(held: Any, config: dict, model: str, quantity: str, behind: pd.DataFrame | None) -> None:
+def curves(
+    held: Any, config: dict, model: str, quantity: str, behind: tuple[pd.DataFrame, str] | None
+) -> None:
     """Each history's line a set: the report's behind, further runs, the headline; the legend."""
     path, flowers = f"{model}/{quantity}", model in config["flowers"]["nets"]
     sets = SETS if flowers else SETS[:2]
@@ -82,7 +92,7 @@ def curves(held: Any, config: dict, model: str, quantity: str, behind: pd.DataFr
     panels = held.drawn(path)["panels"]
     starts = [1, last // 2 + 1] if percent and last >= 15 else [1]
     held.same(path, "panels", len(panels), len(starts))
-    order = [*([] if behind is None else [behind]), *histories[:0:-1], histories[0]]
+    order = [*([] if behind is None else [behind[0]]), *histories[:0:-1], histories[0]]
     for panel, start in zip(panels, starts, strict=False):
         expected = []
         for history in order:
@@ -105,7 +115,7 @@ def curves(held: Any, config: dict, model: str, quantity: str, behind: pd.DataFr
     if further := len(runs) - 1:
         legend.append([GREY, f"{further} further run{'s' if further > 1 else ''}"])
     if behind is not None:
-        legend.append([GREY, "as reported"])
+        legend.append([GREY, behind[1]])
     held.same(path, "legend", panels[0]["legend"], legend)
     held.same(path, "title", panels[0]["title"], net_of(config, model)["title"])
 
@@ -180,24 +190,27 @@ def comparison(held: Any) -> None:
     for panel, group in zip(panels, [group for group in groups if group], strict=False):
         lines, texts = [("line", [0.0, 0.0])], []
         for row in group:
+            same = pd.isna(row.protocol)
+            if row.model not in [model for model, _ in texts]:
+                other = "" if same else f"by another protocol: {row.protocol}"
+                texts += [(row.model, row.title), (row.model, other)]
 
             def off(*values: float, row: Any = row) -> list[float]:
                 return [100 * (value - row.reported) for value in values]
 
-            if pd.notna(row.wilson_low):
+            if same and pd.notna(row.wilson_low):
                 lines.append(("interval", off(row.wilson_low, row.wilson_high)))
-            if row.n_seeds > 1:
+            if same and row.n_seeds > 1:
                 lines.append(("range", off(row.min, row.max)))
             lines.append(("dot", off(row.reproduced)))
             value = shown(row.reported, row.metric)
             digits = reported(row)
             value = value if digits == "in words" else digits
-            texts.append(f"{value} → {shown(row.reproduced, row.metric)}")
+            texts.append((row.model, f"{value} → {shown(row.reproduced, row.metric)}"))
         held.close("comparison: lines", [(kind(line), line["x"]) for line in panel["lines"]], lines)
         held.same("comparison", "sets", panel["y_ticks"], [row.split for row in group])
-        titles = {row.title for row in group}
-        said = [text for _, _, text in panel["texts"] if text not in titles]
-        held.same("comparison", "values", said, texts)
+        said = [text for _, _, text in panel["texts"]]
+        held.same("comparison", "values", said, [text for _, text in texts])
 
 
 def kind(line: dict) -> str:
@@ -220,11 +233,14 @@ def seeds(held: Any) -> None:
     for panel, model in zip(panels, models, strict=False):
         lines, texts = [(GREY, [0.0, 0.0])], []
         for row in [row for row in rows if row.model == model]:
+            if not texts:
+                other = "" if pd.isna(row.protocol) else f"by another protocol: {row.protocol}"
+                texts += [row.title, other]
             own = metrics[(metrics["model"] == model) & (metrics["split"] == row.split)]
             values = own[own["metric"] == row.metric]["value"]
             lines.append((COLOURS[row.split], [*(100 * (values - row.mean))]))
             lines.append((COLOURS[row.split], [100 * (row.reproduced - row.mean)]))
-            if pd.notna(row.reported) and pd.isna(row.why_not):
+            if pd.notna(row.reported) and pd.isna(row.why_not) and pd.isna(row.protocol):
                 lines.append((None, [100 * (row.reported - row.mean)]))
             texts.append(f"{spread(row)}, n = {row.n_seeds}")
         found = [
@@ -232,14 +248,13 @@ def seeds(held: Any) -> None:
             for line in panel["lines"]
         ]
         held.close(f"seeds: {model}", found, lines)
-        title = next(row.title for row in rows if row.model == model)
-        said = [text for _, _, text in panel["texts"] if text != title]
-        held.same("seeds", model, said, texts)
+        held.same("seeds", model, [text for _, _, text in panel["texts"]], texts)
 
 
 def runtime(held: Any) -> None:
     """The seconds of each rule's jobs, and the most memory one of them took."""
     table = held.table("results/runtime.csv")
+    held.same("results/runtime.csv", "pieces before a kill", {*table["earlier_s"]}, {0.0})
     rules = table.groupby("rule").agg(
         jobs=("job", "size"), s=("wall_s", "sum"), m=("peak_rss_mib", "max")
     )
@@ -264,7 +279,7 @@ def markdown(held: Any) -> None:
     of_figures, of_runs = [], []
     for row in rows:
         figure = [reported(row), shown(row.reproduced, row.metric), signed(row.difference_pp)]
-        of_figures.append([row.split, *figure, interval(row), row.verdict])
+        of_figures.append([row.split, *figure, interval(row), said_of(row)])
         if row.n_seeds > 1:
             of_runs.append([row.split, str(row.n_seeds), spread(row), interval(row, "min", "max")])
     text = held.text("results/comparison.md")
@@ -280,7 +295,7 @@ def markdown(held: Any) -> None:
         "results/claims.md",
         "verdicts",
         found,
-        claims[["claim", "verdict"]].astype(str).to_numpy().tolist(),
+        [[str(row.claim), said_of(row)] for row in tuples(claims)],
     )
     for row in tuples(claims):
         for said in (row.text, row.test, row.evidence, row.needs):
@@ -323,7 +338,7 @@ def pages(held: Any) -> None:
     expected = []
     for row in tuples(held.table("results/comparison.csv")):
         figure = [reported(row), shown(row.reproduced, row.metric)]
-        figure += [signed(row.difference_pp).replace("-", "\u2212"), row.verdict, interval(row)]
+        figure += [signed(row.difference_pp).replace("-", "\u2212"), said_of(row), interval(row)]
         expected.append([row.title, row.split, *figure, spread(row) if row.n_seeds > 1 else ""])
     found = []
     for row in cells(held.text("results/comparison.html")):
@@ -338,6 +353,14 @@ def pages(held: Any) -> None:
     page = held.text("results/provenance.html")
     for value in leaves(record):
         held.same("results/provenance.html", f"holds {value}", str(value) in page, True)
+
+
+def left_out(held: Any, config: dict) -> None:
+    """Every page says how many images do not open, and which."""
+    numbers = held.table(f"data/{config['flowers']['data']}/damaged.json")
+    said = f"the data as damaged: {len(numbers)} images ({', '.join(map(str, numbers))})."
+    for page in ("comparison.html", "provenance.html", "REPORT.md"):
+        held.same(f"results/{page}", said, said in held.text(f"results/{page}"), True)
 
 
 def cells(page: str) -> list[list[str]]:
@@ -400,6 +423,9 @@ def card(held: Any, config: dict, model: str) -> None:
             f"one of {classes} flowers",
         ]
     )
+    if flowers:
+        damaged = len(held.table(f"data/{data}/damaged.json"))
+        expected.append(f"left out as damaged: {damaged} before the split, 0 after it.")
     if not flowers or net["protocol"] != "notebook":
         expected.append(f"{parameters:,} parameters")
     ece = held.table("results/metrics.csv").query("model == @model and run == @runs[0]")
@@ -416,7 +442,7 @@ def card(held: Any, config: dict, model: str) -> None:
         value = reported(row)
         value = f"{shown(row.reported, row.metric)} in words" if value == "in words" else value
         rows.append(
-            [row.split, value, shown(row.reproduced, row.metric), interval(row), row.verdict]
+            [row.split, value, shown(row.reproduced, row.metric), interval(row), said_of(row)]
         )
     found = [[row[0].split()[0], *row[1:]] for row in markdown_rows(text)[1:]]
     held.same(path, "figures", found, rows)
@@ -467,6 +493,7 @@ def provenance(held: Any, config: dict, raw: dict[str, Path]) -> None:
     held.same(path, "downloads", found["downloads"], hashes)
     file = f"{data}/images.csv"
     held.same(path, "images", found["images"], {file: held.digest(f"data/{file}")})
+    held.same(path, "damaged", found["damaged"], held.table(f"data/{data}/damaged.json"))
     passes: dict[str, int] = dict.fromkeys(of_flowers, 0)
     for model in of_flowers:
         for run in runs[model] if net_of(config, model)["protocol"] == "notebook" else ():
@@ -489,11 +516,12 @@ def provenance(held: Any, config: dict, raw: dict[str, Path]) -> None:
             "images": len(images),
             "images_sha256": digest(lines),
             "features_sha256": held.digest(f"data/{data}/features/{store}/features.npy"),
-            "damaged": 0,
+            "damaged": [],
             "forward_passes": len(images) + adapted,
         }
         held.same(path, store, {key: about[key] for key in facts}, facts)
         held.same(path, f"{store} protocol", about["protocol"]["name"], net["protocol"])
+        held.same(path, f"{store} weights", about["weights_loaded"], "by name")
         manifest = json.loads(held.text(f"data/{data}/features/{store}/manifest.json"))
         held.same(path, f"{store} rows", manifest["rows"], len(images))
         passes[model] += facts["forward_passes"]
@@ -503,6 +531,53 @@ def provenance(held: Any, config: dict, raw: dict[str, Path]) -> None:
     computed = found["configuration"]
     for key in ("models", "mnist"):
         held.same(path, f"configuration: {key}", computed[key], config[key])
+
+
+def networks(held: Any, config: dict, raw: dict[str, Path]) -> None:
+    """What the record says of the models, and of the backbones that keep no features."""
+    path = "results/provenance.json"
+    found = json.loads(held.text(path))["identity"]
+    flowers = config["flowers"]["nets"]
+    by_notebook = [
+        m for m in config["models"] if m in flowers and flowers[m]["protocol"] == "notebook"
+    ]
+    held.same(path, "notebooks", sorted(found["notebooks"]), sorted(by_notebook))
+    for model in by_notebook:
+        about = json.loads(held.text(f"data/{config['flowers']['data']}/notebook/{model}.json"))
+        held.same(path, model, found["notebooks"][model], about)
+        net = net_of(config, model)
+        facts = {
+            "architecture": net["architecture"],
+            "weights_sha256": digest(raw[net["weights"]].read_bytes()),
+            "weights_loaded": "by name",
+            "width": 24,
+            "protocol": {"name": "notebook"},
+        }
+        held.same(path, f"{model} facts", {key: about[key] for key in facts}, facts)
+    comparison = held.table("results/comparison.csv").fillna("")
+    held.same(path, "models", [*found["models"]], config["models"])
+    for model, entry in found["models"].items():
+        row = comparison[comparison["model"] == model].iloc[0]
+        net = net_of(config, model)
+        facts = {key: row[key] for key in ("title", "recipe", "why_not")}
+        facts |= {"comparable": not row["why_not"], "headline": runs_of(config, model)[0]}
+        facts |= {"protocol": net.get("protocol", ""), "reported": net["reported"]}
+        facts["longer_of"] = net.get("longer_of")
+        held.same(path, f"model {model}", {key: entry[key] for key in facts}, facts)
+
+
+def code(held: Any) -> None:
+    """The hash of each file that results are made by, and the one hash of all."""
+    path = "results/provenance.json"
+    found = json.loads(held.text(path))["identity"]["code"]
+    files = [held.folder / "Snakefile"]
+    for folder in ("rules", "scripts", "envs", "resources"):
+        files += [file for file in (held.folder / folder).rglob("*") if file.is_file()]
+    names = [file.relative_to(held.folder).as_posix() for file in files]
+    hashes = {name: held.digest(name) for name in sorted(names) if "__pycache__" not in name}
+    held.same(path, "code", found["files"], hashes)
+    text = json.dumps(hashes, sort_keys=True, separators=(",", ":"))
+    held.same(path, "sha256 of all code", found["sha256"], digest(text))
 
 
 def net_knobs(config: dict, model: str) -> dict:

@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import re
-import shutil
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -106,8 +105,13 @@ def flowers(folder: Path) -> None:
         add("image_00098.jpg.txt", b"notes")
         add("._image_00097.jpg", b"of another system")
     scipy.io.savemat(folder / "imagelabels.mat", {"labels": labels[None]})
-    numbers = 1 + draw.permutation(len(labels))
-    sets = dict(zip(("trnid", "valid", "tstid"), np.split(numbers, [20, 32]), strict=True))
+    # Each label in each set, in no order.
+    of_labels = [1 + draw.permutation(np.flatnonzero(labels == label)) for label in LABELS]
+    parts = zip(*(np.split(numbers, [4, 7]) for numbers in of_labels), strict=True)
+    sets = {
+        name: draw.permutation(np.concatenate(part))
+        for name, part in zip(("trnid", "valid", "tstid"), parts, strict=True)
+    }
     scipy.io.savemat(folder / "setid.mat", sets)
 
 
@@ -156,6 +160,8 @@ class Held:
             return pd.read_csv(file, keep_default_na=True)
         if path.endswith(".safetensors"):
             return {name: tensor.numpy() for name, tensor in load_file(file).items()}
+        if path.endswith(".json"):
+            return json.loads(file.read_text())
         if path.endswith(".npz"):
             with np.load(file) as arrays:
                 return dict(arrays)
@@ -271,7 +277,7 @@ NUMBER = re.compile(r"(?<![\w-])[-+]?\d+(?:\.\d+)?(?:e-?\d+)?")
 def with_numbers(claims: pd.DataFrame) -> pd.DataFrame:
     """Put the texts that carry a verdict, whatever their words, in place of all but the verdict."""
     texts = claims["evidence"].fillna("") + claims["needs"].fillna("")
-    return claims[["claim", "verdict"]].assign(numbers=texts)
+    return claims[["claim", "verdict", "protocol"]].assign(numbers=texts)
 
 
 def tolerance_of(path: str) -> float:
@@ -293,9 +299,26 @@ def prepare(project, raw: Path, parts: list[Path]) -> tuple[dict, dict[str, Path
     for file in (project.folder / "config.yaml", project.config):
         file.write_text(yaml.safe_dump(config))
     resources = project.folder / "resources"
-    shutil.copy(TINY / "reported.yaml", resources)
+    report = with_hashes(read_yaml(TINY / "reported.yaml"), config)
+    (resources / "reported.yaml").write_text(yaml.safe_dump(report))
     CURVE.to_csv(resources / "reported/petals_history.csv", index=False)
     return config, {name: raw / name for name in config["downloads"]}
+
+
+def with_hashes(report: dict, config: dict) -> dict:
+    """Put in what the report's data and weights are known by, which are made here."""
+    data = config["flowers"]["data"]
+    sums = {name: entry["sha256"] for name, entry in config["downloads"].items()}
+    report["parts"]["mnist"]["data"] = {
+        name.removeprefix("mnist/"): each for name, each in sums.items() if "mnist/" in name
+    }
+    report["parts"]["flowers"]["data"] = {
+        name: sums[f"{data}/{name}"] for name in ("102flowers.tgz", "imagelabels.mat")
+    }
+    for model in report["models"].values():
+        if model["part"] == "flowers":
+            model["net"]["weights"] = sums["weights/petals.pth"]
+    return report
 
 
 def read_yaml(file: Path) -> dict:
@@ -305,17 +328,19 @@ def read_yaml(file: Path) -> dict:
 def hold(project, config: dict, raw: dict[str, Path]) -> Held:
     """Hold every file of a run; return what differs and what was looked at."""
     names = pd.read_csv(ROOT / "resources/flower_names.csv").set_index("label")["name"]
-    report, data = read_yaml(TINY / "reported.yaml"), config["flowers"]["data"]
+    report = read_yaml(project.folder / "resources/reported.yaml")
+    data = config["flowers"]["data"]
     held = Held(project.folder)
     torch.set_num_threads(1)
     with threadpool_limits(1):
         oracle.everything(config, raw, names, report, held.write)
 
     images = held.content["data/mnist/images.npy"]
-    _, pictures = oracle.read_flowers(raw[f"{data}/102flowers.tgz"], raw[f"{data}/imagelabels.mat"])
+    files = raw[f"{data}/102flowers.tgz"], raw[f"{data}/imagelabels.mat"]
+    _, pictures, _ = oracle.read_flowers(*files)
     for model in config["models"]:
         flowers = model in config["flowers"]["nets"]
-        behind = CURVE if model == "petals" else None
+        behind = (CURVE, "as reported (protocol notebook)") if model == "petals" else None
         for quantity in ("accuracy", "loss") if flowers else ("accuracy",):
             appearing.curves(held, config, model, quantity, behind)
         appearing.confusion(held, config, model)
@@ -328,7 +353,10 @@ def hold(project, config: dict, raw: dict[str, Path]) -> Held:
     appearing.runtime(held)
     appearing.markdown(held)
     appearing.pages(held)
+    appearing.left_out(held, config)
     appearing.provenance(held, config, raw)
+    appearing.networks(held, config, raw)
+    appearing.code(held)
     appearing.crate(held)
     appearing.configuration(held, config)
     appearing.raw_files(held, config, raw)
@@ -358,7 +386,7 @@ def test_every_number_of_every_file(project, mnist_parts, tmp_path, monkeypatch)
 
     assert not held.differences, "\n".join(held.differences[:40])
     verdicts = set(held.content["results/comparison.csv"]["verdict"])
-    assert len(verdicts) == 7, f"the tiny report is to have every verdict; it has {verdicts}"
+    assert len(verdicts) == 8, f"the tiny report is to have every verdict; it has {verdicts}"
     left = (
         file.relative_to(project.folder)
         for folder in ("results", "data")

@@ -4,8 +4,18 @@ Imported, it is known to timm as ``petal_net``.
 """
 
 from timm.layers import DropPath
-from timm.models import register_model
+from timm.models import generate_default_cfgs, register_model
 from torch import nn
+
+OWN = {
+    "url": "petals.pth",  # the name of the weights that it goes with
+    "input_size": (3, 64, 64),
+    "crop_pct": 0.9,
+    "interpolation": "bicubic",
+    "mean": (0.5, 0.4, 0.3),
+    "std": (0.2, 0.25, 0.3),
+}
+default_cfgs = generate_default_cfgs({"petal_net.drawn": OWN})
 
 
 class Block(nn.Module):
@@ -31,13 +41,7 @@ class PetalNet(nn.Module):
         self.blocks = nn.Sequential(Block(8, 12), Block(12, 16), Block(16, 24))
         self.pool = nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.fc: nn.Module = nn.Linear(24, 10)
-        self.pretrained_cfg = {
-            "input_size": (3, 64, 64),
-            "crop_pct": 0.9,
-            "interpolation": "bicubic",
-            "mean": (0.5, 0.4, 0.3),
-            "std": (0.2, 0.25, 0.3),
-        }
+        self.pretrained_cfg = OWN
 
     def reset_classifier(self, num_classes: int) -> None:
         self.fc = nn.Linear(24, num_classes) if num_classes else nn.Identity()
