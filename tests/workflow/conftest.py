@@ -35,7 +35,7 @@ class Project:
         """Run Snakemake with the tiny configuration, changed; return all it printed."""
         driver = self.start(*arguments, changes=changes, env=env)
         try:
-            said, _ = driver.communicate(timeout=300)
+            said, _ = driver.communicate(timeout=900)
         except subprocess.TimeoutExpired:
             os.killpg(driver.pid, signal.SIGKILL)
             raise
