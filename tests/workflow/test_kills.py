@@ -117,6 +117,7 @@ def test_a_killed_trainings_time_is_that_of_all_its_pieces(project):
     time.sleep(3)
     end(driver, *ALL_KILLED)
     assert checkpoint.exists()
+    unlock(project)
     project.snakemake("--", "results/runtime.csv", "results/provenance.json", changes=changes)
     assert not checkpoint.exists()
     table = pd.read_csv(project.folder / "results/runtime.csv").set_index("rule")
