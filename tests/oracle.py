@@ -83,7 +83,7 @@ def torch_net(x, y, net, seed):
         descent.step()
 
     def outputs(rows):
-        return model(x[rows]).detach().double().numpy()
+        return model(x[rows.tolist()]).detach().double().numpy()
 
     return step, outputs, lambda n: torch.randperm(n).numpy(), lambda n: None, model.state_dict()
 

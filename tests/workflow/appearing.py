@@ -554,7 +554,7 @@ def networks(held: Any, config: dict, raw: dict[str, Path]) -> None:
             "protocol": {"name": "notebook"},
         }
         held.same(path, f"{model} facts", {key: about[key] for key in facts}, facts)
-    comparison = held.table("results/comparison.csv").fillna("")
+    comparison = held.table("results/comparison.csv").astype(object).fillna("")
     held.same(path, "models", [*found["models"]], config["models"])
     for model, entry in found["models"].items():
         row = comparison[comparison["model"] == model].iloc[0]
@@ -630,10 +630,9 @@ def configuration(held: Any, config: dict) -> None:
 def raw_files(held: Any, config: dict, raw: dict[str, Path]) -> None:
     """Downloads byte for byte; every picture where images.csv and each manifest say it is."""
     for name, file in raw.items():
-        if not name.endswith("setid.mat"):
-            path = f"data/downloads/{name}"
-            held.seen.add(path)
-            held.same(path, "content", held.digest(path), digest(file.read_bytes()))
+        path = f"data/downloads/{name}"
+        held.seen.add(path)
+        held.same(path, "content", held.digest(path), digest(file.read_bytes()))
     data = config["flowers"]["data"]
     layouts = (held.folder / f"data/{data}/manifests").glob("*.csv")
     tables = {

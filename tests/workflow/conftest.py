@@ -30,12 +30,20 @@ class Project:
     config: Path
 
     def snakemake(
-        self, *arguments: str, ok: bool = True, changes: dict | None = None, env: dict | None = None
+        self,
+        *arguments: str,
+        ok: bool = True,
+        changes: dict | None = None,
+        env: dict | None = None,
+        limit: float = 900,
     ) -> str:
-        """Run Snakemake with the tiny configuration, changed; return all it printed."""
+        """Run Snakemake with the tiny configuration, changed; return all it printed.
+
+        After ``limit`` seconds it is killed.
+        """
         driver = self.start(*arguments, changes=changes, env=env)
         try:
-            said, _ = driver.communicate(timeout=900)
+            said, _ = driver.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
             os.killpg(driver.pid, signal.SIGKILL)
             raise
