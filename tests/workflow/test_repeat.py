@@ -68,4 +68,4 @@ def test_two_runs_of_one_configuration_give_the_same(project):
     shutil.rmtree(project.folder / "results")
     code, said = command(project, sys.executable, "scripts/verify_archive.py", str(elsewhere))
     assert code == 0, said
-    assert "of 4 runs, computed anew from the predictions" in said
+    assert "4 runs, computed anew from their predictions, give what is packed" in said
