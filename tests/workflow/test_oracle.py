@@ -369,7 +369,9 @@ ELSEWHERE = {"results/report.html"}
 
 
 @pytest.mark.heavy
-@pytest.mark.skipif("WHOLE" not in os.environ, reason="holds a whole run against the oracle: set WHOLE=1")
+@pytest.mark.skipif(
+    "WHOLE" not in os.environ, reason="holds a whole run against the oracle: set WHOLE=1"
+)
 def test_every_number_of_every_file(project, mnist_parts, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(WATCHED)
     config, raw = prepare(project, tmp_path / "raw", mnist_parts)

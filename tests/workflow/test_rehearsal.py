@@ -40,7 +40,9 @@ def test_the_rehearsal_changes_nothing_but_sources_folders_and_the_word():
 
 
 @pytest.mark.heavy
-@pytest.mark.skipif("WHOLE" not in os.environ, reason="rehearses the default run with both big nets: set WHOLE=1")
+@pytest.mark.skipif(
+    "WHOLE" not in os.environ, reason="rehearses the default run with both big nets: set WHOLE=1"
+)
 def test_the_default_run_is_rehearsed_with_both_big_nets(project):
     """On a small MNIST, with few epochs and splits."""
     config = small(project)
