@@ -40,7 +40,7 @@ TESTS = {
 # A word in a message, in a log or in an error is no part of the protocol.
 WORDS = (r'^\s*f?"[^"]*"$', r'^\s*f"', r"^\s*raise ", r"^\s*log(ger)?\.")
 # Hypothesis's profile "ci" draws the same examples each time, and lets them take their time.
-# Left out are tests that start processes, which import the code as it is, or take seconds.
+# Left out are tests that take seconds, or start processes that look for the library elsewhere.
 LEFT_OUT = "not killed and not compile and not any_shape and not real_photographs"
 
 SETTINGS = """[mutmut]
@@ -63,6 +63,7 @@ pytest_add_cli_args=
     {left_out}
 use_git_change_detection=false
 process_isolation=forkserver
+debug=true
 """
 
 # Its command for one, for all: loading it takes longer than a diff.
@@ -99,8 +100,9 @@ def lay_out(module: str) -> Path:
 def run(module: str, seconds: float, children: int) -> Counter[str]:
     """Try a module's mutants for a time; return how many came to what."""
     folder = lay_out(module)
-    # Two children with two threads each would wait for one another.
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    # Children with several threads each would wait for one another; and a test's own processes
+    # find the library where the test does.
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder / "mutants")}
     command = [MUTMUT, "run", "--max-children", str(children)]
     with (folder / "log.txt").open("w") as log:
         process = subprocess.Popen(

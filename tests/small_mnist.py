@@ -18,6 +18,7 @@ import pandas as pd
 from scripts_support import run_rule
 from support import ROOT
 
+SEED = 5  # not the one the report has
 OUTPUTS = {"history": "history.csv", "predictions": "predictions.npz", "model": "model"}
 
 
@@ -61,7 +62,7 @@ def run_script(framework: str, folder: Path) -> None:
         output={key: folder / name for key, name in OUTPUTS.items()},
         params={
             "recipe": json.loads((folder / "recipe.json").read_text()),
-            "seed": 123,
+            "seed": SEED,
             "checkpoint": str(folder / "checkpoint.npz"),
         },
     )

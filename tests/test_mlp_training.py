@@ -33,7 +33,7 @@ from repro.mlp_training import (
 )
 from repro.mnist import ImageSet, MnistSplits, scale_pixels
 from repro.predictions import Predictions
-from small_mnist import OUTPUTS, small_splits, write_small
+from small_mnist import OUTPUTS, SEED, small_splits, write_small
 
 RECIPE = MlpRecipe(hidden=(7,), learning_rate=0.5, batch_size=10, epochs=3, initial_std=0.1)
 
@@ -396,6 +396,8 @@ def test_the_script_writes_history_predictions_and_net(tmp_path):
     net = Mlp.load(tmp_path / "run/model")
     images = np.load(tmp_path / "run/images.npy")
     np.testing.assert_allclose(net.predict(scale_pixels(images)), predictions.scores)
+    trained = train_mlp(small_splits(), MlpRecipe.from_mapping({**SMALL, "epochs": 2}), SEED)
+    assert np.array_equal(trained.predict(small_splits()).scores, predictions.scores)
     assert "epoch 2 of 2: train loss" in (tmp_path / "run/log.txt").read_text()
 
 

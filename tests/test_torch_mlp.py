@@ -24,7 +24,7 @@ from repro.mlp_training import MlpRecipe, train_mlp
 from repro.mnist import MnistSplits, scale_pixels
 from repro.predictions import Predictions
 from repro.torch_mlp import TorchTrainer, TrainedTorchMlp, train_torch_mlp
-from small_mnist import small_splits, write_small
+from small_mnist import SEED, small_splits, write_small
 from support import ROOT
 
 RECIPE = MlpRecipe(
@@ -281,6 +281,8 @@ def test_the_script_writes_history_predictions_and_net(tmp_path):
         torch.set_num_threads(threads)
     predictions = Predictions.load(tmp_path / "run/predictions.npz")
     weights = load_file(tmp_path / "run/model")
+    trained = train_torch_mlp(small_splits(), MlpRecipe.from_mapping(recipe), SEED)
+    assert np.array_equal(trained.predict(small_splits()).scores, predictions.scores)
     net = TorchTrainer(small_splits(), MlpRecipe.from_mapping(recipe), 1).net
     net.load_state_dict(weights)
     images = scale_pixels(np.load(tmp_path / "run/images.npy"), np.float32)
