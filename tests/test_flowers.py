@@ -328,7 +328,6 @@ def table_of(labels, per_label):
     return pd.DataFrame({"id": ids, "label": np.repeat(np.arange(1, labels + 1), per_label)})
 
 
-@settings(deadline=None)
 @given(st.integers(2, 12), st.integers(8, 40), st.integers(0, 2**31), st.booleans())
 @settings(deadline=None, max_examples=50)
 def test_drawn_splits_cover_each_image_once(labels, per_label, seed, stratified):

@@ -187,6 +187,24 @@ def test_its_steps_are_those_of_pytorch_s_own_class(dtype):
         assert torch.equal(ours, expected)
 
 
+def test_its_epochs_are_the_protocol_written_out_plainly():
+    data = small_splits()
+    trained = train_torch_mlp(data, RECIPE, 5)
+    generator = torch.Generator().manual_seed(5)
+    net = torch_mlp.initial_net(RECIPE, 16, generator)
+    optimizer = torch.optim.SGD(net.parameters(), lr=RECIPE.learning_rate)
+    x = torch.from_numpy(scale_pixels(data.train.pixels, np.float32))
+    y = torch.eye(10)[torch.from_numpy(data.train.labels)]
+    for _ in range(RECIPE.epochs):
+        # Each epoch in an order of its own, from the generator that drew the weights.
+        for batch in torch.randperm(len(x), generator=generator).split(RECIPE.batch_size):
+            optimizer.zero_grad()
+            torch.nn.functional.mse_loss(net(x[batch]), y[batch]).backward()
+            optimizer.step()
+    for ours, expected in zip(trained.net.parameters(), net.parameters(), strict=True):
+        torch.testing.assert_close(ours, expected)
+
+
 SMALL_TRAININGS = {
     "train_torch": """
 from repro.mlp_training import MlpRecipe
