@@ -7,7 +7,7 @@ from repro import devices, logs
 from repro.backbones import build
 from repro.features import adapt
 from repro.flower_images import read_images, read_split
-from repro.registry import prove
+from repro.proof import prove
 from repro.writer_lock import hold
 
 if TYPE_CHECKING:

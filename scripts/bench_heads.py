@@ -26,7 +26,7 @@ from repro.feature_store import Block, WorkingStore
 from repro.files import write_text
 from repro.flower_images import ImageRef, hash_of_images
 from repro.heads import HeadRecipe
-from repro.predictions import SPLITS
+from repro.splits import SPLITS
 from repro.tables import markdown
 
 LABELS = 102

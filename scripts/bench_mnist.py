@@ -28,7 +28,7 @@ from repro.files import atomic_path, write_text
 from repro.mlp import BLOCK, aligned_empty, multiply
 from repro.mlp_training import MlpRecipe, NumpyTrainer, full_batches, scaled_inputs
 from repro.mnist import CLASSES, MnistSplits, load_splits
-from repro.predictions import SPLITS
+from repro.splits import SPLITS
 
 HIDDEN = 50
 STD = 0.1  # of the normal distribution that weights are drawn from

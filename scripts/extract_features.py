@@ -11,7 +11,7 @@ from repro.backbones import build
 from repro.feature_store import Shard
 from repro.features import adapt, extract
 from repro.flower_images import read_images, read_split
-from repro.registry import prove
+from repro.proof import prove
 from repro.writer_lock import hold
 
 if TYPE_CHECKING:

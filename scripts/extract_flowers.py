@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from repro import logs
 from repro.files import atomic_folder, atomic_path, write_json
 from repro.flowers import check_counts, describe, extract, read_labels
-from repro.registry import prove
+from repro.proof import prove
 from repro.writer_lock import hold
 
 if TYPE_CHECKING:

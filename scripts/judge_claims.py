@@ -7,6 +7,7 @@ import pandas as pd
 from repro import claims, logs, reported, tables
 from repro.comparison import Model
 from repro.files import atomic_path, write_text
+from repro.history import read_history
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -29,7 +30,7 @@ def main() -> None:
             claims.Evidence(
                 model,
                 metrics[metrics["model"] == model.name],
-                {run: reported.read_history(path) for run, path in histories.items()},
+                {run: read_history(path) for run, path in histories.items()},
                 by_run(snakemake.input.predictions, runs, model.name),
             )
         )

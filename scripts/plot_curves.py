@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from repro import figures, logs
 from repro.curve_figures import curves
-from repro.reported import read_history
+from repro.history import read_history
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -8,7 +8,7 @@ from repro import logs
 from repro.files import atomic_path
 from repro.mnist import join_parts, read_idx
 from repro.mnist_split import split_ids
-from repro.registry import prove
+from repro.proof import prove
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

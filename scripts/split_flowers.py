@@ -7,7 +7,7 @@ import pandas as pd
 from repro import logs
 from repro.files import atomic_path
 from repro.flowers import read_official_split, split_images
-from repro.registry import prove
+from repro.proof import prove
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

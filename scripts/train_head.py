@@ -21,12 +21,12 @@ from repro.heads import (
     HeadRecipe,
     HeadResult,
     HeadRun,
-    log_history,
     train_heads,
-    write_history,
     write_state,
 )
-from repro.predictions import SPLITS, Predictions
+from repro.history import log_history, write_history
+from repro.predictions import Predictions
+from repro.splits import SPLITS
 from repro.threads import in_order
 from repro.writer_lock import hold
 

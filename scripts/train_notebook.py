@@ -9,7 +9,8 @@ from tqdm import tqdm
 from repro import devices, logs
 from repro.backbones import build
 from repro.files import write_json
-from repro.heads import write_history, write_state
+from repro.heads import write_state
+from repro.history import write_history
 from repro.notebook_protocol import (
     DecodedImages,
     NotebookRecipe,
@@ -17,7 +18,7 @@ from repro.notebook_protocol import (
     read_folders,
     train,
 )
-from repro.registry import prove
+from repro.proof import prove
 from repro.writer_lock import hold
 
 if TYPE_CHECKING:

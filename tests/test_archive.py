@@ -24,6 +24,7 @@ from repro import archive, claims, comparison, provenance, reported
 from repro.errors import UserError
 from repro.evaluation import Run, metrics_table
 from repro.files import hash_of, write_json
+from repro.history import read_history
 from repro.predictions import Predictions
 from support import ROOT
 from test_provenance import of_another_user
@@ -119,7 +120,7 @@ def write_results(results: Path, checkout: Path) -> None:
             model,
             metrics[metrics["model"] == model.name],
             {
-                run: reported.read_history(results / f"runs/{model.name}/{run}/history.csv")
+                run: read_history(results / f"runs/{model.name}/{run}/history.csv")
                 for run in NAMES[model.name]
             },
         )

@@ -4,7 +4,8 @@ import pytest
 
 import bench_heads
 from bench_heads import RUNS, Case, job_seconds, page, prepare, row_of
-from repro.predictions import SPLITS, Predictions
+from repro.predictions import Predictions
+from repro.splits import SPLITS
 
 
 def test_ratios_are_taken_within_a_round():

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from repro import claims, reported
 from repro.claims import Evidence
-from repro.comparison import METRIC_COLUMNS, Model
+from repro.comparison import Model
+from repro.history import read_history
+from repro.metric_names import METRIC_COLUMNS
 from repro.predictions import Predictions
 
 N = {"train": 50_000, "validation": 5_000, "test": 10_000}
@@ -371,7 +373,7 @@ class TestLossesFall:
         assert judged(report, 5, *flower_nets("loss", FALLING))["verdict"] == "holds in part"
 
     def test_the_report_s_own_curve(self, report):
-        curve = reported.read_history(report.models["resnet152"].curve)
+        curve = read_history(report.models["resnet152"].curve)
         row = judged(report, 5, evidence(model("resnet152"), curve))
         assert "seen on 1 of 2 sets" in row["evidence"]
 

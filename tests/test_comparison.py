@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro import comparison, reported
-from repro.comparison import METRIC_COLUMNS, Model, verdict, wilson
+from repro.comparison import Model, verdict, wilson
 from repro.errors import UserError
+from repro.metric_names import METRIC_COLUMNS
 
 REPORTED, DIGIT = 0.9454, 0.0001
 

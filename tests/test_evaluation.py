@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from repro import evaluation
-from repro.comparison import METRIC_COLUMNS
 from repro.errors import UserError
+from repro.metric_names import METRIC_COLUMNS
 from repro.predictions import Predictions
 
 RUN = evaluation.Run("net", "seed-7", 7)

@@ -29,7 +29,7 @@ from repro import part_file
 from repro.errors import UserError
 from repro.fetching import Entry, fetch, load_registry
 from repro.part_file import CannotWriteError
-from repro.registry import prove
+from repro.proof import prove
 
 ROOT = Path(__file__).parents[1]
 BODY = bytes(range(256)) * 1200  # 307,200 bytes: a few blocks

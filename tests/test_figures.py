@@ -8,11 +8,13 @@ import pytest
 from matplotlib.figure import Figure
 
 from repro import comparison, figures, reported
-from repro.comparison import METRIC_COLUMNS, Model
+from repro.comparison import Model
 from repro.comparison_figures import comparison as draw_comparison
 from repro.comparison_figures import spread
 from repro.curve_figures import curves
 from repro.error_figures import confused_pairs, confusion_matrix, gallery, reliability
+from repro.history import read_history
+from repro.metric_names import METRIC_COLUMNS
 from support import TELLING
 
 SETS = ("train", "validation", "test")
@@ -140,7 +142,7 @@ class TestCurves:
         assert not curves([long], "loss", ["train"], "Net").axes[0].child_axes
 
     def test_the_report_has_no_test_loss_of_convnext(self, root):
-        curve = reported.read_history(root / "resources/reported/convnext_large_history.csv")
+        curve = read_history(root / "resources/reported/convnext_large_history.csv")
         figure = curves([history()], "loss", SETS, "Net", reported=curve)
         assert "as reported" in text_of(figure)
         named = curves([history()], "loss", SETS, "Net", reported=curve, reported_label="theirs")

@@ -28,7 +28,7 @@ from repro.flowers import (
     read_official_split,
     split_images,
 )
-from repro.predictions import SPLITS
+from repro.splits import SPLITS
 from support import drawn_twice
 
 

@@ -11,14 +11,12 @@ from repro.errors import UserError
 from repro.heads import (
     HeadRecipe,
     HeadRun,
-    HistoryRow,
     head_module,
     initial_state,
-    log_history,
     train_heads,
-    write_history,
     write_state,
 )
+from repro.history import HistoryRow, log_history, write_history
 
 CPU = torch.device("cpu")
 RECIPE = HeadRecipe(hidden=16, batch_size=8, epochs=3)

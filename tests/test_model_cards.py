@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from repro import model_cards
-from repro.comparison import COLUMNS, METRIC_COLUMNS, Model
+from repro.comparison import COLUMNS, Model
+from repro.metric_names import METRIC_COLUMNS
 from repro.model_cards import Backbone, Data
 from support import TELLING
 

@@ -10,8 +10,9 @@ import pytest
 
 from browser import opened
 from repro import claims, comparison, html_tables, page, provenance_page, reported, verdicts
-from repro.comparison import METRIC_COLUMNS, Model
+from repro.comparison import Model
 from repro.html_tables import Cell, Column, Look
+from repro.metric_names import METRIC_COLUMNS
 from support import TELLING
 
 NET = Model("net", "Net", "numpy", "numpy_1hidden", "replayed", "seed-1", True, "")

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from repro.errors import UserError
-from repro.registry import Proof, check_url, load_registry, prove
+from repro.proof import Proof, prove
+from repro.registry import check_url, load_registry
 
 SHIPPED = Path(__file__).parents[1] / "resources" / "registry.yaml"
 A, B = "a" * 64, "b" * 64

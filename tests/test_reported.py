@@ -13,6 +13,7 @@ import yaml
 
 from repro import claims, reported, tables
 from repro.errors import UserError
+from repro.history import read_history
 from repro.metric_names import HIGHER_IS_BETTER, LOWER_IS_BETTER
 
 MINIMAL = """
@@ -73,7 +74,7 @@ class TestWhatShips:
 
     @pytest.mark.parametrize("model", ["resnet152", "convnext_large"])
     def test_the_curves_end_in_the_figures(self, report, model):
-        curve = reported.read_history(report.models[model].curve)
+        curve = read_history(report.models[model].curve)
         epochs = report.parts["flowers"].head["epochs"]
         last = curve[curve["epoch"] == epochs].set_index("split")["accuracy"]
         for figure in report.figures_of(model):
@@ -209,7 +210,7 @@ class TestWhatIsBroken:
 class TestHistory:
     def test_loss_may_be_absent(self, tmp_path):
         (tmp_path / "history.csv").write_text("epoch,split,accuracy\n1,train,0.5\n")
-        assert reported.read_history(tmp_path / "history.csv")["loss"].isna().all()
+        assert read_history(tmp_path / "history.csv")["loss"].isna().all()
 
     @pytest.mark.parametrize(
         ("text", "message"),
@@ -222,7 +223,7 @@ class TestHistory:
     def test_is_named(self, tmp_path, text, message):
         (tmp_path / "history.csv").write_text(text)
         with pytest.raises(UserError, match=message):
-            reported.read_history(tmp_path / "history.csv")
+            read_history(tmp_path / "history.csv")
 
 
 def test_flower_names_stand_in_the_order_of_labels(root):
@@ -246,4 +247,4 @@ def test_flower_names_stand_in_the_order_of_labels(root):
 
 def test_shipped_histories_read(root):
     for path in (root / "resources/reported").glob("*.csv"):
-        assert isinstance(reported.read_history(path), pd.DataFrame)
+        assert isinstance(read_history(path), pd.DataFrame)

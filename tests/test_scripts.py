@@ -19,10 +19,11 @@ from repro.feature_store import FeatureFiles
 from repro.features import adapt, extract
 from repro.flower_images import read_images
 from repro.heads import HeadRecipe, HeadRun, train_heads
+from repro.history import read_history
 from repro.mnist import ImageSet, load_splits
 from repro.notebook_protocol import DecodedImages, NotebookRecipe, read_folders, train
-from repro.predictions import SPLITS, Predictions
-from repro.reported import read_history
+from repro.predictions import Predictions
+from repro.splits import SPLITS
 from scripts_support import run_rule
 from small_mnist import OUTPUTS, run_script, write_small
 from support import drawn_twice

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from repro import claims, comparison, reported, tables
-from repro.comparison import METRIC_COLUMNS, Model
+from repro.comparison import Model
+from repro.metric_names import METRIC_COLUMNS
 from support import TELLING
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from repro.registry import Entry, Proof
+from repro.proof import Proof
+from repro.registry import Entry
 from repro.reported import Report
 
 GENERATED = "generated data"

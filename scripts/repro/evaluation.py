@@ -11,10 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from repro.errors import UserError
+from repro.history import read_history
 from repro.metric_names import METRIC_COLUMNS, RUNNING_ACCURACY
 from repro.metrics import all_metrics, confident_mistakes, confusion, per_class, reliability
-from repro.predictions import SPLITS, Predictions
-from repro.reported import read_history
+from repro.predictions import Predictions
+from repro.splits import SPLITS
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from filelock import FileLock, Timeout
 from repro.downloading import download
 from repro.errors import UserError
 from repro.part_file import CannotWriteError, put_in_place, size_of, write_blocks, writing
-from repro.registry import Entry, Proof, Registry, Source, load_registry
+from repro.proof import Proof
+from repro.registry import Entry, Registry, Source, load_registry
 from repro.unpacking import UNPACKERS
 
 __all__ = ["Entry", "Registry", "fetch", "load_registry"]

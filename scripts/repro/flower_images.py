@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.errors import UserError
-from repro.predictions import SPLITS
+from repro.splits import SPLITS
 
 _ROWS_AT_ONCE = 1 << 14
 

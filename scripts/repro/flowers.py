@@ -23,7 +23,7 @@ from repro.ahead import ahead
 from repro.errors import UserError
 from repro.matlab import read_numbers
 from repro.part_file import writing
-from repro.predictions import SPLITS
+from repro.splits import SPLITS
 
 log = logging.getLogger("repro")
 

@@ -9,13 +9,11 @@ itself, and does not depend on its neighbours at all.
 
 from __future__ import annotations
 
-import csv
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +25,7 @@ from torch.optim.adam import adam
 
 from repro.errors import UserError
 from repro.files import atomic_path
+from repro.history import HistoryRow
 from repro.threads import in_order
 
 logger = logging.getLogger("repro")
@@ -63,19 +62,6 @@ class HeadRun:
             "validation": self.validation_rows,
             "test": self.test_rows,
         }
-
-
-class HistoryRow(NamedTuple):
-    """Figures of one epoch on one split; accuracy in 0..1.
-
-    On the training split both are running averages over the epoch's batches, taken while the
-    weights change, as in the report's notebook. On the others they are taken at the epoch's end.
-    """
-
-    epoch: int
-    split: str
-    loss: float
-    accuracy: float
 
 
 @dataclass(frozen=True)
@@ -335,29 +321,8 @@ def _shuffled(rows: Tensor, generator: torch.Generator) -> Tensor:
     return rows[torch.randperm(len(rows), generator=generator).to(rows.device)]
 
 
-def write_history(path: Path, history: Sequence[HistoryRow]) -> None:
-    """Write a history as CSV (epoch, split, loss, accuracy); figures of an empty set stay empty."""
-    with atomic_path(path) as aside, aside.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(HistoryRow._fields)
-        for row in history:
-            figures = ("" if math.isnan(value) else value for value in (row.loss, row.accuracy))
-            writer.writerow([row.epoch, row.split, *figures])
-
-
 def write_state(path: Path, state: dict[str, Tensor]) -> None:
     """Write a model's tensors as safetensors."""
     with atomic_path(path) as aside:
         # Not by safetensors itself, whose error on a full disk is none of the system's.
         aside.write_bytes(save(state))
-
-
-def log_history(name: str, history: Sequence[HistoryRow]) -> None:
-    """Log one line per epoch."""
-    epochs: dict[int, list[str]] = {}
-    for row in history:
-        epochs.setdefault(row.epoch, []).append(
-            f"{row.split} loss {row.loss:.4f} accuracy {row.accuracy:.4f}"
-        )
-    for epoch, figures in epochs.items():
-        logger.info("%s epoch %d: %s", name, epoch, ", ".join(figures))

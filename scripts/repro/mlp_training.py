@@ -30,9 +30,11 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from repro.checkpoint import load_checkpoint, save_checkpoint
 from repro.errors import UserError
+from repro.history import HistoryRow
 from repro.mlp import Mlp, aligned_empty, check_kinds, one_hot
 from repro.mnist import CLASSES, ImageSet, MnistSplits, scale_pixels
-from repro.predictions import SPLITS, Predictions
+from repro.predictions import Predictions
+from repro.splits import SPLITS
 
 logger = logging.getLogger("repro")
 
@@ -148,9 +150,6 @@ class DivergedError(Exception):
         self.loss = loss
 
 
-HISTORY_COLUMNS = ("epoch", "split", "loss", "accuracy")
-
-
 def run_epochs(
     trainer: Trainer,
     recipe: MlpRecipe,
@@ -229,7 +228,7 @@ def _history_table(history: list[list[float]]) -> pd.DataFrame:
         for epoch, (*train, loss, accuracy) in enumerate(history, start=1)
         for split, values in (("train", train), ("validation", (loss, accuracy)))
     ]
-    return pd.DataFrame(rows, columns=list(HISTORY_COLUMNS))
+    return pd.DataFrame(rows, columns=list(HistoryRow._fields))
 
 
 def check_data(data: MnistSplits) -> None:

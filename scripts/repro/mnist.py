@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import DTypeLike, NDArray
 
 from repro.errors import UserError
-from repro.predictions import SPLITS
+from repro.splits import SPLITS
 
 PIXELS = 28 * 28
 CLASSES = 10

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from repro.predictions import SPLITS
+from repro.splits import SPLITS
 
 
 def split_ids(labels: NDArray[Any], *, test: int, validation: int, seed: int) -> pd.DataFrame:

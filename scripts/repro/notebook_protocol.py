@@ -28,14 +28,14 @@ from repro.files import new_matrix
 from repro.flower_images import ImageRef
 from repro.heads import (
     HeadRecipe,
-    HistoryRow,
     check_loss,
     head_module,
     initial_state,
-    log_history,
 )
+from repro.history import HistoryRow, log_history
 from repro.part_file import writing
-from repro.predictions import SPLITS, Predictions
+from repro.predictions import Predictions
+from repro.splits import SPLITS
 from repro.threads import in_order
 from repro.weights import first_line
 

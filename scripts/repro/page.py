@@ -10,7 +10,7 @@ import pandas as pd
 
 from repro import claims, comparison, html_tables, tables
 from repro.html_tables import Cell, Column, Look
-from repro.predictions import SPLITS
+from repro.splits import SPLITS
 from repro.verdicts import CLAIM_VERDICTS, FIGURE_VERDICTS, sentences
 
 TITLE = "Does the report hold?"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from repro.errors import UserError
 from repro.files import write_npz
+from repro.splits import SPLITS
 
-SPLITS = ("train", "validation", "test")
 SCORE_KINDS = ("sigmoid", "linear", "log_softmax")
 
 

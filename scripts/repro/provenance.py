@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 from repro.code_inputs import code_of_project
 from repro.errors import UserError
 from repro.files import hash_of
-from repro.predictions import SPLITS
+from repro.splits import SPLITS
 
 # Where a run works, not what it computes; may be private.
 _FOLDERS = ("data_dir", "prepared_dir", "results_dir", "logs_dir", "benchmarks_dir")

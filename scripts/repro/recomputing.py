@@ -14,6 +14,7 @@ import yaml
 
 from repro import claims, comparison, reported
 from repro.evaluation import Run, metrics_table
+from repro.history import read_history
 from repro.predictions import Predictions
 
 # Below what one image more or less makes of 70,000; above what two machines' rounding makes.
@@ -95,7 +96,7 @@ def recompute(
         claims.Evidence(
             model,
             metrics[metrics["model"] == model.name],
-            {run: reported.read_history(at / "history.csv") for run, at in runs.items()},
+            {run: read_history(at / "history.csv") for run, at in runs.items()},
             {run: at / "predictions.npz" for run, at in runs.items()},
         )
         for model, runs in zip(models, folders.values(), strict=True)

@@ -20,13 +20,12 @@ A registry file is YAML with the one key ``files``, a mapping from a file's name
 from __future__ import annotations
 
 import difflib
-import hashlib
 import ipaddress
 import os
 import re
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,10 +34,9 @@ from urllib.request import url2pathname
 import yaml
 
 from repro.errors import UserError
+from repro.proof import Proof
 from repro.unpacking import NEEDS_PROOF, UNPACKERS
 
-_BLOCK = 1 << 20
-_PAGE = re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE)
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+_-]*")
 _HASHES = {
     "sha256": re.compile(r"[0-9a-f]{64}"),
@@ -53,58 +51,6 @@ _short.maxlevel = 3
 _ENTRY_KEYS = _PROOF_KEYS | {"description", "licence", "sources"}
 _SOURCE_KINDS = ("url", "package", "path")
 _SOURCE_KEYS = _PROOF_KEYS | {*_SOURCE_KINDS, "member", "unpack"}
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What is known of a file's bytes: its size in bytes and its hashes, lower-case hex."""
-
-    size: int | None = None
-    sha256: str | None = None
-    md5: str | None = None
-    sha256_prefix: str | None = None
-
-    def mismatch(self, path: str | os.PathLike[str]) -> str | None:
-        """Say in what the file at ``path`` differs from this proof; None where it does not.
-
-        Raises:
-            OSError: where the file cannot be read.
-        """
-        found_size = Path(path).stat().st_size
-        if self.size is not None and found_size != self.size:
-            return f"{found_size:,} bytes, expected {self.size:,}{_looks_like_page(path)}"
-        for algorithm, found in _digests(path, self._algorithms()).items():
-            for key in (algorithm, f"{algorithm}_prefix"):
-                expected = getattr(self, key, None)
-                if expected is not None and not found.startswith(expected):
-                    return f"{key} of {found}, expected {expected}{_looks_like_page(path)}"
-        return None
-
-    def _algorithms(self) -> list[str]:
-        wanted = {"sha256": self.sha256 or self.sha256_prefix, "md5": self.md5}
-        return [algorithm for algorithm, value in wanted.items() if value]
-
-    def __str__(self) -> str:
-        size = [] if self.size is None else [f"{self.size:,} bytes"]
-        hashes = [(key, getattr(self, key)) for key in _HASHES]
-        begins = {"sha256_prefix": "sha256 beginning"}
-        return ", ".join(size + [f"{begins.get(k, k)} {value}" for k, value in hashes if value])
-
-
-def _digests(path: str | os.PathLike[str], algorithms: list[str]) -> dict[str, str]:
-    if not algorithms:
-        return {}
-    digests = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
-    with open(path, "rb") as stream:
-        while block := stream.read(_BLOCK):
-            for digest in digests.values():
-                digest.update(block)
-    return {name: digest.hexdigest() for name, digest in digests.items()}
-
-
-def _looks_like_page(path: str | os.PathLike[str]) -> str:
-    with open(path, "rb") as stream:
-        return " (it is a web page)" if _PAGE.match(stream.read(200)) else ""
 
 
 @dataclass(frozen=True)
@@ -123,7 +69,7 @@ class Source:
     location: str
     member: str | None = None
     unpack: str | None = None
-    proof: Proof = Proof()
+    proof: Proof = field(default_factory=Proof)
 
     def __str__(self) -> str:
         if self.kind == "package":
@@ -172,30 +118,6 @@ class Registry(Mapping[str, Entry]):
     def __len__(self) -> int:
         """Return the number of entries."""
         return len(self._entries)
-
-
-def prove(proofs: Mapping[str, Mapping[str, Any]], files: Iterable[str] = ()) -> None:
-    """Prove files that may have been put in place by hand.
-
-    Args:
-        proofs: for each path the fields of its :class:`Proof`.
-        files: where a job finds its files. A copy out of a bucket has a path that ends in the one
-            its proof goes by.
-
-    Raises:
-        UserError: naming the first file that is missing or not what it should be.
-    """
-    found = list(files)
-    for name, fields in proofs.items():
-        path = next((file for file in found if f"/{file}".endswith(f"/{name}")), name)
-        try:
-            problem = Proof(**fields).mismatch(path)
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-        if problem:
-            raise UserError(
-                f"{path}: not the right file: {problem}; delete it and run again to fetch it"
-            )
 
 
 def load_registry(

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import yaml
 
 from repro.errors import UserError
 from repro.metric_names import reportable
-from repro.predictions import SPLITS
+from repro.splits import SPLITS
 
 RECIPES = ("stated", "replayed", "inferred")
 PROTOCOLS = ("frozen", "adapted", "notebook")
@@ -283,25 +282,3 @@ def _check_protocol(protocol: str, parts: set[str], where: str) -> None:
         _one_of(protocol, PROTOCOLS, f"protocol of {where}")
     elif protocol:
         raise ValueError(f"protocol of {where} is {protocol!r}, but only flower nets have one")
-
-
-def read_history(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read a history or curve CSV.
-
-    Returns:
-        Columns epoch (int), split (str), accuracy (fraction) and loss (NaN where not known).
-
-    Raises:
-        UserError: where the file is not that.
-    """
-    try:
-        frame = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as CSV ({error})") from error
-    if missing := {"epoch", "split", "accuracy"} - set(frame.columns):
-        raise UserError(f"{path}: column {sorted(missing)[0]!r} is missing; found {list(frame)}")
-    if strange := set(frame["split"]) - set(SPLITS):
-        raise UserError(f"{path}: unknown split {sorted(strange)[0]!r}, expected one of {SPLITS}")
-    if "loss" not in frame.columns:
-        frame["loss"] = float("nan")
-    return frame

@@ -61,6 +61,13 @@ def test_touched_code_reruns_nothing(finished):
         ("scripts/repro/mlp.py", {"train_numpy_1hidden", "train_numpy_2hidden"}, {"features_tiny"}),
         ("scripts/repro/torch_mlp.py", {"train_torch_2hidden"}, {"train_numpy_1hidden"}),
         ("scripts/repro/heads.py", {"train_tiny"}, {"features_tiny", "train_numpy_1hidden"}),
+        # A wall between modules is a wall between reruns.
+        ("scripts/repro/predictions.py", {"evaluate", "train_tiny"}, {"features_tiny"}),
+        ("scripts/repro/mnist_pickle.py", set(), {"features_tiny", "prepare_mnist"}),
+        ("scripts/repro/mnist.py", {"train_numpy_1hidden"}, {"features_tiny"}),
+        ("scripts/repro/comparison.py", {"compare"}, {"evaluate"}),
+        ("scripts/repro/claims.py", {"judge_claims"}, {"evaluate", "compare"}),
+        ("scripts/repro/page.py", {"write_page"}, {"evaluate", "compare", "judge_claims"}),
         ("scripts/repro/metrics.py", {"evaluate"}, {"train_tiny", "train_numpy_1hidden"}),
         ("scripts/split_flowers.py", {"split_flowers", "train_tiny"}, {"features_tiny"}),
         ("scripts/repro/figures.py", {"plot_curves"}, {"evaluate", "compare"}),
