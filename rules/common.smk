@@ -14,14 +14,14 @@ BASE = Path(workflow.basedir)
 SCRIPTS = BASE / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from repro.changes import changes, why_not
-from repro.code_inputs import code_of, code_of_project, look_first_in
+from repro.comparison.changes import changes, why_not
+from repro.system.code_inputs import code_of, code_of_project, look_first_in
 from repro.config import check, check_names, check_repeats
 from repro.errors import UserError
-from repro.part_file import check_folder, check_writable
-from repro.registry import load_registry
-from repro.reported import load as load_report
-from repro.run_lock import mark
+from repro.system.disk import check_folder, check_writable
+from repro.fetch.registry import load_registry
+from repro.comparison.reported import load as load_report
+from repro.system.run_lock import mark
 
 look_first_in(SCRIPTS)
 

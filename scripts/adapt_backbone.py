@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from repro import devices, logs
-from repro.backbones import build
-from repro.features import adapt
-from repro.flower_images import read_images, read_split
-from repro.proof import prove
-from repro.writer_lock import hold
+from repro.features.backbones import build
+from repro.features.extraction import adapt
+from repro.fetch.proof import prove
+from repro.flowers.images import read_images, read_split
+from repro.system import devices, logs
+from repro.system.writer_lock import hold
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

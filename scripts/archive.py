@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from repro import archive, provenance
 from repro.errors import UserError
-from repro.files import hash_of
+from repro.provenance import archive, record
+from repro.system.files import hash_of
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -40,7 +40,7 @@ def main() -> None:
     print(
         f"{target}: {count} files, {target.stat().st_size / 1e6:.1f} MB, sha256 {hash_of(target)}"
     )
-    code = provenance.code(PROJECT)
+    code = record.code(PROJECT)
     state = "with changes that are not committed" if code["dirty"] else "as committed"
     print(f"code: commit {code['commit']}, {state}" if code["commit"] else f"code: {code['note']}")
     if changed:

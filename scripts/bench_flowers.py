@@ -35,16 +35,17 @@ from torchvision.datasets.folder import pil_loader
 from torchvision.transforms import CenterCrop, Compose, Normalize, Resize, ToTensor
 from tqdm import tqdm
 
-from repro import backbones, devices
-from repro.backbones import Preprocess
-from repro.decoding import normalised, read_batch
-from repro.features import CPU_BATCH, Forward, computed, extract
-from repro.files import atomic_path, write_text
-from repro.flower_images import ImageRef
-from repro.fusion import TOLERANCE, Activation, FusedLinear, fused, relative_error
+from repro.features import backbones
+from repro.features.backbones import Preprocess
+from repro.features.extraction import CPU_BATCH, Forward, computed, extract
+from repro.features.fusion import TOLERANCE, Activation, FusedLinear, fused, relative_error
+from repro.features.pixels import normalised, read_batch
+from repro.flowers.images import ImageRef
 from repro.generated import draw_flowers
-from repro.tables import markdown
-from repro.threads import in_order
+from repro.report.markdown import markdown
+from repro.system import devices
+from repro.system.files import atomic_path, write_text
+from repro.system.threads import in_order
 
 NOTEBOOK_BATCH = 64
 MATRIX_SIDE, MATRIX_PRODUCTS = 2048, 4

@@ -22,12 +22,12 @@ from tqdm import tqdm
 
 from bench_flowers import IMAGES, machine
 from bench_load import snakemake
-from repro.feature_store import Block, WorkingStore
-from repro.files import write_text
-from repro.flower_images import ImageRef, hash_of_images
-from repro.heads import HeadRecipe
+from repro.features.store import Block, WorkingStore
+from repro.flowers.images import ImageRef, hash_of_images
+from repro.heads.training import HeadRecipe
+from repro.report.markdown import markdown
 from repro.splits import SPLITS
-from repro.tables import markdown
+from repro.system.files import write_text
 
 LABELS = 102
 RUNS = 10

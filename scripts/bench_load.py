@@ -29,11 +29,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from repro import run_times
-from repro.files import atomic_path, hash_of, write_text
 from repro.generated import write_archive, write_mat
-from repro.provenance import processor
-from repro.tables import markdown
+from repro.provenance import run_times
+from repro.provenance.record import processor
+from repro.report.markdown import markdown
+from repro.system.files import atomic_path, hash_of, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 COUNTS = [10_000, 30_000, 100_000]

@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_info, threadpool_limits
 from tqdm import tqdm
 
-from repro.files import atomic_path, write_text
-from repro.mlp import BLOCK, aligned_empty, multiply
-from repro.mlp_training import MlpRecipe, NumpyTrainer, full_batches, scaled_inputs
-from repro.mnist import CLASSES, MnistSplits, load_splits
+from repro.mnist.images import CLASSES, MnistSplits, load_splits
+from repro.mnist.net import BLOCK, aligned_empty, multiply
+from repro.mnist.training import MlpRecipe, NumpyTrainer, full_batches, scaled_inputs
 from repro.splits import SPLITS
+from repro.system.files import atomic_path, write_text
 
 HIDDEN = 50
 STD = 0.1  # of the normal distribution that weights are drawn from
@@ -449,7 +449,7 @@ def introduction(images: int, rounds: int) -> str:
         train and validation images after each epoch. scikit-learn and PyTorch are timed in
         training only. "Matrix products alone" are the products of our net's shapes, each one call
         of `np.matmul`: the floor. Our net cuts them into slabs where the machine's BLAS is faster
-        so (`repro.mlp.multiply`); that is listed beside it.
+        so (`repro.mnist.net.multiply`); that is listed beside it.
         """.split()
     )
 

@@ -2,8 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from repro import comparison, logs, reported, tables
-from repro.files import atomic_path, write_text
+from repro.comparison import compare as comparison
+from repro.comparison import reported
+from repro.report import markdown
+from repro.system import logs
+from repro.system.files import atomic_path, write_text
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -21,7 +24,7 @@ def main() -> None:
     ):
         with atomic_path(target) as aside:
             table.to_csv(aside, index=False)
-    write_text(snakemake.output.table, tables.comparison(rows))
+    write_text(snakemake.output.table, markdown.comparison(rows))
     logger.info("%s", rows["verdict"].value_counts().to_dict())
 
 

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from repro import logs
 from repro.drawing.kinds import kind
-from repro.files import atomic_path
 from repro.generated import draw_flowers
-from repro.writer_lock import hold
+from repro.system import logs
+from repro.system.files import atomic_path
+from repro.system.writer_lock import hold
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

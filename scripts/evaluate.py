@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from repro import evaluation, logs
-from repro.files import atomic_path
+from repro.evaluation import tables as evaluation
 from repro.predictions import Predictions
+from repro.system import logs
+from repro.system.files import atomic_path
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from repro import devices, logs, pieces
-from repro.backbones import build
-from repro.feature_store import Shard
-from repro.features import adapt, extract
-from repro.flower_images import read_images, read_split
-from repro.proof import prove
-from repro.writer_lock import hold
+from repro.features.backbones import build
+from repro.features.extraction import adapt, extract
+from repro.features.store import Shard
+from repro.fetch.proof import prove
+from repro.flowers.images import read_images, read_split
+from repro.system import devices, logs, pieces
+from repro.system.writer_lock import hold
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

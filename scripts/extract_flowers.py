@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from repro import logs
-from repro.files import atomic_folder, atomic_path, write_json
-from repro.flowers import check_counts, describe, extract, read_labels
-from repro.proof import prove
-from repro.writer_lock import hold
+from repro.fetch.proof import prove
+from repro.flowers.archive import check_counts, describe, extract, read_labels
+from repro.system import logs
+from repro.system.files import atomic_folder, atomic_path, write_json
+from repro.system.writer_lock import hold
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -6,9 +6,9 @@ The file goes to the folder of downloads, which runs may share, and the output i
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from repro import logs
-from repro.fetching import fetch, load_registry
-from repro.files import link
+from repro.fetch.sources import fetch, load_registry
+from repro.system import logs
+from repro.system.files import link
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from repro import logs
-from repro.feature_store import FeatureFiles, join
+from repro.features.store import FeatureFiles, join
+from repro.system import logs
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from repro import claims, logs, reported, tables
-from repro.comparison import Model
-from repro.files import atomic_path, write_text
+from repro.comparison import claims, reported
+from repro.comparison.compare import Model
 from repro.history import read_history
+from repro.report import markdown
+from repro.system import logs
+from repro.system.files import atomic_path, write_text
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -37,7 +39,7 @@ def main() -> None:
     judged = claims.judge(reported.load(snakemake.input.reported), everything)
     with atomic_path(snakemake.output.claims) as aside:
         judged.to_csv(aside, index=False)
-    write_text(snakemake.output.table, tables.claims(judged))
+    write_text(snakemake.output.table, markdown.claims(judged))
     logger.info("%s", judged["verdict"].value_counts().to_dict())
 
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from repro import logs
-from repro.files import atomic_folder, atomic_path
-from repro.flowers import lay_out
-from repro.writer_lock import hold
+from repro.flowers.archive import lay_out
+from repro.system import logs
+from repro.system.files import atomic_folder, atomic_path
+from repro.system.writer_lock import hold
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from repro import figures, logs
-from repro.comparison_figures import comparison
+from repro.report import style as figures
+from repro.report.comparison import comparison
+from repro.system import logs
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from repro import figures, logs
-from repro.curve_figures import curves
 from repro.history import read_history
+from repro.report import style
+from repro.report.curves import curves
+from repro.system import logs
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 def main() -> None:
     logs.set_up(snakemake.log[0])
     curve = snakemake.input.get("reported")
-    with figures.styled(snakemake.input.style):
+    with style.styled(snakemake.input.style):
         figure = curves(
             [read_history(path) for path in snakemake.input.histories],
             snakemake.params.quantity,
@@ -23,7 +24,7 @@ def main() -> None:
             reported_label=snakemake.params.reported_label,
             loss_label=snakemake.params.get("loss_label", "Loss"),
         )
-        figures.save(figure, snakemake.output.png, snakemake.output.svg)
+        style.save(figure, snakemake.output.png, snakemake.output.svg)
 
 
 if __name__ == "__main__":

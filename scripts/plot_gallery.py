@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from repro import figures, logs
-from repro.error_figures import gallery
-from repro.gallery import digits, photographs
+from repro.report import style as figures
+from repro.report.errors import gallery
+from repro.report.gallery import digits, photographs
+from repro.system import logs
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

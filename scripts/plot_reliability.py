@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from repro import figures, logs
-from repro.error_figures import reliability
+from repro.report import style as figures
+from repro.report.errors import reliability
+from repro.system import logs
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from repro import figures, logs
-from repro.files import atomic_path
-from repro.run_time_figures import run_times
-from repro.run_times import by_rule, jobs
+from repro.provenance.run_times import by_rule, jobs
+from repro.report import style
+from repro.report.run_times import run_times
+from repro.system import logs
+from repro.system.files import atomic_path
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -17,8 +18,8 @@ def main() -> None:
     of_jobs = jobs(params.benchmarks, params.runs, params.nets, params.splits, params.unfinished)
     with atomic_path(snakemake.output.table) as aside:
         of_jobs.to_csv(aside, index=False)
-    with figures.styled(snakemake.input.style):
-        figures.save(run_times(by_rule(of_jobs)), snakemake.output.png, snakemake.output.svg)
+    with style.styled(snakemake.input.style):
+        style.save(run_times(by_rule(of_jobs)), snakemake.output.png, snakemake.output.svg)
     logger.info("%d jobs, %.0f s in all", len(of_jobs), of_jobs["wall_s"].sum())
 
 

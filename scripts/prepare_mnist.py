@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from repro import logs
-from repro.files import atomic_path
-from repro.mnist import join_parts, read_idx
-from repro.mnist_split import split_ids
-from repro.proof import prove
+from repro.fetch.proof import prove
+from repro.mnist.images import join_parts, read_idx
+from repro.mnist.split import split_ids
+from repro.system import logs
+from repro.system.files import atomic_path
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

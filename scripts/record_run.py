@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
-from repro import logs, model_cards, provenance, run_times
-from repro.comparison import Model
-from repro.files import write_json, write_text
+from repro.comparison.compare import Model
+from repro.provenance import cards, record, run_times
+from repro.system import logs
+from repro.system.files import write_json, write_text
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -25,7 +26,7 @@ def main() -> None:
     stores = {store_name(file, config): file for file in snakemake.input.manifests}
     notebooks = {Path(file).stem: file for file in snakemake.input.notebooks}
     splits = {
-        Path(file).relative_to(config["prepared_dir"]).as_posix(): provenance.split_hashes(file)
+        Path(file).relative_to(config["prepared_dir"]).as_posix(): record.split_hashes(file)
         for file in snakemake.input.splits
     }
     write_json(
@@ -57,30 +58,30 @@ def identity(
     what BatchNorm takes from a batch is added up in as many parts.
     """
     source, params = snakemake.input, snakemake.params
-    computed = provenance.what_is_computed(config)
+    computed = record.what_is_computed(config)
     proofs = {
         name: {key: value for key, value in entry["proof"].items() if value is not None}
         for name, entry in params.sources.items()
     }
-    features = {name: provenance.features(file) for name, file in stores.items()}
+    features = {name: record.features(file) for name, file in stores.items()}
     made = [*source.tables, *source.metrics, *source.histories, *source.predictions]
     return {
-        "code": provenance.code(Path(params.project)),
+        "code": record.code(Path(params.project)),
         "configuration": computed,
-        "configuration_sha256": provenance.hash_of_value(computed),
+        "configuration_sha256": record.hash_of_value(computed),
         "models": {entry["name"]: entry for entry in params.models},
         "runs": {model: list(runs) for model, runs in params.runs.items()},
-        "seeds": provenance.seeds(config),
+        "seeds": record.seeds(config),
         "downloads": proofs,
-        "images": provenance.hashes_of(source.images, Path(config["prepared_dir"])),
+        "images": record.hashes_of(source.images, Path(config["prepared_dir"])),
         "damaged": damaged(),
         "splits": splits,
         "features": features,
-        "notebooks": {name: provenance.read_manifest(file) for name, file in notebooks.items()},
+        "notebooks": {name: record.read_manifest(file) for name, file in notebooks.items()},
         "forward_passes": forward_passes(config, features, splits),
-        "python": provenance.python_version(),
-        "packages": provenance.versions(provenance.packages_of(source.environments)),
-        "results": provenance.hashes_of(made, Path(snakemake.output.provenance).parent),
+        "python": record.python_version(),
+        "packages": record.versions(record.packages_of(source.environments)),
+        "results": record.hashes_of(made, Path(snakemake.output.provenance).parent),
     }
 
 
@@ -100,7 +101,7 @@ def forward_passes(
         if flowers["nets"][model]["protocol"] == "notebook":
             files = [f"{flowers['data']}/splits/{split_of(run)}.csv" for run in runs[model]]
             passes[model] = sum(
-                provenance.notebook_passes(counts(splits[file]), flowers["head"]["epochs"])
+                record.notebook_passes(counts(splits[file]), flowers["head"]["epochs"])
                 for file in files
             )
         else:
@@ -127,7 +128,7 @@ def circumstances(config: dict[str, Any]) -> dict[str, Any]:
     of_jobs = run_times.jobs(params.benchmarks, params.runs, nets, params.splits, params.unfinished)
     return {
         "recorded": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": provenance.machine(),
+        "machine": record.machine(),
         "seconds_of_all_jobs": round(float(of_jobs["wall_s"].sum()), 2),
         "jobs": {
             f"{job.rule}/{job.job}".rstrip("/"): {
@@ -148,7 +149,7 @@ def write_cards(config: dict[str, Any], manifests: dict[str, str], splits: dict[
         model = Model.of(entry)
         net = config[model.part]["nets"][model.name]
         flowers = model.part == "flowers"
-        text = model_cards.card(
+        text = cards.card(
             model,
             config["flowers"]["head"] if flowers else net,
             flower_data(config, splits) if flowers else mnist_data(config, splits),
@@ -160,24 +161,24 @@ def write_cards(config: dict[str, Any], manifests: dict[str, str], splits: dict[
         write_text(target, text)
 
 
-def mnist_data(config: dict[str, Any], splits: dict[str, Any]) -> model_cards.Data:
+def mnist_data(config: dict[str, Any], splits: dict[str, Any]) -> cards.Data:
     seed = config["mnist"]["split"]["seed"]
-    return model_cards.Data(
+    return cards.Data(
         "MNIST",
         counts(splits["mnist/split.csv"]),
         f"stratified, seed {seed}",
-        model_cards.MNIST_CLASSES,
+        cards.MNIST_CLASSES,
         licences("mnist/"),
     )
 
 
-def flower_data(config: dict[str, Any], splits: dict[str, Any]) -> model_cards.Data:
+def flower_data(config: dict[str, Any], splits: dict[str, Any]) -> cards.Data:
     flowers = config["flowers"]
     names = {"oxford102": "Oxford-102 flowers", "generated": "drawn flowers"}
     if config["rehearsal"]:
         names = dict.fromkeys(names, "drawn flowers in place of Oxford-102")
     split = flowers["split"]
-    return model_cards.Data(
+    return cards.Data(
         names.get(flowers["data"], flowers["data"]),
         counts(splits[f"{flowers['data']}/splits/main.csv"]),
         split["kind"] if split["kind"] == "official" else f"{split['kind']}, seed {split['seed']}",
@@ -187,15 +188,15 @@ def flower_data(config: dict[str, Any], splits: dict[str, Any]) -> model_cards.D
     )
 
 
-def backbone(model: str, net: dict[str, Any], manifests: dict[str, str]) -> model_cards.Backbone:
+def backbone(model: str, net: dict[str, Any], manifests: dict[str, str]) -> cards.Backbone:
     weights = snakemake.params.sources.get(net["weights"], {})
     own = [file for name, file in manifests.items() if name.split("/")[0] == model]
-    return model_cards.Backbone(
+    return cards.Backbone(
         net["architecture"],
         weights.get("description") or weights.get("name", ""),
         weights.get("licence", ""),
         net["protocol"],
-        provenance.read_manifest(own[0]),
+        record.read_manifest(own[0]),
     )
 
 

@@ -23,12 +23,14 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from repro import provenance, rehearsal, rehearsal_page, stand_ins
 from repro.errors import UserError
-from repro.features import CPU_BATCH
-from repro.files import write_json, write_text
-from repro.logs import set_up
-from repro.rehearsal import JOB, RUN, FeaturesJob, Rehearsal
+from repro.features.extraction import CPU_BATCH
+from repro.provenance import record as provenance
+from repro.rehearsal import page, stand_ins
+from repro.rehearsal import run as rehearsal
+from repro.rehearsal.run import JOB, RUN, FeaturesJob, Rehearsal
+from repro.system.files import write_json, write_text
+from repro.system.logs import set_up
 
 ROOT = Path(__file__).resolve().parents[1]
 OVERLAY = ROOT / "config/rehearsal.yaml"
@@ -139,7 +141,7 @@ class Part:
         }
 
     def costs(self, lives: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Return what each rule cost, see :func:`repro.rehearsal.costs`."""
+        """Return what each rule cost, see :func:`repro.rehearsal.run.costs`."""
         disk = rehearsal.disk_by_rule(self.command(), ROOT)
         return rehearsal.costs(self.folder("benchmarks_dir"), lives, disk)
 
@@ -258,7 +260,7 @@ def main() -> None:
         part.clear()
         record["run"] = rehearse(part, (JOB, RUN) if options.kill else ())
         write_json(file, record)
-        for kill in rehearsal_page.unfinished(record):
+        for kill in page.unfinished(record):
             logger.warning("no features job was part done at a look: not killed: %s", kill)
     if "notebook" in options.parts and options.notebook:
         folders = {key: f"{overlay[key]}-notebook" for key in overlay if key.endswith("_dir")}
@@ -267,7 +269,7 @@ def main() -> None:
         part.clear()
         record["notebook"] = rehearse_notebook(part)
         write_json(file, record)
-    text = rehearsal_page.page(record)
+    text = page.page(record)
     print(text, end="")
     if options.output:
         write_text(options.output, text)

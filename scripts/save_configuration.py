@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from repro import logs
-from repro.files import write_text
+from repro.system import logs
+from repro.system.files import write_text
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -16,9 +16,9 @@ import yaml
 
 import bench_flowers
 from bench_load import KINDS, SIDE, Line, line, rules_of, values
-from repro.files import write_text
-from repro.flowers import MOST_MEMBERS
-from repro.tables import markdown
+from repro.flowers.archive import MOST_MEMBERS
+from repro.report.markdown import markdown
+from repro.system.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 COUNTS = (10**5, 10**7, 10**9)

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from repro import logs
-from repro.files import atomic_path
-from repro.flowers import read_official_split, split_images
-from repro.proof import prove
+from repro.fetch.proof import prove
+from repro.flowers.archive import read_official_split, split_images
+from repro.system import logs
+from repro.system.files import atomic_path
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from repro import devices, logs
-from repro.feature_store import FeatureSet, read_features
-from repro.flower_images import (
+from repro.features.store import FeatureSet, read_features
+from repro.flowers.images import (
     class_indices,
     hash_of_images,
     positions,
     read_images,
     read_split,
 )
-from repro.heads import (
+from repro.heads.training import (
     HeadRecipe,
     HeadResult,
     HeadRun,
@@ -27,8 +26,9 @@ from repro.heads import (
 from repro.history import log_history, write_history
 from repro.predictions import Predictions
 from repro.splits import SPLITS
-from repro.threads import in_order
-from repro.writer_lock import hold
+from repro.system import devices, logs
+from repro.system.threads import in_order
+from repro.system.writer_lock import hold
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

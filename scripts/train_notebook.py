@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from repro import devices, logs
-from repro.backbones import build
-from repro.files import write_json
-from repro.heads import write_state
-from repro.history import write_history
-from repro.notebook_protocol import (
+from repro.features.backbones import build
+from repro.fetch.proof import prove
+from repro.heads.notebook import (
     DecodedImages,
     NotebookRecipe,
     check_last_batch,
     read_folders,
     train,
 )
-from repro.proof import prove
-from repro.writer_lock import hold
+from repro.heads.training import write_state
+from repro.history import write_history
+from repro.system import devices, logs
+from repro.system.files import write_json
+from repro.system.writer_lock import hold
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
-from repro import logs, pieces
-from repro.files import atomic_path
-from repro.mlp_training import MlpRecipe, train_mlp
-from repro.mnist import load_splits
-from repro.writer_lock import hold
+from repro.mnist.images import load_splits
+from repro.mnist.training import MlpRecipe, train_mlp
+from repro.system import logs, pieces
+from repro.system.files import atomic_path
+from repro.system.writer_lock import hold
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

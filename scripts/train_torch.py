@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from repro import logs, pieces
-from repro.files import atomic_path
-from repro.mlp_training import MlpRecipe
-from repro.mnist import load_splits
-from repro.torch_mlp import train_torch_mlp
-from repro.writer_lock import hold
+from repro.mnist.images import load_splits
+from repro.mnist.torch_trainer import train_torch_mlp
+from repro.mnist.training import MlpRecipe
+from repro.system import logs, pieces
+from repro.system.files import atomic_path
+from repro.system.writer_lock import hold
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

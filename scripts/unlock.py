@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from repro.run_lock import take_off
+from repro.system.run_lock import take_off
 
 if __name__ == "__main__" and take_off(Path(".snakemake/locks")):
     print("The last run here was killed; its lock is taken off.")

@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from repro import archive
 from repro.errors import UserError
+from repro.provenance import archive
 
 PROJECT = Path(__file__).resolve().parents[1]
 

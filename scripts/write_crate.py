@@ -5,8 +5,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from repro import crate, logs
-from repro.files import write_json
+from repro.provenance import crate
+from repro.system import logs
+from repro.system.files import write_json
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

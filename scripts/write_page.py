@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from repro import logs, page, provenance_page
-from repro.files import write_text
-from repro.html_tables import Look
+from repro.report import pages, provenance_page
+from repro.report.html_tables import Look
+from repro.system import logs
+from repro.system.files import write_text
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -27,11 +28,11 @@ def main() -> None:
 
     look = Look(*(Path(path).read_text(encoding="utf-8") for path in snakemake.input.look))
     left_out = provenance_page.left_out(record)
-    write_text(snakemake.output.comparison, page.comparison_page(rows, judged, look, left_out))
-    write_text(snakemake.output.claims, page.claims_page(judged, look))
+    write_text(snakemake.output.comparison, pages.comparison_page(rows, judged, look, left_out))
+    write_text(snakemake.output.claims, pages.claims_page(judged, look))
     write_text(snakemake.output.provenance, provenance_page.document(record, look))
     origin = provenance_page.sentences(record)
-    write_text(snakemake.output.markdown, page.markdown(rows, judged, figures, origin))
+    write_text(snakemake.output.markdown, pages.markdown(rows, judged, figures, origin))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def downloads() -> Path:
 @pytest.fixture(scope="session")
 def mnist_parts(downloads: Path) -> list[Path]:
     """The four IDX files, fetched and proved."""
-    from repro.fetching import fetch, load_registry
+    from repro.fetch.sources import fetch, load_registry
 
     registry = load_registry([ROOT / "resources/registry.yaml"])
     files = [downloads / "mnist" / part for part in MNIST_PARTS]
@@ -41,8 +41,8 @@ def mnist_parts(downloads: Path) -> list[Path]:
 @pytest.fixture(scope="session")
 def mnist_files(mnist_parts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with images.npy, labels.npy and split.csv of the report's protocol."""
-    from repro.mnist import join_parts, read_idx
-    from repro.mnist_split import split_ids
+    from repro.mnist.images import join_parts, read_idx
+    from repro.mnist.split import split_ids
 
     folder = tmp_path_factory.mktemp("mnist")
     images, labels = join_parts(*(read_idx(part) for part in mnist_parts))
@@ -57,7 +57,7 @@ def mnist_files(mnist_parts: list[Path], tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="session")
 def mnist(mnist_files: Path):
     """The real MNIST with the report's split, as arrays."""
-    from repro.mnist import load_splits
+    from repro.mnist.images import load_splits
 
     return load_splits(*(mnist_files / name for name in ("images.npy", "labels.npy", "split.csv")))
 

@@ -1,6 +1,6 @@
 """Change a module's code bit by bit, and show the changes that no fast test of it notices.
 
-    make mutants MODULES="metrics claims" SECONDS=600
+    make mutants MODULES="evaluation/metrics comparison/claims" SECONDS=600
 
 A change is called a mutant; it is killed by a test that fails. mutmut makes the mutants, and runs
 for each the tests that reach the function it is in. It works in a copy, the folder ``.mutants``,
@@ -25,16 +25,16 @@ MUTMUT = Path(sys.executable).with_name("mutmut")
 
 # The modules of the report's protocol, each with the files of its fast tests.
 TESTS = {
-    "mnist_split": ("mnist", "scripts"),
-    "mlp": ("mlp",),
-    "mlp_training": ("mlp_training", "scripts"),
-    "torch_mlp": ("torch_mlp", "scripts"),
-    "flowers": ("flowers",),
-    "features": ("features", "scripts"),
-    "heads": ("heads", "scripts"),
-    "metrics": ("metrics", "evaluation"),
-    "comparison": ("comparison",),
-    "claims": ("claims",),
+    "mnist/split": ("mnist/test_images", "test_scripts"),
+    "mnist/net": ("mnist/test_net",),
+    "mnist/training": ("mnist/test_training", "test_scripts"),
+    "mnist/torch_trainer": ("mnist/test_torch_trainer", "test_scripts"),
+    "flowers/archive": ("flowers/test_archive",),
+    "features/extraction": ("features/test_extraction", "test_scripts"),
+    "heads/training": ("heads/test_training", "test_scripts"),
+    "evaluation/metrics": ("evaluation/test_metrics", "evaluation/test_tables"),
+    "comparison/compare": ("comparison/test_compare",),
+    "comparison/claims": ("comparison/test_claims",),
 }
 
 # A word in a message, in a log or in an error is no part of the protocol.
@@ -90,7 +90,7 @@ def lay_out(module: str) -> Path:
     settings = SETTINGS.format(
         module=module,
         words="\n    ".join(WORDS),
-        tests="\n    ".join(f"tests/test_{name}.py" for name in TESTS[module]),
+        tests="\n    ".join(f"tests/{name}.py" for name in TESTS[module]),
         left_out=LEFT_OUT,
     )
     (folder / "setup.cfg").write_text(settings, encoding="utf-8")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from repro import official_form
+from repro.rehearsal import official_form
 
 # Made so by torchvision's builders together with weights; the image's values are shifted.
 WITH_WEIGHTS = {"googlenet": {"transform_input": True}, "inception_v3": {"transform_input": True}}

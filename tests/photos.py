@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from repro.flower_images import ImageRef, read_images
+from repro.flowers.images import ImageRef, read_images
 
 SIZES = ((90, 70), (70, 90), (80, 80), (123, 77), (64, 200))
 

@@ -24,7 +24,7 @@ OUTPUTS = {"history": "history.csv", "predictions": "predictions.npz", "model": 
 
 def small_splits(train: int = 60, validation: int = 23, test: int = 12, pixels: int = 16) -> Any:
     """Images whose grey values follow their digit, so that there is something to learn."""
-    from repro.mnist import ImageSet, MnistSplits
+    from repro.mnist.images import ImageSet, MnistSplits
 
     draw = np.random.RandomState(5)
     means = draw.randint(0, 256, (10, pixels))

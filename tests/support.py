@@ -1,9 +1,13 @@
 """What tests share that is no fixture."""
 
+import os
+import shutil
+import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,3 +64,20 @@ def drawn_twice(
         stratify=labels[rest] if stratified else None,
     )
     return train_places, validation_places, test_places
+
+
+def idx(array: NDArray[np.uint8]) -> bytes:
+    """Return an array in the IDX form of MNIST's files."""
+    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    return header + array.tobytes()
+
+
+def of_another_user(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make git see every checkout as another user's, as its own tests do."""
+    real = shutil.which("git")
+    settings = "GIT_TEST_ASSUME_DIFFERENT_OWNER=1 GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1"
+    fake = folder / "bin/git"
+    fake.parent.mkdir()
+    fake.write_text(f'#!/bin/sh\n{settings} exec {real} "$@"\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}{os.pathsep}{os.environ['PATH']}")

@@ -3,7 +3,7 @@ import pytest
 import bench_flowers
 from bench_flowers import Task, Times, flops, page, parse
 from photos import make_photos
-from repro.fusion import TOLERANCE
+from repro.features.fusion import TOLERANCE
 
 
 def test_ratios_are_taken_within_a_round():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from repro.code_inputs import code_of
+from repro.system.code_inputs import code_of
 from support import ROOT
 
 SCRIPTS = ROOT / "scripts"

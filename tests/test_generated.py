@@ -24,8 +24,8 @@ from repro.drawing.kinds import FORMS, KINDS, LEAVES, Outline, kind
 from repro.drawing.petals import Plane, Scene, edge, rgb, whorl
 from repro.drawing.picture import paint
 from repro.errors import UserError
-from repro.files import hash_of
 from repro.generated import draw_flowers
+from repro.system.files import hash_of
 
 SMALL = {"kinds": 5, "images_per_kind": 4, "seed": 3, "sides": (64, 80)}
 NAMES = ("102flowers.tgz", "imagelabels.mat", "setid.mat")

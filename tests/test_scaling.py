@@ -6,7 +6,7 @@ import torch
 
 import scaling
 from bench_load import COLUMNS
-from repro import backbones
+from repro.features import backbones
 from scaling import Heads, gathered, hours, limits, page, parse, rates, rounded, size
 from support import ROOT
 

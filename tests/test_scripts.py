@@ -13,21 +13,20 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from photos import make_photos
-from repro.backbones import Preprocess, build, create
 from repro.errors import UserError
-from repro.feature_store import FeatureFiles
-from repro.features import adapt, extract
-from repro.flower_images import read_images
-from repro.heads import HeadRecipe, HeadRun, train_heads
+from repro.features.backbones import Preprocess, build, create
+from repro.features.extraction import adapt, extract
+from repro.features.store import FeatureFiles
+from repro.flowers.images import read_images
+from repro.heads.notebook import DecodedImages, NotebookRecipe, read_folders, train
+from repro.heads.training import HeadRecipe, HeadRun, train_heads
 from repro.history import read_history
-from repro.mnist import ImageSet, load_splits
-from repro.notebook_protocol import DecodedImages, NotebookRecipe, read_folders, train
+from repro.mnist.images import ImageSet, load_splits
 from repro.predictions import Predictions
 from repro.splits import SPLITS
 from scripts_support import run_rule
 from small_mnist import OUTPUTS, run_script, write_small
-from support import drawn_twice
-from test_mnist import idx
+from support import drawn_twice, idx
 
 NET = "timm:test_resnet"
 REPORT = Preprocess()

@@ -27,7 +27,7 @@ from scipy.io import savemat
 from repro.drawing.kinds import KINDS, kind
 from repro.drawing.picture import paint
 from repro.errors import UserError
-from repro.files import atomic_path
+from repro.system.files import atomic_path
 
 _OFFICIAL_SHARE = 10  # images a kind in each of the official train and validation sets
 _MAT_HEADER = b"MATLAB 5.0 MAT-file, flowers drawn by a program, not photographs"

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from repro.errors import UserError
-from repro.files import atomic_path
 from repro.splits import SPLITS
+from repro.system.files import atomic_path
 
 logger = logging.getLogger("repro")
 

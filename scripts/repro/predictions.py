@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.errors import UserError
-from repro.files import write_npz
 from repro.splits import SPLITS
+from repro.system.files import write_npz
 
 SCORE_KINDS = ("sigmoid", "linear", "log_softmax")
 

@@ -235,6 +235,6 @@ def make_slurm_project(folder: Path, models: Sequence[str]) -> SlurmProject:
     configuration["flowers"]["split_seeds"] = []
     configuration["models"] = list(models)
     project.config.write_text(yaml.safe_dump(configuration))
-    lock = folder / "scripts/repro/writer_lock.py"
+    lock = folder / "scripts/repro/system/writer_lock.py"
     lock.write_text(lock.read_text() + FAULTS)
     return SlurmProject(folder)

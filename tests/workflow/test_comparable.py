@@ -7,7 +7,7 @@ import shlex
 import pytest
 import yaml
 
-from repro.tables import NOTEBOOK_COMMAND
+from repro.report.markdown import NOTEBOOK_COMMAND
 from support import ROOT
 
 

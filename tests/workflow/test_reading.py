@@ -20,7 +20,7 @@ DEAD_RUN = """
 import sys
 from pathlib import Path
 sys.path.insert(0, "scripts")
-from repro.run_lock import mark
+from repro.system.run_lock import mark
 locks = Path(".snakemake/locks")
 locks.mkdir(exist_ok=True)
 (locks / "0.output.lock").write_text("data/mnist/images.npy\\n")

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 import rehearse
-from repro.claims import CANNOT
-from repro.comparison import NOT_COMPARABLE
+from repro.comparison.claims import CANNOT
+from repro.comparison.compare import NOT_COMPARABLE
 from support import ROOT
 
 IMAGES, NOTEBOOK = 48, 8

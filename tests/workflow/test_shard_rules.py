@@ -61,7 +61,7 @@ def test_one_and_four_shards_give_the_same_bytes(project):
 
 def test_the_number_of_shards_is_part_of_no_result(project):
     """It says how a run is cut into jobs; provenance compares what is computed."""
-    from repro.provenance import what_is_computed
+    from repro.provenance.record import what_is_computed
 
     config = yaml.safe_load((project.folder / "config.yaml").read_text())
     more = {**config, "flowers": {**config["flowers"], "shards": 4}}

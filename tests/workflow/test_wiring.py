@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from planning import Job, Plan, plan
-from repro.code_inputs import code_of_project
+from repro.system.code_inputs import code_of_project
 from support import ROOT
 
 # Every seed, split and file differs from every other; what is not said here is as shipped.

@@ -1,0 +1,136 @@
+"""What of a run is not the report's, and so keeps its figures from being held against the report.
+
+What the report's figures were made with stands in ``resources/reported.yaml``: the configuration is
+the user's to change. A further seed of a run, or of a split the report gives no seed of, is no
+change. A protocol of the flower nets is no change either: it makes another experiment, which
+:mod:`repro.comparison.compare` sets beside the report's under its own name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from repro.comparison.reported import Report
+from repro.fetch.proof import Proof
+from repro.fetch.registry import Entry
+
+GENERATED = "generated data"
+OTHER_DATA = "other data"
+RANDOM = "random weights"
+REHEARSAL = "rehearsal"
+_NO_WEIGHTS = "none"
+
+
+def why_not(
+    model: str, config: Mapping[str, Any], registry: Mapping[str, Entry], report: Report
+) -> str:
+    """Return why a model's figures say nothing about the report's; empty where they do.
+
+    Args:
+        model: a net of the configuration.
+        config: the configuration.
+        registry: every download, the user's own over those that ship.
+        report: what ships.
+    """
+    if config["rehearsal"]:
+        return REHEARSAL
+    part = _part_of(model, config)
+    net = config[part]["nets"][model]
+    data = other_data(part, config, registry, report)
+    if data == GENERATED:
+        return data
+    found = [data] if data else []
+    if net["reported"] is None:
+        found += [RANDOM] if net.get("weights") == _NO_WEIGHTS else []
+        return "; ".join(found) or "not in the report"
+    changed = changes(model, config, registry, report)
+    return "; ".join(found + ([f"changed: {'; '.join(changed)}"] if changed else []))
+
+
+def other_data(
+    part: str, config: Mapping[str, Any], registry: Mapping[str, Entry], report: Report
+) -> str:
+    """Return in words what of a part's data is not the report's; empty where all of it is."""
+    folder = config["flowers"]["data"] if part == "flowers" else part
+    if folder == "generated":
+        return GENERATED
+    shipped = report.parts[part].data
+    other = [
+        f"{folder}/{name}"
+        for name, sha256 in shipped.items()
+        if not _is(registry[f"{folder}/{name}"].proof, sha256)
+    ]
+    if len(other) == len(shipped):
+        return OTHER_DATA
+    return f"{OTHER_DATA}: {', '.join(other)}" if other else ""
+
+
+def changes(
+    model: str,
+    config: Mapping[str, Any],
+    registry: Mapping[str, Entry],
+    report: Report,
+    *,
+    of: str | None = None,
+    but: Collection[str] = (),
+) -> tuple[str, ...]:
+    """Return what of a model's weights, recipe and split is not the reported model's.
+
+    Args:
+        model: a net of the configuration.
+        config: the configuration.
+        registry: every download, the user's own over those that ship.
+        report: what ships.
+        of: the reported model, where it is not the one that the net is there to reproduce.
+        but: keys of the net that may differ.
+
+    Returns:
+        One text a change, e.g. "hidden [50] → [100]", "split.validation 5000 → 50",
+        "random weights", "other weights: weights/mine.pth".
+    """
+    part = _part_of(model, config)
+    net = config[part]["nets"][model]
+    shipped = dict(report.models[of or net["reported"]].net)
+    texts = _of_weights(net, shipped.pop("weights", None), registry)
+    wanted = {key: value for key, value in shipped.items() if key not in but}
+    texts += _unlike(wanted, net, "")
+    texts += _unlike(report.parts[part].split, config[part]["split"], "split.")
+    texts += _unlike(report.parts[part].head, config[part].get("head", {}), "head.")
+    return tuple(texts)
+
+
+def _part_of(model: str, config: Mapping[str, Any]) -> str:
+    return "mnist" if model in config["mnist"]["nets"] else "flowers"
+
+
+def _of_weights(
+    net: Mapping[str, Any], sha256: str | None, registry: Mapping[str, Entry]
+) -> list[str]:
+    name = net.get("weights")
+    if name is None or sha256 is None:
+        return []
+    if name == _NO_WEIGHTS:
+        return [RANDOM]
+    return [] if _is(registry[name].proof, sha256) else [f"other weights: {name}"]
+
+
+def _is(proof: Proof, sha256: str) -> bool:
+    """Whether a file's proof is that of a known one, as far as both hashes are known."""
+    found = proof.sha256 or proof.sha256_prefix
+    return found is not None and (found.startswith(sha256) or sha256.startswith(found))
+
+
+def _unlike(shipped: Mapping[str, Any], found: Mapping[str, Any], place: str) -> list[str]:
+    """Return each value that is not the shipped one, nor one of several that are as good."""
+    return [
+        f"{place}{key} {_shown(wanted)} → {_shown(found.get(key))}"
+        for key, wanted in shipped.items()
+        if found.get(key) != wanted and not (isinstance(wanted, list) and found.get(key) in wanted)
+    ]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list) and any(isinstance(one, str) for one in value):
+        return " or ".join(value)
+    return "none" if value is None else str(value)

@@ -1,0 +1,284 @@
+"""The report as data: its figures, its curves, its claims in words."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from repro.errors import UserError
+from repro.evaluation.names import reportable
+from repro.splits import SPLITS
+
+RECIPES = ("stated", "replayed", "inferred")
+PROTOCOLS = ("frozen", "adapted", "notebook")
+# What a claim's `test` may name, with the parameters each takes. The tests are in
+# repro.comparison.claims, which needs libraries that reading this file does not.
+CLAIM_TESTS: dict[str, dict[str, type]] = {
+    "stay_close": {},
+    "keep_rising": {},
+    "level_off": {},
+    "aucs_about": {"auc": float},
+    "losses_fall": {
+        "rise_of": str,
+        "rise_on": list,
+        "before": int,
+        "after": int,
+        "evened_out": int,
+    },
+    "accuracies_grow": {},
+    "reasonable_gap": {},
+    "spread_over_splits": {"points": float},
+    "beats": {},
+}
+_KINDS = {float: "a number", int: "a whole number", str: "a text", list: "a list"}
+_UNITS = {"percent": 100.0, "fraction": 1.0}
+_SHA256 = re.compile("[0-9a-f]{8,64}")
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the models of one part share and their figures depend on.
+
+    Attributes:
+        data: sha256, or the first digits of it, by the file's name.
+        split: by the configuration's keys; a list: any of these.
+        head: of flower nets, by the configuration's keys.
+    """
+
+    data: dict[str, str]
+    split: dict[str, Any]
+    head: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ReportedModel:
+    """A model of the report: its title, its part, what reproduces it, its curve where known.
+
+    Attributes:
+        net: by the configuration's keys; ``weights`` by their sha256 or the first digits of it.
+    """
+
+    title: str
+    part: str
+    net: dict[str, Any] = field(default_factory=dict)
+    curve: Path | None = None
+    curve_note: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of the report.
+
+    Attributes:
+        value: as a fraction, e.g. 0.9454 for a printed "94.54".
+        precision: size of its last printed digit as a fraction, e.g. 0.0001; None where the
+            report gave the value in words.
+        protocol: of a flower net, one of ``PROTOCOLS``; else empty.
+    """
+
+    id: str
+    model: str
+    split: str
+    metric: str
+    value: float
+    precision: float | None
+    where: str
+    protocol: str
+    recipe: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim in words: its test by name, the test's parameters, and the nets' protocol."""
+
+    number: int
+    text: str
+    models: tuple[str, ...]
+    test: str
+    parameters: dict[str, Any]
+    protocol: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that the report states, as far as this project judges it."""
+
+    parts: dict[str, Part]
+    models: dict[str, ReportedModel]
+    figures: tuple[Figure, ...]
+    claims: tuple[Claim, ...]
+
+    def figures_of(self, model: str) -> tuple[Figure, ...]:
+        """Return the figures of one model in the order of the file."""
+        return tuple(figure for figure in self.figures if figure.model == model)
+
+
+def load(path: str | os.PathLike[str]) -> Report:
+    """Read ``reported.yaml``.
+
+    Paths of curves in it are relative to its folder.
+
+    Raises:
+        UserError: where the file cannot be read or an entry is not what it must be.
+    """
+    path = Path(path)
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read as YAML ({error}); restore it from git") from error
+    try:
+        parts = {key: _part(key, data["parts"][key]) for key in ("mnist", "flowers")}
+        models = {key: _model(key, entry, path.parent) for key, entry in data["models"].items()}
+        figures = tuple(_figure(entry) for entry in data["figures"])
+        claims = tuple(_claim(entry) for entry in data.get("claims", ()))
+        _check(parts, models, figures, claims)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{path}: {_reason(error)}; see the comment at its head") from error
+    return Report(parts, models, figures, claims)
+
+
+def _reason(error: Exception) -> str:
+    return f"key {error} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _part(key: str, entry: dict[str, Any]) -> Part:
+    data = {name: _sha256(value, f"{name} of {key}") for name, value in entry["data"].items()}
+    return Part(data, dict(entry["split"]), dict(entry.get("head", {})))
+
+
+def _model(key: str, entry: dict[str, Any], folder: Path) -> ReportedModel:
+    net, curve = dict(entry["net"]), entry.get("curve")
+    if "weights" in net:
+        _sha256(net["weights"], f"weights of {key}")
+    return ReportedModel(
+        title=entry["title"],
+        part=entry["part"],
+        net=net,
+        curve=folder / curve if curve else None,
+        curve_note=entry.get("curve_note", ""),
+    )
+
+
+def _sha256(value: object, what: str) -> str:
+    if not isinstance(value, str) or not _SHA256.fullmatch(value):
+        raise ValueError(f"{what} is {value!r}, expected 8 to 64 hexadecimal digits of its sha256")
+    return value
+
+
+def _figure(entry: dict[str, Any]) -> Figure:
+    name = entry["id"]
+    unit = _UNITS[_one_of(entry["unit"], tuple(_UNITS), f"unit of {name}")]
+    printed = entry["printed"]
+    if not isinstance(printed, str):
+        raise ValueError(f"printed of {name} is {printed!r}, expected text in quotes")
+    precision = entry["precision"]
+    digits = len(printed.partition(".")[2])
+    if precision is not None and abs(precision - 10.0**-digits) > 1e-12:
+        raise ValueError(f"precision of {name} is {precision}, but it is printed as {printed}")
+    return Figure(
+        id=name,
+        model=entry["model"],
+        split=_one_of(entry["split"], SPLITS, f"split of {name}"),
+        metric=entry["metric"],
+        value=float(printed) / unit,
+        precision=None if precision is None else precision / unit,
+        where=entry["where"],
+        protocol=entry.get("protocol", ""),
+        recipe=_one_of(entry["recipe"], RECIPES, f"recipe of {name}"),
+        note=entry.get("note", ""),
+    )
+
+
+def _claim(entry: dict[str, Any]) -> Claim:
+    where = f"claim {entry['number']}"
+    test = _one_of(entry["test"], tuple(CLAIM_TESTS), f"test of {where}")
+    parameters = dict(entry.get("parameters", {}))
+    _check_parameters(parameters, CLAIM_TESTS[test], f"{where}, test {test}")
+    return Claim(
+        number=int(entry["number"]),
+        text=entry["text"],
+        models=tuple(entry["models"]),
+        test=test,
+        parameters=parameters,
+        protocol=entry.get("protocol", ""),
+    )
+
+
+def _check_parameters(given: Mapping[str, Any], wanted: Mapping[str, type], where: str) -> None:
+    if set(given) != set(wanted):
+        raise ValueError(
+            f"{where}: its parameters are {', '.join(given) or 'none'}, "
+            f"expected {', '.join(wanted) or 'none'}"
+        )
+    for key, kind in wanted.items():
+        # A whole number is a number too.
+        if not isinstance(given[key], (int, float) if kind is float else kind):
+            raise ValueError(f"{where}: {key} is {given[key]!r}, expected {_KINDS[kind]}")
+
+
+def _one_of(value: str, allowed: tuple[str, ...], what: str) -> str:
+    if value not in allowed:
+        raise ValueError(f"{what} is {value!r}, expected one of {', '.join(allowed)}")
+    return value
+
+
+def _check(
+    parts: dict[str, Part],
+    models: dict[str, ReportedModel],
+    figures: tuple[Figure, ...],
+    claims: tuple[Claim, ...],
+) -> None:
+    for key, model in models.items():
+        _one_of(model.part, tuple(parts), f"part of {key}")
+    for figure in figures:
+        part = models[_known(figure.model, models)].part
+        _one_of(
+            figure.metric,
+            reportable(part, figure.split),
+            f"metric of {figure.id} ({part}, {figure.split})",
+        )
+        _check_protocol(figure.protocol, {part}, figure.id)
+    for claim in claims:
+        _check_claim(claim, models)
+    everything: dict[str, list[Any]] = {
+        "figure id": [figure.id for figure in figures],
+        "figure": [(figure.model, figure.split, figure.metric) for figure in figures],
+        "claim number": [claim.number for claim in claims],
+    }
+    for what, keys in everything.items():
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise ValueError(f"{what} {twice[0]!r} stands twice")
+
+
+def _check_claim(claim: Claim, models: dict[str, ReportedModel]) -> None:
+    where = f"claim {claim.number}"
+    if not claim.models:
+        raise ValueError(f"{where} names no model")
+    parts = {models[_known(key, models)].part for key in claim.models}
+    _check_protocol(claim.protocol, parts, where)
+    if claim.test == "beats" and len(claim.models) != 2:
+        raise ValueError(f"{where}: test beats takes two models, the better one first")
+    if claim.test == "losses_fall":
+        _one_of(claim.parameters["rise_of"], claim.models, f"rise_of of {where}")
+        for split in claim.parameters["rise_on"]:
+            _one_of(split, SPLITS, f"rise_on of {where}")
+
+
+def _known(model: str, models: dict[str, ReportedModel]) -> str:
+    if model not in models:
+        raise ValueError(f"unknown model {model!r}, expected one of {list(models)}")
+    return model
+
+
+def _check_protocol(protocol: str, parts: set[str], where: str) -> None:
+    if "flowers" in parts:
+        _one_of(protocol, PROTOCOLS, f"protocol of {where}")
+    elif protocol:
+        raise ValueError(f"protocol of {where} is {protocol!r}, but only flower nets have one")

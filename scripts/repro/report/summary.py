@@ -1,0 +1,132 @@
+"""The whole comparison in three sentences: what was reproduced, what holds, what was not judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from repro.comparison import claims, compare
+from repro.report import markdown
+
+# From the best to the least that can be said of a figure, and of a claim.
+FIGURE_VERDICTS = (
+    compare.TO_THE_DIGIT,
+    compare.WITHIN_SEEDS,
+    compare.WITHIN_INTERVAL,
+    compare.BETTER,
+    compare.WORSE,
+    compare.BY_PROTOCOL,
+    compare.NOT_COMPARABLE,
+    compare.NOT_RUN,
+)
+CLAIM_VERDICTS = (claims.HOLDS, claims.IN_PART, claims.FAILS, claims.CANNOT)
+
+_OPEN = (compare.BY_PROTOCOL, compare.NOT_COMPARABLE, compare.NOT_RUN)
+_DRAWN = "generated data"
+_PLURAL = {claims.HOLDS: "hold", claims.IN_PART: "hold in part", claims.FAILS: "do not hold"}
+_EN_DASH = "\u2013"
+_NO_BREAK = "\u00a0"
+
+
+def sentences(rows: pd.DataFrame, judged: pd.DataFrame) -> list[str]:
+    """Return three sentences that sum up a run.
+
+    Args:
+        rows: comparison.csv.
+        judged: claims.csv.
+    """
+    return [_of_figures(rows), _of_claims(judged), _of_what_is_open(rows)]
+
+
+def _of_figures(rows: pd.DataFrame) -> str:
+    reported = rows[rows["reported"].notna()]
+    compared = reported[~reported["verdict"].isin(_OPEN)]
+    if compared.empty:
+        return (
+            f"None of the report's {len(reported)} figures can be compared with what was run here."
+        )
+    counts = compared["verdict"].value_counts()
+    parts = [f"{counts[verdict]} {verdict}" for verdict in FIGURE_VERDICTS if verdict in counts]
+    text = (
+        f"Of the report's {len(reported)} figures {len(compared)} can be compared with what was "
+        f"run here: {listed(parts)}"
+    )
+    accuracies = compared[compared["metric"].str.endswith("accuracy")]
+    if accuracies.empty:
+        return f"{text}."
+    most = markdown.number(accuracies["difference_pp"].abs().max() / 100, "accuracy")
+    points = f"{most}{_NO_BREAK}percentage points"
+    return f"{text}; no accuracy is further than {points} from the one reported."
+
+
+def _of_claims(judged: pd.DataFrame) -> str:
+    protocols = judged["protocol"].map(lambda value: "" if markdown.missing(value) else value)
+    texts = [
+        (f"by another protocol ({protocol}) " if protocol else "") + _counted(group)
+        for protocol, group in judged.groupby(protocols)
+    ]
+    return f"Of its {len(judged)} claims in words {'; '.join(texts)}."
+
+
+def _counted(judged: pd.DataFrame) -> str:
+    parts = []
+    for verdict in CLAIM_VERDICTS:
+        numbers = judged.loc[judged["verdict"] == verdict, "claim"].tolist()
+        if numbers:
+            words = verdict if len(numbers) == 1 else _PLURAL.get(verdict, verdict)
+            words = f"{words} here" if verdict == claims.CANNOT else words
+            parts.append(f"{len(numbers)} {words} ({ranges(numbers)})")
+    return listed(parts)
+
+
+def _of_what_is_open(rows: pd.DataFrame) -> str:
+    open_rows = rows[rows["verdict"].isin(_OPEN)]
+    if open_rows.empty:
+        return "Nothing of the report was left out."
+    why = [_reason(row) for row in open_rows.to_dict("records")]
+    reasons: dict[str, list[str]] = {}
+    for (_, title, reason), group in open_rows.groupby(["model", "title", why], sort=False):
+        whole = len(group) == int((rows["title"] == title).sum())
+        # Said once for all of them, below.
+        name = title.removesuffix(f" ({reason})")
+        names = [name] if whole else [_figure_of(name, row) for row in group.to_dict("records")]
+        reasons.setdefault(reason, []).extend(names)
+    parts = [f"{' and '.join(names)} ({reason})" for reason, names in reasons.items()]
+    text = f"Not held against the report: {'; '.join(parts)}"
+    if _DRAWN in reasons:
+        text += f" {_EN_DASH} the flowers of this run are drawn, and say nothing about real ones"
+    return f"{text}."
+
+
+def _reason(row: dict[str, Any]) -> str:
+    return (
+        markdown.verdict(row)
+        if markdown.missing(row["why_not"])
+        else markdown.brief(row["why_not"])
+    )
+
+
+def _figure_of(title: str, row: dict[str, str]) -> str:
+    return f"the {row['split']} {row['metric'].replace('_', ' ')} of {title}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Return "a", "a and b", or "a, b and c"."""
+    return " and ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Return ascending numbers with three or more in a row joined: "1, 2, 4\u20137"."""
+    groups: list[list[int]] = []
+    for number in numbers:
+        if groups and number == groups[-1][-1] + 1:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    texts: list[str] = []
+    for group in groups:
+        joined = [f"{group[0]}{_EN_DASH}{group[-1]}"]
+        texts += joined if len(group) > 2 else [str(number) for number in group]
+    return ", ".join(texts)

@@ -1,0 +1,279 @@
+"""What is not the report's is found, whatever it is; what ships has nothing of it."""
+
+from __future__ import annotations
+
+import re
+from copy import deepcopy
+
+import pytest
+import yaml
+
+from repro.comparison import changes, reported
+from repro.fetch.registry import load_registry
+from repro.system.code_inputs import code_of
+from support import ROOT
+
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+SCHEMA = yaml.safe_load((ROOT / "config/schema.yaml").read_text())
+REPORT = reported.load(ROOT / "resources/reported.yaml")
+# Keys of a net that say what it is called, how often it runs and what it is held against.
+NOT_DECIDING = {"title", "seeds", "split_seeds", "reported", "recipe", "longer_of", "protocol"}
+NETS = [
+    (part, name)
+    for part in ("mnist", "flowers")
+    for name, net in CONFIG[part]["nets"].items()
+    if net["reported"]
+]
+
+
+def merged(onto, more):
+    for key, value in more.items():
+        if isinstance(value, dict) and isinstance(onto.get(key), dict):
+            merged(onto[key], value)
+        else:
+            onto[key] = value
+    return onto
+
+
+def why_not(model, more=None):
+    """Return why a model is not held against the report, with ``more`` over the shipped files."""
+    config = merged(deepcopy(CONFIG), more or {})
+    registry = load_registry([ROOT / "resources/registry.yaml"], config["downloads"])
+    return changes.why_not(model, config, registry, REPORT)
+
+
+def of_net(model, **keys):
+    part = "mnist" if model in CONFIG["mnist"]["nets"] else "flowers"
+    return {part: {"nets": {model: keys}}}
+
+
+def file(name, sha256="0" * 64):
+    return {"downloads": {name: {"sha256": sha256, "sources": [{"path": "~/file"}]}}}
+
+
+class TestWhatShips:
+    @pytest.mark.parametrize(("part", "model"), NETS)
+    def test_has_no_change(self, part, model):
+        assert why_not(model) == ""
+
+    def test_is_held_against_nothing_in_a_rehearsal(self):
+        models = [model for part in ("mnist", "flowers") for model in CONFIG[part]["nets"]]
+        assert {why_not(model, {"rehearsal": True}) for model in models} == {"rehearsal"}
+
+    def test_neither_has_the_demo(self):
+        demo = yaml.safe_load((ROOT / "config/demo.yaml").read_text())
+        found = {model: why_not(model, demo) for model in demo["models"]}
+        assert found == {
+            "numpy_1hidden": "",
+            "numpy_2hidden": "",
+            "torch_2hidden": "",
+            "torch_2hidden_long": "not in the report",
+            "efficientnet_lite0": "generated data",
+        }
+
+    def test_every_key_that_decides_is_held_against_the_report(self):
+        definitions, parts = SCHEMA["$defs"], SCHEMA["properties"]
+        nets = {
+            part: {key for one in REPORT.models.values() if one.part == part for key in one.net}
+            for part in ("mnist", "flowers")
+        }
+        assert set(definitions["mnist_net"]["properties"]) - NOT_DECIDING == nets["mnist"]
+        assert set(definitions["flower_net"]["properties"]) - NOT_DECIDING == nets["flowers"]
+        for part, seed in (("mnist", set()), ("flowers", {"seed"})):
+            known = set(parts[part]["properties"]["split"]["properties"])
+            assert known - seed == set(REPORT.parts[part].split)
+        assert set(parts["flowers"]["properties"]["head"]["properties"]) == set(
+            REPORT.parts["flowers"].head
+        )
+
+
+def another(value):
+    """Return a value of the same kind that is not this one."""
+    if isinstance(value, list):
+        return [*value, 7] if isinstance(value[0], int) else "official"
+    return f"{value}_2" if isinstance(value, str) else value * 2
+
+
+class TestChanges:
+    @pytest.mark.parametrize(
+        ("model", "more", "words"),
+        [
+            (
+                "numpy_1hidden",
+                of_net("numpy_1hidden", hidden=[100]),
+                "changed: hidden [50] → [100]",
+            ),
+            ("numpy_1hidden", of_net("numpy_1hidden", epochs=2), "changed: epochs 50 → 2"),
+            (
+                "torch_2hidden",
+                of_net("torch_2hidden", framework="numpy", initial_std=0.1),
+                "changed: framework torch → numpy",
+            ),
+            (
+                "numpy_2hidden",
+                {"mnist": {"split": {"validation": 10000, "seed": 7}}},
+                "changed: split.validation 5000 → 10000; split.seed 123 → 7",
+            ),
+            (
+                "numpy_1hidden",
+                file("mnist/train-images-idx3-ubyte"),
+                "other data: mnist/train-images-idx3-ubyte",
+            ),
+            (
+                "numpy_1hidden",
+                merged(file("mnist/t10k-labels-idx1-ubyte"), of_net("numpy_1hidden", epochs=2)),
+                "other data: mnist/t10k-labels-idx1-ubyte; changed: epochs 50 → 2",
+            ),
+            (
+                "resnet152",
+                {"flowers": {"split": {"validation": 0.1, "kind": "official"}}},
+                "changed: split.kind stratified or random → official; split.validation 0.25 → 0.1",
+            ),
+            (
+                "resnet152",
+                {"flowers": {"head": {"epochs": 40}}},
+                "changed: head.epochs 9 → 40",
+            ),
+            ("resnet152", of_net("resnet152", weights="none"), "changed: random weights"),
+            (
+                "resnet152",
+                of_net("resnet152", weights="weights/efficientnet-lite0-57934424.pth"),
+                "changed: other weights: weights/efficientnet-lite0-57934424.pth",
+            ),
+            (
+                "convnext_large",
+                file("weights/convnext_large-ea097f82.pth"),
+                "changed: other weights: weights/convnext_large-ea097f82.pth",
+            ),
+            ("resnet152", file("oxford102/102flowers.tgz"), "other data: oxford102/102flowers.tgz"),
+            ("resnet152", {"flowers": {"data": "generated"}}, "generated data"),
+            # Another net under the report's name, on other pictures under the registry's names.
+            (
+                "resnet152",
+                merged(
+                    merged(file("oxford102/102flowers.tgz"), file("oxford102/imagelabels.mat")),
+                    of_net(
+                        "resnet152",
+                        architecture="torchvision:resnet18",
+                        weights="none",
+                        preprocess="own",
+                    ),
+                ),
+                "other data; changed: random weights; architecture torchvision:resnet152 → "
+                "torchvision:resnet18; preprocess report → own",
+            ),
+            # A net of the other part, which has none of the keys.
+            (
+                "efficientnet_lite0",
+                of_net("efficientnet_lite0", reported="torch_2hidden"),
+                "changed: framework torch → none; hidden [50, 50] → none",
+            ),
+        ],
+    )
+    def test_are_told(self, model, more, words):
+        assert why_not(model, more).startswith(words)
+
+    @pytest.mark.parametrize(
+        ("part", "model", "key"),
+        [
+            (part, model, key)
+            for part, model in NETS
+            for key in REPORT.models[CONFIG[part]["nets"][model]["reported"]].net
+        ],
+    )
+    def test_of_any_key_are_found(self, part, model, key):
+        value = CONFIG[part]["nets"][model][key]
+        more = of_net(model, **{key: another(value)})
+        if key == "weights":
+            merged(more, file(another(value)))
+        assert key in why_not(model, more)
+
+    @pytest.mark.parametrize(
+        ("model", "place", "key"),
+        [
+            (model, place, key)
+            for model in ("numpy_1hidden", "resnet152")
+            for place in ("split", "head")
+            for key in getattr(REPORT.parts[REPORT.models[model].part], place)
+        ],
+    )
+    def test_of_any_key_of_a_part_are_found(self, model, place, key):
+        part = REPORT.models[model].part
+        value = getattr(REPORT.parts[part], place)[key]
+        assert f"{place}.{key} " in why_not(model, {part: {place: {key: another(value)}}})
+
+    @pytest.mark.parametrize(
+        ("part", "name"),
+        [(part, name) for part in REPORT.parts for name in REPORT.parts[part].data],
+    )
+    def test_of_any_file_are_found(self, part, name):
+        model = "numpy_1hidden" if part == "mnist" else "resnet152"
+        path = f"{'mnist' if part == 'mnist' else 'oxford102'}/{name}"
+        assert why_not(model, file(path)) == f"other data: {path}"
+
+
+class TestNoChange:
+    @pytest.mark.parametrize(
+        ("model", "more"),
+        [
+            ("numpy_1hidden", of_net("numpy_1hidden", seeds=[7, 8], title="Mine")),
+            ("resnet152", {"flowers": {"seeds": [3], "split_seeds": [9], "split": {"seed": 4}}}),
+            ("resnet152", {"flowers": {"split": {"kind": "random"}}}),
+            ("resnet152", {"flowers": {"batch_size": 8, "shards": 4}}),
+            ("resnet152", of_net("resnet152", protocol="notebook")),
+            # The same bytes from elsewhere, or under another name.
+            (
+                "numpy_1hidden",
+                {"downloads": {"mnist/train-images-idx3-ubyte": {"sources": [{"path": "~/x"}]}}},
+            ),
+            (
+                "resnet152",
+                merged(
+                    of_net("resnet152", weights="weights/mine.pth"),
+                    {
+                        "downloads": {
+                            "weights/mine.pth": {
+                                "sha256_prefix": "394f9c45",
+                                "sources": [{"path": "~/x"}],
+                            }
+                        }
+                    },
+                ),
+            ),
+            (
+                "resnet152",
+                merged(
+                    {"flowers": {"data": "mine"}},
+                    merged(
+                        *(
+                            file(f"mine/{name}", sha256)
+                            for name, sha256 in REPORT.parts["flowers"].data.items()
+                        )
+                    ),
+                ),
+            ),
+        ],
+    )
+    def test_is_told(self, model, more):
+        assert why_not(model, more) == ""
+
+
+def test_reading_the_snakefile_loads_no_statistics():
+    """It is read once more in every job, and SciPy takes as long to load as all the rest."""
+    scripts = ROOT / "scripts"
+    files = code_of(scripts / "repro/comparison/changes.py", (scripts,))
+    assert scripts / "repro/comparison/reported.py" in files
+    for file in files:
+        assert not re.search(r"^\s*(from|import) (scipy|sklearn)", file.read_text(), re.M), file
+
+
+def test_a_longer_net_is_the_same_but_for_its_epochs():
+    def unlike(**keys):
+        config = merged(deepcopy(CONFIG), of_net("torch_2hidden_long", **keys))
+        registry = load_registry([ROOT / "resources/registry.yaml"])
+        return changes.changes(
+            "torch_2hidden_long", config, registry, REPORT, of="torch_2hidden", but=("epochs",)
+        )
+
+    assert unlike() == ()
+    assert unlike(hidden=[64]) == ("hidden [50, 50] → [64]",)

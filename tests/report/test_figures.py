@@ -1,0 +1,365 @@
+"""Figures: what is drawn is what is in the tables; the same tables give the same bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from repro.comparison import compare as comparison
+from repro.comparison import reported
+from repro.comparison.compare import Model
+from repro.evaluation.names import METRIC_COLUMNS
+from repro.history import read_history
+from repro.report import style as figures
+from repro.report.comparison import comparison as draw_comparison
+from repro.report.comparison import spread
+from repro.report.curves import curves
+from repro.report.errors import confused_pairs, confusion_matrix, gallery, reliability
+from support import TELLING
+
+SETS = ("train", "validation", "test")
+
+
+@pytest.fixture(autouse=True)
+def style(root):
+    with figures.styled(root / "resources/style.mplstyle"):
+        yield
+
+
+def text_of(figure: Figure) -> str:
+    """Return all text that a reader of the figure sees."""
+    from matplotlib.text import Text
+
+    figure.draw_without_rendering()
+    return "\n".join(found.get_text() for found in figure.findobj(Text))
+
+
+def history(offset=0.0, epochs=9) -> pd.DataFrame:
+    rows = [
+        (epoch, split, 2 / epoch, 0.5 + epoch / 25 + offset)
+        for epoch in range(1, epochs + 1)
+        for split in SETS
+    ]
+    return pd.DataFrame(rows, columns=["epoch", "split", "loss", "accuracy"])
+
+
+def uneven(offset=0.0, epochs=5) -> pd.DataFrame:
+    """Return a history in which each set has values of its own, and none ends at its best."""
+    best = epochs - 1
+    rows = [
+        (epoch, split, 1 + i + abs(best - epoch) / 7, 0.9 - i / 4 - abs(best - epoch) / 50)
+        for i, split in enumerate(SETS)
+        for epoch in range(1, epochs + 1)
+    ]
+    table = pd.DataFrame(rows, columns=["epoch", "split", "loss", "accuracy"])
+    return table.assign(loss=table["loss"] + offset, accuracy=table["accuracy"] + offset)
+
+
+def drawn(axes) -> list[tuple[str, list[float]]]:
+    """Return colour and heights of every line, the one at the back first."""
+    return [(line.get_color(), list(line.get_ydata())) for line in axes.lines]
+
+
+def rows_and_metrics(root, runs=3) -> tuple[pd.DataFrame, pd.DataFrame]:
+    made = [
+        ("net", f"seed-{i}", i, "test", "accuracy", 0.9454 + i / 1000, 10_000) for i in range(runs)
+    ]
+    made += [("net", "seed-0", 0, "validation", "auc_ovr_softmax", 0.9951, 5_000)]
+    made += [("own", "seed-0", 0, "test", "accuracy", 0.5, 10_000)]
+    metrics = pd.DataFrame(made, columns=METRIC_COLUMNS)
+    net = Model("net", "Net", "numpy", "numpy_1hidden", "replayed", "seed-0", True, "")
+    own = Model("own", "Own", "torch", None, "own", "seed-0", False, "generated data")
+    report = reported.load(root / "resources/reported.yaml")
+    return comparison.compare(metrics, [net, own], report), metrics
+
+
+class TestCurves:
+    def test_accuracy_in_percent_and_epochs(self):
+        figure = curves([history()], "accuracy", SETS, "Net")
+        axes = figure.axes[0]
+        assert axes.get_ylabel() == "Accuracy (%)"
+        assert axes.lines[0].get_ydata()[-1] == pytest.approx(86)
+        assert axes.lines[0].get_xdata().tolist() == list(range(1, 10))
+        assert "train, at the end 86.00 %" in text_of(figure)
+
+    @pytest.mark.parametrize(
+        ("quantity", "scale", "ends"),
+        [
+            ("accuracy", 100, {"train": "88.00 %", "validation": "63.00 %", "test": "38.00 %"}),
+            ("loss", 1, {"train": "1.143", "validation": "2.143", "test": "3.143"}),
+        ],
+    )
+    def test_each_set_has_its_colour_its_curve_and_its_value_at_the_end(
+        self, quantity, scale, ends
+    ):
+        report, own, further = uneven(0.03), uneven(), uneven(0.01)
+        figure = curves([own, further], quantity, SETS, "Net", reported=report)
+        wanted = [
+            (figures.COLOURS[split], pytest.approx(scale * rows[quantity]))
+            for history in (report, further, own)
+            for split, rows in history.groupby("split", sort=False)
+        ]
+        assert drawn(figure.axes[0]) == wanted
+        handles = figure.axes[0].get_legend().legend_handles
+        assert [(line.get_color(), line.get_label()) for line in handles[:3]] == [
+            (figures.COLOURS[split], f"{split}, at the end {end}") for split, end in ends.items()
+        ]
+
+    def test_the_enlarged_part_has_the_same_colours(self):
+        report, own, further = uneven(0.03, 15), uneven(0, 15), uneven(0.01, 15)
+        figure = curves([own, further], "accuracy", SETS, "Net", reported=report)
+        assert drawn(figure.axes[0].child_axes[0]) == [
+            (figures.COLOURS[split], pytest.approx(100 * rows["accuracy"][rows["epoch"] > 7]))
+            for history in (report, further, own)
+            for split, rows in history.groupby("split", sort=False)
+        ]
+
+    def test_the_value_at_the_end_is_that_of_the_last_epoch(self):
+        backwards = uneven().iloc[::-1]
+        legend = curves([backwards], "accuracy", SETS, "Net").axes[0].get_legend()
+        assert legend.legend_handles[0].get_label() == "train, at the end 88.00 %"
+
+    def test_loss_has_the_label_it_is_given(self):
+        figure = curves([history()], "loss", SETS, "Net", loss_label="Loss (nats)")
+        assert figure.axes[0].get_ylabel() == "Loss (nats)"
+
+    def test_the_headline_is_drawn_last_and_bold(self):
+        lines = (
+            curves([history(), history(0.01), history(0.02)], "accuracy", ["test"], "Net")
+            .axes[0]
+            .lines
+        )
+        assert [line.get_linewidth() for line in lines] == [0.7, 0.7, 1.8]
+        assert lines[-1].get_ydata()[-1] == pytest.approx(86)
+
+    def test_the_latter_half_of_a_long_training_is_enlarged(self):
+        long = history(epochs=21)
+        figure = curves([long, long], "accuracy", ["train"], "Net", reported=long)
+        (later,) = figure.axes[0].child_axes
+        assert [line.get_xdata().tolist() for line in later.lines] == [list(range(11, 22))] * 3
+        assert "epochs 11 to 21, enlarged" in text_of(figure)
+        assert not curves([history()], "accuracy", SETS, "Net").axes[0].child_axes
+        assert not curves([long], "loss", ["train"], "Net").axes[0].child_axes
+
+    def test_the_report_has_no_test_loss_of_convnext(self, root):
+        curve = read_history(root / "resources/reported/convnext_large_history.csv")
+        figure = curves([history()], "loss", SETS, "Net", reported=curve)
+        assert "as reported" in text_of(figure)
+        named = curves([history()], "loss", SETS, "Net", reported=curve, reported_label="theirs")
+        assert "theirs" in text_of(named)
+        assert [len(line.get_xdata()) for line in figure.axes[0].lines] == [9, 0, 0, 9, 9, 9]
+
+
+class TestComparison:
+    def test_differences_from_the_report(self, root):
+        rows, _ = rows_and_metrics(root)
+        figure = draw_comparison(rows)
+        seen = text_of(figure)
+        assert "Net" in seen
+        assert "94.54 \u2192 94.54" in seen
+        assert "0.996 \u2192 0.9951" in seen
+        accuracy, auc = figure.axes
+        assert any(line.get_xdata() == pytest.approx([0]) for line in accuracy.lines)
+        assert any(line.get_xdata() == pytest.approx([-0.09]) for line in auc.lines)
+
+    def test_interval_range_and_dot_stand_where_their_numbers_are(self):
+        figure = draw_comparison(pd.DataFrame([TELLING]))
+        legend = {line.get_label(): line for line in figure.legends[0].get_lines()}
+
+        def found(name: str) -> list[float]:
+            look = legend[name]
+            (line,) = (
+                line
+                for line in figure.axes[0].lines
+                if (line.get_linewidth(), line.get_marker(), line.get_color())
+                == (look.get_linewidth(), look.get_marker(), look.get_color())
+            )
+            return list(line.get_xdata())
+
+        assert found("reported") == [0, 0]
+        assert found("reproduced") == pytest.approx([1])
+        assert found("its 95 % interval") == pytest.approx([-4, 4])
+        assert found("range of runs") == pytest.approx([-1, 5])
+        assert "91.00 \u2192 92.00" in text_of(figure)
+
+    def test_what_cannot_be_compared_is_not_drawn(self, root):
+        assert "Own" not in text_of(draw_comparison(rows_and_metrics(root)[0]))
+
+    def test_another_protocol_is_hollow_named_and_has_no_interval(self, root):
+        rows, _ = rows_and_metrics(root)
+        own, other = (draw_comparison(rows.assign(protocol=x)) for x in ("", "frozen"))
+        assert "another protocol" not in text_of(own)
+        assert "by another protocol: frozen" in text_of(other)
+        lines = own.axes[0].lines, other.axes[0].lines
+        assert [len(drawn) for drawn in lines] == [4, 2]
+        assert lines[1][-1].get_markerfacecolor() == "white"
+        assert lines[1][-1].get_xdata() == lines[0][-1].get_xdata()
+
+    def test_nothing_to_compare_is_said(self, root):
+        rows, _ = rows_and_metrics(root)
+        figure = draw_comparison(rows.assign(difference_pp=np.nan))
+        assert "No figure of the report can be compared" in text_of(figure)
+
+
+class TestSpread:
+    def test_every_run_about_the_mean(self, root):
+        rows, metrics = rows_and_metrics(root)
+        figure = spread(metrics, rows)
+        drawn = [sorted(line.get_xdata()) for line in figure.axes[0].lines]
+        assert pytest.approx([-0.1, 0, 0.1], abs=1e-9) in drawn
+        assert "94.64 \u00b1 0.10, n = 3" in text_of(figure)
+
+    def test_the_report_is_no_run_of_another_protocol(self, root):
+        rows, metrics = rows_and_metrics(root)
+        other = spread(metrics, rows.assign(protocol="frozen"))
+        assert "by another protocol: frozen" in text_of(other)
+        assert len(other.axes[0].lines) == len(spread(metrics, rows).axes[0].lines) - 1
+
+    def test_runs_headline_and_report_stand_where_their_numbers_are(self):
+        same = {"model": "net", "metric": "accuracy", "split": "test"}
+        metrics = pd.DataFrame(
+            [
+                *({**same, "value": value} for value in (0.92, 0.9, 0.96)),
+                {**same, "split": "train", "value": 0.5},
+                {**same, "model": "other", "value": 0.6},
+                {**same, "metric": "top5_accuracy", "value": 0.7},
+            ]
+        )
+        figure = spread(metrics, pd.DataFrame([TELLING]))
+        further, headline, report = figure.axes[0].lines[1:]
+        assert list(further.get_xdata()) == pytest.approx([-1, -3, 3])
+        assert list(headline.get_xdata()) == pytest.approx([-1])
+        assert list(report.get_xdata()) == pytest.approx([-2])
+        assert {further.get_color(), headline.get_color()} == {figures.COLOURS["test"]}
+        assert report.get_markeredgecolor() == figures.REPORTED
+        assert "93.00 \u00b1 0.50, n = 3" in text_of(figure)
+
+    def test_single_runs_are_said(self, root):
+        rows, metrics = rows_and_metrics(root, runs=1)
+        assert "ran once" in text_of(spread(metrics, rows))
+
+
+class TestErrors:
+    def test_confusion_of_all_classes(self):
+        counts = pd.DataFrame(
+            {
+                "true": [2, 2, 2, 7, 7, 10],
+                "taken_for": [2, 7, 10, 7, 10, 10],
+                "count": [8, 3, 1, 9, 5, 4],
+            }
+        )
+        axes = confusion_matrix(counts, "Net").axes[0]
+        across, down = (
+            [text.get_text() for text in labels]
+            for labels in (axes.get_xticklabels(), axes.get_yticklabels())
+        )
+        assert (axes.get_xlabel(), across) == ("Taken for", ["2", "7", "10"])
+        assert (axes.get_ylabel(), down) == ("True class", ["2", "7", "10"])
+        found = {text.get_position(): text.get_text() for text in axes.texts}
+        wanted = {(0, 0): "8", (1, 0): "3", (2, 0): "1", (1, 1): "9", (2, 1): "5", (2, 2): "4"}
+        assert found == wanted
+        # In colour the errors alone: a row is a true class.
+        assert axes.images[0].get_array().filled(0).tolist() == [[0, 3, 1], [0, 0, 5], [0, 0, 0]]
+
+    @pytest.mark.parametrize(("counts", "shown"), [((3, 2, 1), 2), ((1, 1, 1), 3)])
+    def test_pairs_that_happened_once_are_chance(self, counts, shown):
+        table = pd.DataFrame(
+            {
+                "true": [1, 2, 3, 1],
+                "taken_for": [2, 3, 1, 1],
+                "count": [*counts, 50],
+                "n": 60,
+                "true_name": ["rose", "lotus", "canna", "rose"],
+                "taken_for_name": ["lotus", "canna", "rose", "rose"],
+            }
+        )
+        figure = confused_pairs(table, "Net")
+        assert len(figure.axes[0].patches) == shown
+        assert "rose \u2192 lotus" in text_of(figure)
+
+    def test_each_pair_has_its_count_and_the_number_of_its_class(self):
+        table = pd.DataFrame(
+            {"true": [1, 1, 3], "taken_for": [1, 2, 1], "count": [50, 3, 5], "n": [60, 60, 20]}
+        )
+        axes = confused_pairs(table, "Net").axes[0]
+        assert [text.get_text() for text in axes.get_yticklabels()] == ["3 \u2192 1", "1 \u2192 2"]
+        assert [bar.get_width() for bar in axes.patches] == [5, 3]
+        assert [(text.get_position(), text.get_text()) for text in axes.texts] == [
+            ((5, 0), " of 20"),
+            ((3, 1), " of 60"),
+        ]
+
+    def test_no_confusion(self):
+        table = pd.DataFrame({"true": [1], "taken_for": [1], "count": [5], "n": [5]})
+        assert not confused_pairs(table, "Net").axes[0].patches
+
+    @pytest.mark.parametrize("shape", [(28, 28), (64, 64, 3)])
+    def test_gallery_names_both(self, shape):
+        names = {"true_name": "rose", "taken_for_name": "lotus"}
+        mistakes = [
+            {"true": 1, "taken_for": 2, "confidence": 0.987, **names},
+            {"true": 3, "taken_for": 4, "confidence": 0.5},
+        ]
+        images = [np.full(shape, grey, np.uint8) for grey in (10, 20)]
+        first, second = gallery(images, mistakes, "Net").axes[:2]
+        assert first.get_title().split() == ["rose", "taken", "for", "lotus", "(99", "%)"]
+        assert second.get_title().split() == ["3", "taken", "for", "4", "(50", "%)"]
+        assert [axes.images[0].get_array().max() for axes in (first, second)] == [10, 20]
+
+    def test_an_empty_gallery(self):
+        assert "Net" in text_of(gallery([], [], "Net"))
+
+    def test_reliability(self):
+        bins = pd.DataFrame({"confidence": [0.5, 0.9], "accuracy": [0.4, 0.95], "count": [10, 90]})
+        figure = reliability(bins, 0.055, "Net")
+        assert "Expected calibration error 5.5 %" in text_of(figure)
+        top, bottom = figure.axes
+        assert top.get_ylabel() == "Accuracy"
+        assert "fewer than" not in text_of(figure)
+        assert top.lines[1].get_xydata().tolist() == [[0.5, 0.4], [0.9, 0.95]]
+        gaps = [gap.tolist() for gap in top.collections[0].get_segments()]
+        assert gaps == [[[0.5, 0.5], [0.5, 0.4]], [[0.9, 0.9], [0.9, 0.95]]]
+        bars = [(bar.get_center()[0], bar.get_height()) for bar in bottom.patches]
+        assert bars == [pytest.approx((0.5, 10)), pytest.approx((0.9, 90))]
+
+    def test_bins_of_a_few_images_are_not_joined_with_the_others(self):
+        bins = pd.DataFrame(
+            {"confidence": [0.2, 0.5, 0.9], "accuracy": [1.0, 0.4, 0.95], "count": [1, 10, 90]}
+        )
+        figure = reliability(bins, 0.055, "Net")
+        joined, alone = figure.axes[0].lines[1:]
+        assert joined.get_xdata().tolist() == [0.5, 0.9]
+        assert alone.get_xydata().tolist() == [[0.2, 1.0]]
+        assert "fewer than 10 images" in text_of(figure)
+
+
+class TestSave:
+    def test_the_same_table_gives_the_same_bytes(self, tmp_path):
+        for name in ("a", "b"):
+            figure = curves([history()], "accuracy", SETS, "Net")
+            figures.save(figure, tmp_path / f"{name}.png", tmp_path / f"{name}.svg")
+        for kind in ("png", "svg"):
+            assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+        assert (tmp_path / "a.svg").read_text().startswith("<?xml")
+
+    def test_wide_enough_to_be_sharp(self, tmp_path):
+        from PIL import Image
+
+        figure = curves([history()], "accuracy", SETS, "Net")
+        figures.save(figure, tmp_path / "a.png", tmp_path / "a.svg")
+        with Image.open(tmp_path / "a.png") as image:
+            assert image.width == 1400  # twice the 700 pixels it is shown at
+
+
+def test_colours_are_told_apart_without_colour():
+    """Sets differ in lightness too (relative luminance, WCAG 2)."""
+
+    def luminance(colour: str) -> float:
+        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+    found = sorted(map(luminance, figures.COLOURS.values()))
+    assert min(np.diff(found)) > 0.08

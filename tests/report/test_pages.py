@@ -1,0 +1,363 @@
+"""What a reader opens first: three sentences, tables that sort, the same as Markdown."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from browser import opened
+from repro.comparison import claims, compare, reported
+from repro.comparison.compare import Model
+from repro.evaluation.names import METRIC_COLUMNS
+from repro.report import html_tables, pages, provenance_page, summary
+from repro.report.html_tables import Cell, Column, Look
+from support import TELLING
+
+NET = Model("net", "Net", "numpy", "numpy_1hidden", "replayed", "seed-1", True, "")
+DRAWN = Model("own", "Own <net>", "torch", None, "own", "seed-1", False, "generated data")
+
+RESNET = Model(
+    *("resnet152", "ResNet-152", "torch", "resnet152", "stated", "seed-1", True, ""),
+    protocol="frozen",
+)
+LONG = "changed: hidden [50] → [100]; epochs 50 → 2; batch_size 100 → 10; split.seed 123 → 7"
+METRICS = pd.DataFrame(
+    [("net", "seed-1", 1, "test", "accuracy", 0.9454, 10_000)], columns=METRIC_COLUMNS
+)
+
+RECORD = {
+    "identity": {
+        "code": {
+            "commit": "0123456789abcdef",
+            "dirty": True,
+            "changed": ["a.py", "b.py"],
+            "note": "",
+            "sha256": "a" * 64,
+        },
+        "configuration_sha256": "b" * 64,
+        "damaged": [],
+        "splits": {"main.csv": {"train": {"images": 18}}},
+        "python": "3.11.7",
+        "features": {"net/all": {"weights_loaded": "by name", "damaged": []}},
+        "notebooks": {},
+    },
+    "circumstances": {
+        "recorded": "2026-01-01T00:00:00+00:00",
+        "machine": {
+            "processor": "A <fast> one",
+            "cores": 1,
+            "gpus": [],
+            "system": "Linux",
+            "blas": [{"api": "openblas", "version": "1"}],
+        },
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def report(root):
+    return reported.load(root / "resources/reported.yaml")
+
+
+@pytest.fixture(scope="module")
+def look(root):
+    folder = root / "resources/page"
+    return Look((folder / "page.css").read_text(), (folder / "sort.js").read_text())
+
+
+@pytest.fixture(scope="module")
+def rows(report) -> pd.DataFrame:
+    metrics = pd.DataFrame(
+        [
+            ("net", "seed-1", 1, "train", "accuracy", 0.95, 55_000),
+            ("net", "seed-1", 1, "validation", "accuracy", 0.9476, 5_000),
+            ("net", "seed-2", 2, "validation", "accuracy", 0.9474, 5_000),
+            ("net", "seed-1", 1, "test", "accuracy", 0.9454, 10_000),
+            ("own", "seed-1", 1, "test", "accuracy", 0.5, 100),
+        ],
+        columns=METRIC_COLUMNS,
+    )
+    return compare.compare(metrics, [NET, DRAWN], report)
+
+
+@pytest.fixture(scope="module")
+def frozen_rows(report) -> pd.DataFrame:
+    """ResNet-152 by the default protocol, two figures out of three, and nothing else."""
+    metrics = pd.DataFrame(
+        [
+            ("resnet152", "seed-1", 1, "validation", "accuracy", 1852 / 2048, 2048),
+            ("resnet152", "seed-1", 1, "test", "accuracy", 0.89, 200),
+        ],
+        columns=METRIC_COLUMNS,
+    )
+    return compare.compare(metrics, [RESNET], report)
+
+
+@pytest.fixture(scope="module")
+def judged(report) -> pd.DataFrame:
+    found = claims.judge(report, [])
+    found.loc[found["claim"].isin([1, 2, 3]), "verdict"] = claims.HOLDS
+    found.loc[found["claim"] == 9, "verdict"] = claims.FAILS
+    return found
+
+
+class TestSentences:
+    def test_counts_by_verdict(self, rows, judged):
+        first, second, third = summary.sentences(rows, judged)
+        assert first == (
+            "Of the report's 18 figures 3 can be compared with what was run here: 1 to the digit, "
+            "1 within the test set's interval and 1 worse than reported; no accuracy is further "
+            "than 0.61\u00a0percentage points from the one reported."
+        )
+        assert second == (
+            "Of its 9 claims in words 3 hold (1\u20133), 1 does not hold (9) "
+            "and 5 cannot be judged here (4\u20138)."
+        )
+        assert "the validation auc ovr softmax of Net" in third
+        assert "NumPy, two hidden layers and PyTorch, two hidden layers" in third
+        assert "Own <net> (generated data)" in third
+        assert "the flowers of this run are drawn" in third
+
+    def test_another_protocol_counts_as_neither_held_nor_missed(self, frozen_rows, judged):
+        """Of figures, and of claims."""
+        apart = judged.copy()
+        apart.loc[apart["claim"].isin([2, 9]), "protocol"] = "frozen"
+        first, second, third = summary.sentences(frozen_rows, apart)
+        assert first.startswith("None of the report's 18 figures can be compared")
+        assert second == (
+            "Of its 9 claims in words 2 hold (1, 3) and 5 cannot be judged here (4\u20138); by "
+            "another protocol (frozen) 1 holds (2) and 1 does not hold (9)."
+        )
+        assert "the test accuracy of ResNet-152 (by another protocol: frozen)" in third
+
+    def test_a_reason_of_many_parts_is_shortened(self, report, judged):
+        rows = compare.compare(METRICS, [replace(NET, comparable=False, why_not=LONG)], report)
+        assert "Net (changed: hidden [50] → [100] and 3 more)" in summary.sentences(rows, judged)[2]
+
+    def test_nothing_was_run(self, report, judged):
+        rows = compare.compare(pd.DataFrame(columns=METRIC_COLUMNS), [], report)
+        assert summary.sentences(rows, judged)[0].startswith(
+            "None of the report's 18 figures can be compared"
+        )
+
+    def test_everything_was_run(self, rows, judged):
+        whole = rows[rows["verdict"] == compare.TO_THE_DIGIT]
+        assert summary.sentences(whole, judged)[2] == "Nothing of the report was left out."
+
+    def test_a_run_without_drawn_flowers_does_not_speak_of_them(self, rows, judged):
+        assert "drawn" not in summary.sentences(rows[rows["model"] != "own"], judged)[2]
+
+    @pytest.mark.parametrize(
+        ("numbers", "text"),
+        [([], ""), ([3], "3"), ([1, 2], "1, 2"), ([1, 2, 3, 5, 8, 9], "1\u20133, 5, 8, 9")],
+    )
+    def test_ranges(self, numbers, text):
+        assert summary.ranges(numbers) == text
+
+    @pytest.mark.parametrize(
+        ("parts", "text"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), ("abc", "a, b and c")]
+    )
+    def test_listed(self, parts, text):
+        assert summary.listed(parts) == text
+
+    def test_every_verdict_has_a_place(self):
+        known = {
+            value
+            for module in (compare, claims)
+            for name, value in vars(module).items()
+            if name in ("HOLDS", "IN_PART", "FAILS", "CANNOT")
+            or re.match("TO_|WITHIN_|BY_|NOT_", name)
+            if isinstance(value, str)
+        } | {compare.BETTER, compare.WORSE}
+        assert known == {*summary.FIGURE_VERDICTS, *summary.CLAIM_VERDICTS}
+        assert known == set(pages._KINDS)
+
+
+class TestTables:
+    def test_nothing_is_taken_for_html(self, look):
+        text = html_tables.table("<c>", [Column("<h>")], [[Cell('<a> & "b"', small="<s>")]], look)
+        assert not re.search("<[chas]>", text)
+        assert "&lt;a&gt; &amp; &quot;b&quot;" in text
+
+    def test_numbers_are_flush_right_and_sort_by_value(self, rows, judged, look):
+        text = pages.comparison_page(rows, judged, look)
+        assert '<td class="number" data-sort="94.54">94.54</td>' in text
+        assert "&lt;net&gt;" in text
+
+    def test_each_column_shows_its_own_number(self, judged, look):
+        text = pages.comparison_page(pd.DataFrame([TELLING]), judged, look)
+        (line,) = (line for line in text.splitlines() if "<td" in line)
+        shown = [re.sub("<[^>]+>", " ", cell).strip() for cell in line.split("</td>")]
+        keys = re.findall(r'data-sort="([^"]*)"', line)[2:]
+        assert shown[1:-1] == [
+            *("91.00", "92.00", "+1.00", "\u2713 to the digit"),
+            *("87.00\u201395.00", "93.00 \u00b1 0.50 n = 3"),
+        ]
+        assert [float(key) for key in keys[1:]] == pytest.approx([91, 92, 1, 0, 87, 0.5])
+
+    def test_what_was_not_run_has_no_numbers(self, rows, judged, look):
+        text = pages.comparison_page(rows, judged, look)
+        line = next(line for line in text.splitlines() if "ResNet-152" in line and "<tr" in line)
+        assert "not run" in line
+        assert "nan" not in line.lower()
+
+    def test_another_protocol_is_named_and_explained(self, frozen_rows, judged, look):
+        apart = judged.assign(protocol="frozen")
+        for text in (
+            pages.comparison_page(frozen_rows, judged, look),
+            pages.markdown(frozen_rows, apart, {"Shown": {"a": "a.png"}}, ["Code."]),
+        ):
+            words = " ".join(text.split())
+            assert "by another protocol: frozen" in words
+            assert "training mode" in words
+            assert "nine times cheaper" in words
+            assert "models=[resnet152_notebook, convnext_large_notebook]" in words
+            assert "better than" not in words
+            assert "-1.97" in words.replace("\u2212", "-")
+        text = pages.claims_page(apart, look)
+        assert "<small>by another protocol: frozen</small>" in text
+        assert 'class="kind exact"' not in text
+        assert "models=[" not in pages.comparison_page(frozen_rows[:4], judged, look)
+
+    def test_what_was_changed_stands_below_the_verdict(self, report, judged, look):
+        rows = compare.compare(METRICS, [replace(NET, comparable=False, why_not=LONG)], report)
+        assert f"not comparable here</span><small>{LONG}</small>" in pages.comparison_page(
+            rows, judged, look
+        )
+
+    def test_the_same_from_csv(self, rows, judged, look, tmp_path):
+        for name, table in (("rows", rows), ("judged", judged)):
+            table.to_csv(tmp_path / name, index=False)
+        again, judged_again = (pd.read_csv(tmp_path / name) for name in ("rows", "judged"))
+        assert pages.comparison_page(again, judged_again, look) == pages.comparison_page(
+            rows, judged, look
+        )
+        assert pages.claims_page(judged_again, look) == pages.claims_page(judged, look)
+
+    def test_pages_ask_for_nothing(self, rows, judged, look):
+        for text in (
+            pages.comparison_page(rows, judged, look),
+            pages.claims_page(judged, look),
+            provenance_page.document(RECORD, look),
+        ):
+            assert not re.search(r"https?://|src=|href=|url\(|@import", text)
+
+
+class TestProvenance:
+    def test_sentences(self):
+        first, second, third, _ = provenance_page.sentences(RECORD)
+        assert first == (
+            "Code: commit 0123456789ab, with changes that are not committed; sha256 aaaaaaaaaaaa."
+        )
+        assert "sha256 bbbbbbbbbbbb" in second
+        assert third.startswith("Machine: A <fast> one, 1 core, no GPU; Linux, Python 3.11.7;")
+
+    def test_weights_that_were_loaded_by_order_are_named(self):
+        manifests = {"net": {"weights_loaded": "by order", "damaged": []}}
+        for key in ("features", "notebooks"):
+            record = {**RECORD, "identity": {**RECORD["identity"], key: manifests}}
+            assert "Weights: those of net are loaded by order, not by name" in " ".join(
+                provenance_page.sentences(record)
+            )
+
+    def test_code_without_git(self):
+        code = {**RECORD["identity"]["code"], "commit": None, "note": "not a git checkout"}
+        record = {**RECORD, "identity": {**RECORD["identity"], "code": code}}
+        assert provenance_page.sentences(record)[0].startswith("Code: not a git checkout; sha256")
+
+    def test_images_left_out_are_counted_and_named(self, rows, judged, look):
+        assert provenance_page.left_out(RECORD) == []
+        found = {
+            "damaged": [7, *range(100, 1134)],
+            "features": {"net/all": {"weights_loaded": "by name", "damaged": [9]}},
+        }
+        record = {**RECORD, "identity": {**RECORD["identity"], **found}}
+        of_data, of_net = provenance_page.left_out(record)
+        assert of_data.startswith("Left out of the data as damaged: 1,035 images (7, 100, 101, ")
+        assert of_data.endswith(", 118, \u2026).")
+        assert of_net == "Left out of the features of net/all as damaged: 1 image (9)."
+        assert {of_data, of_net} < set(provenance_page.sentences(record))
+        verdict = pages.comparison_page(rows, judged, look, [of_data, of_net]).partition("<table")[
+            0
+        ]
+        assert of_data in verdict
+        assert of_net in verdict
+
+    def test_every_value_has_its_line(self, look):
+        text = provenance_page.document(RECORD, look)
+        for name, value in (
+            ("python", "3.11.7"),
+            ("dirty", "yes"),
+            ("changed", "a.py, b.py"),
+            ("main.csv \u203a train \u203a images", "18"),
+            ("processor", "A &lt;fast&gt; one"),
+            ("gpus", "none"),
+            ("blas", "api openblas version 1"),
+        ):
+            assert re.search(rf"<tr.*>{re.escape(name)}</th>.*>{re.escape(value)}</td>", text), name
+        assert "<summary>Splits (1 line)</summary>" in text
+        assert "<summary>Machine (5 lines)</summary>" in text
+
+
+class TestMarkdown:
+    def test_holds_all(self, rows, judged):
+        figures = {"Shown": {"a chart": "figures/a.png"}, "Net": {"a curve": "figures/net/b.png"}}
+        text = pages.markdown(rows, judged, figures, ["Code: this."])
+        for sentence in summary.sentences(rows, judged):
+            assert f"- {sentence}\n" in text
+        assert "![a chart](figures/a.png)" in text
+        assert "- Net: [a curve](figures/net/b.png)" in text
+        assert "| test accuracy %" in text
+        assert "## Claims in words" in text
+        assert "## Provenance\n\n- Code: this.\n" in text
+        assert text.endswith("\n")
+        assert "\n\n\n" not in text
+
+
+def column(seen, number: int) -> list[str]:
+    cells = seen.page.locator(f"tbody tr > :nth-child({number})")
+    return [text.split("\n")[0] for text in cells.all_inner_texts()]
+
+
+class TestInABrowser:
+    def test_a_click_sorts(self, rows, judged, look, tmp_path):
+        file = tmp_path / "comparison.html"
+        file.write_text(pages.comparison_page(rows, judged, look), encoding="utf-8")
+        with opened(file) as seen:
+            first = column(seen, 3)
+            assert first[:3] == ["95.61", "94.78", "94.54"]
+            heading = seen.page.get_by_role("columnheader", name="Reported")
+            heading.get_by_role("button").click()
+            assert heading.get_attribute("aria-sort") == "ascending"
+            upwards = column(seen, 3)
+            values = [float(text) for text in upwards if re.match(r"[\d.]+$", text)]
+            assert len(values) == 17
+            assert values == sorted(values)
+            assert upwards[-1] == ""
+            heading.get_by_role("button").press("Enter")
+            assert heading.get_attribute("aria-sort") == "descending"
+            assert column(seen, 3)[0] == "98.53"
+            assert column(seen, 3)[-1] == ""
+            heading.get_by_role("button").press("Space")
+            assert column(seen, 3) == first
+            assert (seen.errors, seen.requests) == ([], [])
+
+    def test_verdicts_sort_from_best_to_least(self, rows, judged, look, tmp_path):
+        file = tmp_path / "claims.html"
+        file.write_text(pages.claims_page(judged, look), encoding="utf-8")
+        with opened(file) as seen:
+            seen.page.get_by_role("button", name="Verdict").click()
+            found = [text[1:].strip() for text in column(seen, 3)]
+            assert found == ["holds"] * 3 + ["does not hold"] + ["cannot be judged"] * 5
+            assert (seen.errors, seen.requests) == ([], [])
+
+    def test_the_watch_sees_what_it_should(self, tmp_path):
+        """The two lists above can fill: an error and a request are noticed."""
+        file = tmp_path / "bad.html"
+        file.write_text("<script src='http://127.0.0.1:9/x.js'></script><script>oops()</script>")
+        with opened(file) as seen:
+            assert seen.requests == ["http://127.0.0.1:9/x.js"]
+            assert any("oops" in error for error in seen.errors)
