@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 MUTANTS := .venv-mutants
+# Tests run side by side, a file at a time.
+PYTEST := python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help unlock demo test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load scaling mutants archive verify-archive check format lock clean
@@ -22,15 +24,15 @@ unlock: $(READY)
 
 ## make test         the fast tests
 test: $(READY)
-	@python -m pytest
+	@$(PYTEST)
 
 ## make test-heavy   the tests that take minutes
 test-heavy: $(READY)
-	@python -m pytest -m heavy
+	@$(PYTEST) -m heavy
 
 ## make test-all     both, in one run
 test-all: $(READY)
-	@python -m pytest -m ""
+	@$(PYTEST) -m ""
 
 ## make reliability  break things on purpose; writes docs/RELIABILITY.md
 reliability: $(READY)

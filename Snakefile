@@ -26,8 +26,8 @@ report: "resources/captions/workflow.rst"
 
 
 wildcard_constraints:
-    model="[a-z][a-z0-9_]*",
-    run="(seed|split)-[0-9]+",
+    model=either(PLAN.nets),
+    run=either(run.name for model in PLAN.nets.values() for run in model.runs),
 
 
 onstart:
@@ -75,14 +75,14 @@ rule all:
 
 rule mnist:
     input:
-        products(models_of("mnist")),
+        products(PLAN.of("mnist")),
     message:
         "The MNIST half: its nets trained, their metrics and plots"
 
 
 rule flowers:
     input:
-        products(models_of("flowers")),
+        products(PLAN.of("flowers")),
     message:
         "The flowers half: images by label, heads trained, their metrics and plots"
 

@@ -14,12 +14,13 @@ BASE = Path(workflow.basedir)
 SCRIPTS = BASE / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from repro.comparison.changes import changes, why_not
+from repro.comparison.changes import model_table, why_not
 from repro.system.code_inputs import code_of, code_of_project, look_first_in
 from repro.config import check, check_names, check_repeats
 from repro.errors import UserError
 from repro.system.disk import check_folder, check_writable
 from repro.fetch.registry import load_registry
+from repro.plan import ARCHIVE, HISTORY, LABELS, MNIST_FILES, PREDICTIONS, SETID, Plan
 from repro.comparison.reported import load as load_report
 from repro.system.run_lock import mark
 
@@ -54,6 +55,7 @@ try:
     REGISTRY = load_registry([BASE / "resources/registry.yaml"], config["downloads"])
     REPORT = load_report(BASE / "resources/reported.yaml")
     check_names(config, REGISTRY, REPORT.models)
+    PLAN = Plan(config)
     for key in ("data_dir", "prepared_dir", "results_dir", "logs_dir", "benchmarks_dir"):
         # In one form, because paths are compared as text.
         config[key] = os.path.normpath(os.path.expanduser(config[key]))
@@ -81,67 +83,17 @@ def check_folders():
         raise WorkflowError(str(error)) from None
 
 
-GENERATED = config["flowers"]["data"] == "generated"
 FLOWERS = f"{DATA}/{config['flowers']['data']}"
-
-MNIST_FILES = {
-    "train_images": "mnist/train-images-idx3-ubyte",
-    "train_labels": "mnist/train-labels-idx1-ubyte",
-    "test_images": "mnist/t10k-images-idx3-ubyte",
-    "test_labels": "mnist/t10k-labels-idx1-ubyte",
-}
+TABLE = model_table(PLAN, REGISTRY, REPORT)
 
 # The report shows loss curves of the flower nets only.
 LOSS_CURVES = {"mnist": (), "flowers": ("loss",)}
 CLOSER_LOOKS = ("confusion", "gallery", "reliability")
 
-MODELS = config["models"]
-NETS = {"mnist": config["mnist"]["nets"], "flowers": config["flowers"]["nets"]}
 
-
-def models_of(part):
-    """Return the models that run, of one part of the report, in the configuration's order."""
-    return [model for model in MODELS if model in NETS[part]]
-
-
-def part_of(model):
-    return "mnist" if model in NETS["mnist"] else "flowers"
-
-
-def flower_runs(model):
-    """Return the runs of a flower net: name, seed of the head and the split's name.
-
-    The main split is called "main"; a run on another split takes the first seed for its head.
-    """
-    knobs = {**config["flowers"], **NETS["flowers"][model]}
-    seeds = [{"run": f"seed-{seed}", "seed": seed, "split": "main"} for seed in knobs["seeds"]]
-    splits = [
-        {"run": f"split-{seed}", "seed": knobs["seeds"][0], "split": f"seed-{seed}"}
-        for seed in knobs["split_seeds"]
-    ]
-    return seeds + splits
-
-
-def runs_of(model):
-    """Return the names of a model's runs, the headline first."""
-    if part_of(model) == "flowers":
-        return [run["run"] for run in flower_runs(model)]
-    return [f"seed-{seed}" for seed in NETS["mnist"][model]["seeds"]]
-
-
-def of_runs(model, name):
-    """Return the file ``name`` of each run of the model."""
-    return [f"{RESULTS}/runs/{model}/{run}/{name}" for run in runs_of(model)]
-
-
-def of_all_runs(name):
-    """Return the file ``name`` of each run of each model."""
-    return [file for model in MODELS for file in of_runs(model, name)]
-
-
-def of_headline(name):
-    """Return an input function: the file ``name`` of a model's headline run."""
-    return lambda wildcards: of_runs(wildcards.model, name)[0]
+def either(names):
+    """Return the constraint of a wildcard that is one of the names."""
+    return "|".join(map(re.escape, dict.fromkeys(names)))
 
 
 def growing(amount):
@@ -149,10 +101,33 @@ def growing(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
+# --- files of runs and models ---
+
+
+def of_runs(model, name):
+    """Return the file ``name`` of each run of the model."""
+    return [f"{RESULTS}/runs/{model.name}/{run.name}/{name}" for run in model.runs]
+
+
+def of_all_runs(name):
+    """Return the file ``name`` of each run of each model."""
+    return [file for model in PLAN.models for file in of_runs(model, name)]
+
+
+def of_model(name):
+    """Return an input function: the file ``name`` of each run of a model."""
+    return lambda wildcards: of_runs(PLAN.nets[wildcards.model], name)
+
+
+def of_headline(name):
+    """Return an input function: the file ``name`` of a model's headline run."""
+    return lambda wildcards: of_model(name)(wildcards)[0]
+
+
 def products(models):
     """Return what models end in: flower images by label, metrics and curves."""
     metrics = [file for model in models for file in of_runs(model, "metrics.csv")]
-    flowers = any(part_of(model) == "flowers" for model in models)
+    flowers = any(model.part == "flowers" for model in models)
     folders = [f"{FLOWERS}/manifests/main.csv"] if flowers else []
     return folders + metrics + figures_of(models)
 
@@ -160,10 +135,24 @@ def products(models):
 def figures_of(models):
     """Return the figures of the models: the report's own, and those that look closer."""
     return [
-        f"{RESULTS}/figures/{model}/{figure}.png"
+        f"{RESULTS}/figures/{model.name}/{figure}.png"
         for model in models
-        for figure in ("accuracy", *LOSS_CURVES[part_of(model)], *CLOSER_LOOKS)
+        for figure in ("accuracy", *LOSS_CURVES[model.part], *CLOSER_LOOKS)
     ]
+
+
+def files_of_all_runs():
+    """Return all that training and evaluation leave in the folders of the runs."""
+    evaluated = [Path(file).name for file in rules.evaluate.output]
+    return [
+        file
+        for model in PLAN.models
+        for name in (HISTORY, PREDICTIONS, model.file, *evaluated)
+        for file in of_runs(model, name)
+    ]
+
+
+# --- downloads ---
 
 
 def fetched(name):
@@ -177,145 +166,57 @@ def fetched(name):
 
 def flowers_file(name):
     """Return where a file of the flowers data set stands: drawn or fetched."""
-    if GENERATED:
+    if PLAN.generated:
         return f"{DATA}/generated/{name}"
     return fetched(f"{config['flowers']['data']}/{name}")
 
 
-def proofs_of(*names):
+def proofs_of(names):
     """Return the proof of each downloaded file by its path: what stands there may be hand-placed."""
     return {fetched(name): asdict(REGISTRY[name].proof) for name in names}
 
 
-def flowers_proofs():
-    if GENERATED:
-        return {}
-    data = config["flowers"]["data"]
-    return proofs_of(f"{data}/102flowers.tgz", f"{data}/imagelabels.mat")
+def flowers_proofs(*files):
+    """Return the proofs of those of the flowers' files that are fetched."""
+    return proofs_of(name for name in PLAN.flower_files if Path(name).name in files)
 
 
-def setid_proof():
-    if GENERATED or config["flowers"]["split"]["kind"] != "official":
-        return {}
-    return proofs_of(f"{config['flowers']['data']}/setid.mat")
+def weights_of(model):
+    """Return the file of a model's weights, or none for random ones."""
+    return [fetched(name) for name in model.weights]
 
 
-def weights_proof(net):
-    return {} if net["weights"] == "none" else proofs_of(net["weights"])
+# --- flowers: splits and features ---
 
 
-def weights_file(net):
-    """Return the file of a net's weights, or none for random weights."""
-    return [] if net["weights"] == "none" else fetched(net["weights"])
+def split_files(splits):
+    return [f"{FLOWERS}/splits/{split}.csv" for split in splits]
 
 
-def not_comparable(model):
-    """Return why a model's figures say nothing about the report's, or an empty text."""
-    return why_not(model, config, REGISTRY, REPORT)
-
-
-def longer_of(model):
-    """Return the reported model of which this is the same net with more epochs, or none."""
-    shorter = NETS["mnist"].get(NETS[part_of(model)][model].get("longer_of"), {}).get("reported")
-    if shorter is None:
-        return None
-    unlike = changes(model, config, REGISTRY, REPORT, of=shorter, but=("epochs",))
-    return None if unlike else shorter
-
-
-def model_table(models):
-    """Return what the comparison needs to know of each model."""
-    table = []
-    for model in models:
-        net = NETS[part_of(model)][model]
-        reason = not_comparable(model)
-        table.append(
-            {
-                "name": model,
-                "title": full_title(model),
-                "part": part_of(model),
-                "longer_of": longer_of(model),
-                "framework": net.get("framework", "torch"),
-                "reported": net["reported"],
-                "recipe": "own" if net["reported"] and reason else net["recipe"],
-                "protocol": net.get("protocol", ""),
-                "headline": runs_of(model)[0],
-                "comparable": not reason,
-                "why_not": reason,
-            }
-        )
-    return table
-
-
-MODEL_FORMATS = {"numpy": "npz", "torch": "safetensors"}
-
-
-def model_file(model):
-    """Return the name of the file a model's training leaves its weights in."""
-    framework = NETS[part_of(model)][model].get("framework", "torch")
-    return f"model.{MODEL_FORMATS[framework]}"
-
-
-def files_of_all_runs():
-    """Return all that training and evaluation leave in the folders of the runs."""
-    evaluated = [Path(file).name for file in rules.evaluate.output]
+def numbered_runs(model):
+    """Return a flower net's runs, each with its split as an index into the model's splits."""
     return [
-        file
-        for model in MODELS
-        for name in ("history.csv", "predictions.npz", model_file(model), *evaluated)
-        for file in of_runs(model, name)
+        {"run": run.name, "seed": run.seed, "split": model.splits.index(run.split)}
+        for run in model.runs
     ]
-
-
-def recipe_of(net):
-    """Return what of a net's description changes its training; a new title reruns nothing."""
-    return {
-        key: value
-        for key, value in net.items()
-        if key not in ("title", "framework", "seeds", "reported", "recipe", "longer_of")
-    }
-
-
-def seed_of_run(wildcards):
-    return int(wildcards.run.removeprefix("seed-"))
-
-
-def splits_of_runs(model):
-    """Return the names of the splits a flower net's runs use, in the order of the runs."""
-    return list(dict.fromkeys(run["split"] for run in flower_runs(model)))
-
-
-def numbered_flower_runs(model):
-    """Return the runs with each split given as an index into :func:`splits_of_runs`."""
-    names = splits_of_runs(model)
-    return [{**run, "split": names.index(run["split"])} for run in flower_runs(model)]
-
-
-def nets_with_features():
-    return {name: net for name, net in NETS["flowers"].items() if net["protocol"] != "notebook"}
-
-
-def nets_without_features():
-    return {name: net for name, net in NETS["flowers"].items() if net["protocol"] == "notebook"}
 
 
 def features_of(model, name):
     """Return the file ``name`` of a net's features: one for all splits, or one for each."""
-    adapted = NETS["flowers"][model]["protocol"] == "adapted"
-    covers = splits_of_runs(model) if adapted else ["all"]
-    return [f"{FLOWERS}/features/{model}/{cover}/{name}" for cover in covers]
+    covers = model.splits if model.protocol == "adapted" else ["all"]
+    return [f"{FLOWERS}/features/{model.name}/{cover}/{name}" for cover in covers]
 
 
 def shards_folder(model):
     """Return the folder of what shards leave for the join; without shards there is none."""
-    return f"{FLOWERS}/features/.{model}-{{cover}}.shards"
+    return f"{FLOWERS}/features/.{model.name}-{{cover}}.shards"
 
 
 def made_features(model, name):
     """Return the file ``name`` that a features job writes: of all images, or of one shard."""
     if SHARDED:
         return temp(f"{shards_folder(model)}/{{scatteritem}}/{name}")
-    return f"{FLOWERS}/features/{model}/{{cover}}/{name}"
+    return f"{FLOWERS}/features/{model.name}/{{cover}}/{name}"
 
 
 def gathered_features(model, name):
@@ -324,48 +225,39 @@ def gathered_features(model, name):
     return [f"{shards_folder(model)}/{shard}/{name}" for shard in shards]
 
 
-def splits_of_all_runs():
-    """Return the names of all splits that flower nets use."""
-    names = [name for model in models_of("flowers") for name in splits_of_runs(model)]
-    return list(dict.fromkeys(names))
-
-
-def flower_splits():
-    """Return the files of all splits that flower nets use."""
-    return [f"{FLOWERS}/splits/{name}.csv" for name in splits_of_all_runs()]
-
-
 def feature_manifests():
     """Return what is known of every feature store that is used."""
-    nets = [model for model in models_of("flowers") if model in nets_with_features()]
+    nets = [model for model in PLAN.of("flowers") if model.keeps_features]
     return [file for model in nets for file in features_of(model, "manifest.json")]
 
 
 def notebook_manifest(model):
     """Return what is known of a net that is trained as the notebook did, and keeps no features."""
-    return f"{FLOWERS}/notebook/{model}.json"
+    return f"{FLOWERS}/notebook/{model.name}.json"
 
 
 def notebook_manifests():
-    nets = nets_without_features()
-    return [notebook_manifest(model) for model in models_of("flowers") if model in nets]
+    return [notebook_manifest(model) for model in PLAN.of("flowers") if not model.keeps_features]
 
 
-def split_parameters(wildcards):
-    """Return how to draw a split: "main" by the configured seed, "seed-N" by N."""
-    split = config["flowers"]["split"]
-    if wildcards.split == "main":
-        return split
-    return {**split, "seed": int(wildcards.split.removeprefix("seed-"))}
+# --- what evaluation and figures take, by wildcard ---
 
 
-def setid_of_split(wildcards):
-    return flowers_file("setid.mat") if config["flowers"]["split"]["kind"] == "official" else []
+def model_of(wildcards):
+    return PLAN.nets[wildcards.model]
+
+
+def title_of(wildcards):
+    return model_of(wildcards).title
+
+
+def loss_of(wildcards):
+    return model_of(wildcards).loss
 
 
 def names_of(wildcards):
     """Return the file of class names, where a model's classes have names."""
-    if part_of(wildcards.model) == "mnist":
+    if model_of(wildcards).part == "mnist":
         return []
     names = {
         "oxford102": shipped("resources/flower_names.csv"),
@@ -374,72 +266,49 @@ def names_of(wildcards):
     return names.get(config["flowers"]["data"], [])
 
 
-def loss_of(wildcards):
-    """Return the loss a model was trained with."""
-    return NETS["mnist"][wildcards.model]["loss"] if part_of(wildcards.model) == "mnist" else "nll"
+def images_of(wildcards):
+    """Return what the images of a model's data set are looked up in."""
+    flowers = model_of(wildcards).part == "flowers"
+    return f"{FLOWERS}/images.csv" if flowers else f"{DATA}/mnist/images.npy"
 
 
-def seed_of_any_run(wildcards):
-    """Return the number in a run's name: its seed, or the seed of its split."""
-    return int(wildcards.run.partition("-")[2])
+def photographs_of(wildcards):
+    """Return the folder of a flower net's photographs; MNIST's images are all in one file."""
+    return f"{FLOWERS}/images" if model_of(wildcards).part == "flowers" else []
+
+
+def running_history_of(wildcards):
+    """Return the history of a flower net: its train figures are running averages, as reported."""
+    if model_of(wildcards).part == "mnist":
+        return []
+    return f"{RESULTS}/runs/{wildcards.model}/{wildcards.run}/{HISTORY}"
+
+
+def reported_model(wildcards):
+    """Return the model of the report that a net reproduces, or none."""
+    return REPORT.models.get(model_of(wildcards).net["reported"])
 
 
 def curve_of(wildcards):
     """Return the report's own curve of a model, where it is known and may be held against it."""
-    if not_comparable(wildcards.model):
+    if why_not(wildcards.model, config, REGISTRY, REPORT):
         return []
-    curve = reported_model(wildcards.model).curve
+    curve = reported_model(wildcards).curve
     return shipped(curve) if curve else []
-
-
-def reported_model(model):
-    """Return the model of the report that a net reproduces, or none."""
-    return REPORT.models.get(NETS[part_of(model)][model]["reported"])
 
 
 def curve_note_of(wildcards):
     """Return what the report's curve of a model is."""
-    reported = reported_model(wildcards.model)
+    reported = reported_model(wildcards)
     return reported.curve_note if reported else ""
 
 
 def reported_label_of(wildcards):
     """Return what the legend calls the report's curve: its protocol, where the net's is another."""
-    net = NETS[part_of(wildcards.model)][wildcards.model]
-    protocols = {figure.protocol for figure in REPORT.figures_of(net["reported"])}
-    others = protocols - {net.get("protocol", "")}
+    model = model_of(wildcards)
+    protocols = {figure.protocol for figure in REPORT.figures_of(model.net["reported"])}
+    others = protocols - {model.protocol}
     return " ".join(["as reported", *(f"(protocol {other})" for other in sorted(others))])
-
-
-def full_title(model):
-    """Return a model's title; figures from drawn flowers say so wherever they are shown."""
-    title = NETS[part_of(model)][model]["title"] + (" (rehearsal)" if config["rehearsal"] else "")
-    return f"{title} on drawn flowers" if part_of(model) == "flowers" and GENERATED else title
-
-
-def title_of(wildcards):
-    return full_title(wildcards.model)
-
-
-def images_of(wildcards):
-    """Return what the images of a model's data set are looked up in."""
-    return (
-        f"{FLOWERS}/images.csv"
-        if part_of(wildcards.model) == "flowers"
-        else f"{DATA}/mnist/images.npy"
-    )
-
-
-def photographs_of(wildcards):
-    """Return the folder of a flower net's photographs; MNIST's images are all in one file."""
-    return f"{FLOWERS}/images" if part_of(wildcards.model) == "flowers" else []
-
-
-def running_history_of(wildcards):
-    """Return the history of a flower net: its train figures are running averages, as reported."""
-    if part_of(wildcards.model) == "mnist":
-        return []
-    return f"{RESULTS}/runs/{wildcards.model}/{wildcards.run}/history.csv"
 
 
 def loss_label_of(wildcards):
@@ -454,7 +323,7 @@ def loss_label_of(wildcards):
 def splits_of(wildcards):
     """Return the sets a model's history holds: the report shows no test curve for MNIST."""
     sets = ["train", "validation"]
-    return [*sets, "test"] if part_of(wildcards.model) == "flowers" else sets
+    return [*sets, "test"] if model_of(wildcards).part == "flowers" else sets
 
 
 def benchmarks_so_far():

@@ -3,7 +3,7 @@
 
 rule evaluate:
     input:
-        predictions=f"{RESULTS}/runs/{{model}}/{{run}}/predictions.npz",
+        predictions=f"{RESULTS}/runs/{{model}}/{{run}}/{PREDICTIONS}",
         names=names_of,
         history=running_history_of,
         code=code("evaluate"),
@@ -26,7 +26,7 @@ rule evaluate:
     params:
         model="{model}",
         run="{run}",
-        seed=seed_of_any_run,
+        seed=lambda wildcards: model_of(wildcards).run(wildcards.run).number,
         loss=loss_of,
     message:
         "Metrics of {wildcards.model}, {wildcards.run}"
@@ -59,7 +59,7 @@ rule compare:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        models=model_table(MODELS),
+        models=TABLE,
     message:
         "Lay the reproduced figures beside the reported ones"
     script:
@@ -69,8 +69,8 @@ rule compare:
 rule judge_claims:
     input:
         metrics=f"{RESULTS}/metrics.csv",
-        histories=of_all_runs("history.csv"),
-        predictions=of_all_runs("predictions.npz"),
+        histories=of_all_runs(HISTORY),
+        predictions=of_all_runs(PREDICTIONS),
         reported=shipped("resources/reported.yaml"),
         code=code("judge_claims"),
     output:
@@ -87,8 +87,8 @@ rule judge_claims:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        models=model_table(MODELS),
-        runs=[[model, run] for model in MODELS for run in runs_of(model)],
+        models=TABLE,
+        runs=[[model.name, run.name, run.split] for model in PLAN.models for run in model.runs],
     message:
         "Judge what the report says in words"
     script:

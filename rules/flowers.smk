@@ -2,7 +2,9 @@
 # its features and one for its heads.
 
 
-if GENERATED:
+SPLITS = ["main", *(run.split for model in PLAN.described("flowers") for run in model.runs)]
+
+if PLAN.generated:
 
     rule draw_flowers:
         input:
@@ -32,8 +34,8 @@ if GENERATED:
 
 rule extract_flowers:
     input:
-        archive=flowers_file("102flowers.tgz"),
-        labels=flowers_file("imagelabels.mat"),
+        archive=flowers_file(ARCHIVE),
+        labels=flowers_file(LABELS),
         code=code("extract_flowers"),
     output:
         images=f"{FLOWERS}/images.csv",
@@ -51,7 +53,7 @@ rule extract_flowers:
         runtime=growing(30),
     params:
         on_damaged=config["flowers"]["on_damaged"],
-        proofs=flowers_proofs(),
+        proofs=flowers_proofs(ARCHIVE, LABELS),
     message:
         "Unpack the flower images and open each of them"
     script:
@@ -61,7 +63,7 @@ rule extract_flowers:
 rule split_flowers:
     input:
         images=f"{FLOWERS}/images.csv",
-        setid=setid_of_split,
+        setid=flowers_file(SETID) if PLAN.official_split else [],
         code=code("split_flowers"),
     output:
         split=f"{FLOWERS}/splits/{{split}}.csv",
@@ -70,7 +72,7 @@ rule split_flowers:
     benchmark:
         f"{BENCHMARKS}/split_flowers/{{split}}.tsv"
     wildcard_constraints:
-        split="main|seed-[0-9]+",
+        split=either(SPLITS),
     conda:
         "../envs/numpy.yaml"
     threads: 1
@@ -78,8 +80,8 @@ rule split_flowers:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        split=split_parameters,
-        proofs=setid_proof(),
+        split=lambda wildcards: PLAN.split(wildcards.split),
+        proofs=flowers_proofs(SETID),
     message:
         "Draw the {wildcards.split} split of the flower images"
     script:
@@ -117,19 +119,19 @@ rule layout_flowers:
 OF_SHARD = "-{scatteritem}" if SHARDED else ""
 SHARD_SAID = ", {wildcards.scatteritem}" if SHARDED else ""
 
-for model, net in nets_with_features().items():
+for model in [net for net in PLAN.described("flowers") if net.keeps_features]:
 
     rule:
         name:
-            f"features_{model}"
+            f"features_{model.name}"
         input:
             images=f"{FLOWERS}/images.csv",
             folder=f"{FLOWERS}/images",
-            weights=weights_file(net),
-            split=f"{FLOWERS}/splits/{{cover}}.csv" if net["protocol"] == "adapted" else [],
+            weights=weights_of(model),
+            split=f"{FLOWERS}/splits/{{cover}}.csv" if model.protocol == "adapted" else [],
             statistics=(
                 f"{shards_folder(model)}/adapted.safetensors"
-                if SHARDED and net["protocol"] == "adapted"
+                if SHARDED and model.protocol == "adapted"
                 else []
             ),
             code=code("extract_features"),
@@ -138,11 +140,11 @@ for model, net in nets_with_features().items():
             ids=made_features(model, "ids.npy"),
             manifest=made_features(model, "manifest.json"),
         log:
-            f"{LOGS}/features_{model}/{{cover}}{OF_SHARD}.log",
+            f"{LOGS}/features_{model.name}/{{cover}}{OF_SHARD}.log",
         benchmark:
-            f"{BENCHMARKS}/features_{model}/{{cover}}{OF_SHARD}.tsv"
+            f"{BENCHMARKS}/features_{model.name}/{{cover}}{OF_SHARD}.tsv"
         wildcard_constraints:
-            cover="all|main|seed-[0-9]+",
+            cover=either(["all", *SPLITS]),
             scatteritem=f"[0-9]+-of-{SHARDS}",
         conda:
             "../envs/torch.yaml"
@@ -152,15 +154,15 @@ for model, net in nets_with_features().items():
             mem_mb=growing(6000),
             runtime=growing(120),
         params:
-            architecture=net["architecture"],
-            proofs=weights_proof(net),
-            preprocess=net["preprocess"],
-            protocol=net["protocol"],
+            architecture=model.net["architecture"],
+            proofs=proofs_of(model.weights),
+            preprocess=model.net["preprocess"],
+            protocol=model.protocol,
             batch_size=config["flowers"]["batch_size"],
             on_damaged=config["flowers"]["on_damaged"],
-            work=f"{FLOWERS}/features/.{model}-{{cover}}{OF_SHARD}.partial",
+            work=f"{FLOWERS}/features/.{model.name}-{{cover}}{OF_SHARD}.partial",
         message:
-            f"Run every flower image once through {net['title']} ({{wildcards.cover}}{SHARD_SAID})"
+            f"Run every flower image once through {model.title} ({{wildcards.cover}}{SHARD_SAID})"
         script:
             "../scripts/extract_features.py"
 
@@ -169,22 +171,22 @@ for model, net in nets_with_features().items():
         # Seconds for thousands of images; minutes where there are millions of them.
         rule:
             name:
-                f"join_{model}"
+                f"join_{model.name}"
             input:
                 features=gathered_features(model, "features.npy"),
                 ids=gathered_features(model, "ids.npy"),
                 manifests=gathered_features(model, "manifest.json"),
                 code=code("join_features"),
             output:
-                features=f"{FLOWERS}/features/{model}/{{cover}}/features.npy",
-                ids=f"{FLOWERS}/features/{model}/{{cover}}/ids.npy",
-                manifest=f"{FLOWERS}/features/{model}/{{cover}}/manifest.json",
+                features=f"{FLOWERS}/features/{model.name}/{{cover}}/features.npy",
+                ids=f"{FLOWERS}/features/{model.name}/{{cover}}/ids.npy",
+                manifest=f"{FLOWERS}/features/{model.name}/{{cover}}/manifest.json",
             log:
-                f"{LOGS}/join_{model}/{{cover}}.log",
+                f"{LOGS}/join_{model.name}/{{cover}}.log",
             benchmark:
-                f"{BENCHMARKS}/join_{model}/{{cover}}.tsv"
+                f"{BENCHMARKS}/join_{model.name}/{{cover}}.tsv"
             wildcard_constraints:
-                cover="all|main|seed-[0-9]+",
+                cover=either(["all", *SPLITS]),
             localrule: True
             conda:
                 "../envs/numpy.yaml"
@@ -193,30 +195,30 @@ for model, net in nets_with_features().items():
                 mem_mb=growing(1000),
                 runtime=growing(30),
             message:
-                f"Join and check the features of {net['title']} ({{wildcards.cover}})"
+                f"Join and check the features of {model.title} ({{wildcards.cover}})"
             script:
                 "../scripts/join_features.py"
 
-    if SHARDED and net["protocol"] == "adapted":
+    if SHARDED and model.protocol == "adapted":
 
         # As many threads as the features rule has: sums in another order differ in their last bits.
         rule:
             name:
-                f"adapt_{model}"
+                f"adapt_{model.name}"
             input:
                 images=f"{FLOWERS}/images.csv",
                 folder=f"{FLOWERS}/images",
-                weights=weights_file(net),
+                weights=weights_of(model),
                 split=f"{FLOWERS}/splits/{{cover}}.csv",
                 code=code("adapt_backbone"),
             output:
                 statistics=temp(f"{shards_folder(model)}/adapted.safetensors"),
             log:
-                f"{LOGS}/adapt_{model}/{{cover}}.log",
+                f"{LOGS}/adapt_{model.name}/{{cover}}.log",
             benchmark:
-                f"{BENCHMARKS}/adapt_{model}/{{cover}}.tsv"
+                f"{BENCHMARKS}/adapt_{model.name}/{{cover}}.tsv"
             wildcard_constraints:
-                cover="main|seed-[0-9]+",
+                cover=either(SPLITS),
             conda:
                 "../envs/torch.yaml"
             threads: 4
@@ -225,70 +227,70 @@ for model, net in nets_with_features().items():
                 mem_mb=growing(6000),
                 runtime=growing(120),
             params:
-                architecture=net["architecture"],
-                proofs=weights_proof(net),
-                preprocess=net["preprocess"],
+                architecture=model.net["architecture"],
+                proofs=proofs_of(model.weights),
+                preprocess=model.net["preprocess"],
                 batch_size=config["flowers"]["batch_size"],
                 on_damaged=config["flowers"]["on_damaged"],
             message:
-                f"Estimate the statistics of {net['title']} anew ({{wildcards.cover}})"
+                f"Estimate the statistics of {model.title} anew ({{wildcards.cover}})"
             script:
                 "../scripts/adapt_backbone.py"
 
     rule:
         name:
-            f"train_{model}"
+            f"train_{model.name}"
         input:
             features=features_of(model, "features.npy"),
             ids=features_of(model, "ids.npy"),
             manifests=features_of(model, "manifest.json"),
             images=f"{FLOWERS}/images.csv",
-            splits=[f"{FLOWERS}/splits/{split}.csv" for split in splits_of_runs(model)],
+            splits=split_files(model.splits),
             code=code("train_head"),
         output:
-            histories=of_runs(model, "history.csv"),
-            predictions=of_runs(model, "predictions.npz"),
-            models=of_runs(model, "model.safetensors"),
+            histories=of_runs(model, HISTORY),
+            predictions=of_runs(model, PREDICTIONS),
+            models=of_runs(model, model.file),
         log:
-            f"{LOGS}/train_{model}.log",
+            f"{LOGS}/train_{model.name}.log",
         benchmark:
-            f"{BENCHMARKS}/train_{model}.tsv"
+            f"{BENCHMARKS}/train_{model.name}.tsv"
         conda:
             "../envs/torch.yaml"
         # One head keeps one core busy; more heads are shared out among the cores.
-        threads: min(len(flower_runs(model)), 4)
+        threads: min(len(model.runs), 4)
         resources:
             gpu=1,
             mem_mb=growing(3000),
             runtime=growing(30),
         params:
-            runs=numbered_flower_runs(model),
+            runs=numbered_runs(model),
             recipe=config["flowers"]["head"],
         message:
-            f"Train the heads on {net['title']}"
+            f"Train the heads on {model.title}"
         script:
             "../scripts/train_head.py"
 
 
 # What the report's notebook did: every image through the whole net in every epoch.
-for model, net in nets_without_features().items():
+for model in [net for net in PLAN.described("flowers") if not net.keeps_features]:
 
     rule:
         name:
-            f"train_{model}"
+            f"train_{model.name}"
         input:
-            folders=[f"{FLOWERS}/folders/{split}" for split in splits_of_runs(model)],
-            weights=weights_file(net),
+            folders=[f"{FLOWERS}/folders/{split}" for split in model.splits],
+            weights=weights_of(model),
             code=code("train_notebook"),
         output:
-            histories=of_runs(model, "history.csv"),
-            predictions=of_runs(model, "predictions.npz"),
-            models=of_runs(model, "model.safetensors"),
+            histories=of_runs(model, HISTORY),
+            predictions=of_runs(model, PREDICTIONS),
+            models=of_runs(model, model.file),
             manifest=notebook_manifest(model),
         log:
-            f"{LOGS}/train_{model}.log",
+            f"{LOGS}/train_{model.name}.log",
         benchmark:
-            f"{BENCHMARKS}/train_{model}.tsv"
+            f"{BENCHMARKS}/train_{model.name}.tsv"
         conda:
             "../envs/torch.yaml"
         threads: 4
@@ -297,13 +299,13 @@ for model, net in nets_without_features().items():
             mem_mb=growing(8000),
             runtime=growing(720),
         params:
-            architecture=net["architecture"],
-            proofs=weights_proof(net),
-            preprocess=net["preprocess"],
-            runs=numbered_flower_runs(model),
+            architecture=model.net["architecture"],
+            proofs=proofs_of(model.weights),
+            preprocess=model.net["preprocess"],
+            runs=numbered_runs(model),
             recipe=config["flowers"]["head"],
-            work=f"{FLOWERS}/features/.{model}.partial",
+            work=f"{FLOWERS}/features/.{model.name}.partial",
         message:
-            f"Train {net['title']} as the notebook did"
+            f"Train {model.title} as the notebook did"
         script:
             "../scripts/train_notebook.py"

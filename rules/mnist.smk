@@ -21,43 +21,45 @@ rule prepare_mnist:
         runtime=growing(10),
     params:
         split=config["mnist"]["split"],
-        proofs=proofs_of(*MNIST_FILES.values()),
+        proofs=proofs_of(MNIST_FILES.values()),
     message:
         "Join MNIST's four files and draw the report's split"
     script:
         "../scripts/prepare_mnist.py"
 
 
-for model, net in NETS["mnist"].items():
+for model in PLAN.described("mnist"):
 
     rule:
         name:
-            f"train_{model}"
+            f"train_{model.name}"
         input:
             images=f"{DATA}/mnist/images.npy",
             labels=f"{DATA}/mnist/labels.npy",
             split=f"{DATA}/mnist/split.csv",
-            code=code(f"train_{net['framework']}"),
+            code=code(f"train_{model.framework}"),
         output:
-            history=f"{RESULTS}/runs/{model}/{{run}}/history.csv",
-            predictions=f"{RESULTS}/runs/{model}/{{run}}/predictions.npz",
-            model=f"{RESULTS}/runs/{model}/{{run}}/{model_file(model)}",
+            history=f"{RESULTS}/runs/{model.name}/{{run}}/{HISTORY}",
+            predictions=f"{RESULTS}/runs/{model.name}/{{run}}/{PREDICTIONS}",
+            model=f"{RESULTS}/runs/{model.name}/{{run}}/{model.file}",
         log:
-            f"{LOGS}/train_{model}/{{run}}.log",
+            f"{LOGS}/train_{model.name}/{{run}}.log",
         benchmark:
-            f"{BENCHMARKS}/train_{model}/{{run}}.tsv"
+            f"{BENCHMARKS}/train_{model.name}/{{run}}.tsv"
+        wildcard_constraints:
+            run=either(run.name for run in model.runs),
         conda:
-            f"../envs/{net['framework']}.yaml"
+            f"../envs/{model.framework}.yaml"
         threads: 1
         resources:
             mem_mb=growing(2000),
             runtime=growing(30),
         params:
-            framework=net["framework"],
-            recipe=recipe_of(net),
-            seed=seed_of_run,
-            checkpoint=f"{RESULTS}/checkpoints/{model}-{{run}}.npz",
+            framework=model.framework,
+            recipe=model.recipe,
+            seed=lambda wildcards, model=model: model.run(wildcards.run).seed,
+            checkpoint=f"{RESULTS}/checkpoints/{model.name}-{{run}}.npz",
         message:
-            f"Train {net['title']} ({{wildcards.run}})"
+            f"Train {model.title} ({{wildcards.run}})"
         script:
             "../scripts/train_{params.framework}.py"

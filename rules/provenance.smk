@@ -2,38 +2,25 @@
 # as a Workflow Run RO-Crate.
 
 
-# What this run takes from elsewhere, by its path.
-PROOFS = {
-    **(proofs_of(*MNIST_FILES.values()) if models_of("mnist") else {}),
-    **({**flowers_proofs(), **setid_proof()} if models_of("flowers") else {}),
-    **{
-        path: proof
-        for model in models_of("flowers")
-        for path, proof in weights_proof(NETS["flowers"][model]).items()
-    },
-}
-PROVED = [path.removeprefix(fetched("")) for path in PROOFS]
-
-
 # After the figures, so that their jobs are among those whose times are written down.
 rule record_run:
     input:
         comparison=f"{RESULTS}/comparison.csv",
         tables=[*rules.compare.output, *rules.judge_claims.output],
         metrics=of_all_runs("metrics.csv"),
-        histories=of_all_runs("history.csv"),
-        predictions=of_all_runs("predictions.npz"),
+        histories=of_all_runs(HISTORY),
+        predictions=of_all_runs(PREDICTIONS),
         figures=[
             rules.plot_comparison.output.png,
             rules.plot_seeds.output.png,
-            *figures_of(MODELS),
+            *figures_of(PLAN.models),
         ],
         splits=[
-            *([f"{DATA}/mnist/split.csv"] if models_of("mnist") else []),
-            *flower_splits(),
+            *([f"{DATA}/mnist/split.csv"] if PLAN.of("mnist") else []),
+            *split_files(PLAN.splits),
         ],
-        images=f"{FLOWERS}/images.csv" if models_of("flowers") else [],
-        damaged=f"{FLOWERS}/damaged.json" if models_of("flowers") else [],
+        images=f"{FLOWERS}/images.csv" if PLAN.of("flowers") else [],
+        damaged=f"{FLOWERS}/damaged.json" if PLAN.of("flowers") else [],
         manifests=feature_manifests(),
         notebooks=notebook_manifests(),
         config=f"{RESULTS}/config.yaml",
@@ -42,7 +29,7 @@ rule record_run:
         code=[shipped(file) for file in code_of_project(BASE)],
     output:
         provenance=f"{RESULTS}/provenance.json",
-        cards=[f"{RESULTS}/runs/{model}/model_card.md" for model in MODELS],
+        cards=[f"{RESULTS}/runs/{model.name}/model_card.md" for model in PLAN.models],
     log:
         f"{LOGS}/record_run.log",
     benchmark:
@@ -55,13 +42,13 @@ rule record_run:
         runtime=10,
     params:
         project=shipped("."),
-        models=model_table(MODELS),
-        runs={model: runs_of(model) for model in MODELS},
+        models=TABLE,
+        runs={model.name: [run.name for run in model.runs] for model in PLAN.models},
         # The rules above this one.
         benchmarks=benchmarks_so_far(),
         unfinished=unfinished_so_far(),
-        splits=splits_of_all_runs(),
-        sources={name: asdict(REGISTRY[name]) for name in PROVED},
+        splits=PLAN.splits,
+        sources={name: asdict(REGISTRY[name]) for name in PLAN.downloads},
     message:
         "Record how the run was made, and write a card for each model"
     script:
@@ -95,8 +82,8 @@ rule write_crate:
         mem_mb=1000,
         runtime=10,
     params:
-        models=MODELS,
-        sources={name: asdict(REGISTRY[name]) for name in PROVED},
+        models=[model.name for model in PLAN.models],
+        sources={name: asdict(REGISTRY[name]) for name in PLAN.downloads},
     message:
         "Describe the results as a Workflow Run RO-Crate"
     script:

@@ -23,8 +23,8 @@ NAMED_FIGURES = [
     ["Comparison", "Reproduced minus reported", COMPARISON_FIGURES[0]],
     ["Comparison", "Spread over seeds and splits", COMPARISON_FIGURES[1]],
     *(
-        [full_title(model), FIGURE_NAMES[Path(figure).stem], figure]
-        for model in MODELS
+        [model.title, FIGURE_NAMES[Path(figure).stem], figure]
+        for model in PLAN.models
         for figure in figures_of([model])
     ),
     ["Time and memory", "Run time and peak memory of this run", f"{RESULTS}/figures/runtime.png"],
@@ -34,7 +34,7 @@ NAMED_FIGURES = [
 
 rule plot_curves:
     input:
-        histories=lambda wildcards: of_runs(wildcards.model, "history.csv"),
+        histories=of_model(HISTORY),
         reported=curve_of,
         style=shipped("resources/style.mplstyle"),
         code=code("plot_curves"),
@@ -244,7 +244,7 @@ rule plot_seeds:
 # that was lost must not train a net again.
 rule plot_runtime:
     input:
-        products(MODELS),
+        products(PLAN.models),
         COMPARISON_FIGURES,
         f"{RESULTS}/claims.csv",
         style=shipped("resources/style.mplstyle"),
@@ -270,9 +270,9 @@ rule plot_runtime:
         # The rules above this one; those below run beside it or after it.
         benchmarks=benchmarks_so_far(),
         unfinished=unfinished_so_far(),
-        runs={model: runs_of(model) for model in MODELS},
-        nets=[net for nets in NETS.values() for net in nets],
-        splits=splits_of_all_runs(),
+        runs={model.name: [run.name for run in model.runs] for model in PLAN.models},
+        models=PLAN.model_of_rule,
+        splits=PLAN.splits,
     message:
         "Plot run time and peak memory by rule"
     script:
@@ -382,7 +382,7 @@ rule save_configuration:
 # without the lock the outer run holds.
 rule report:
     input:
-        products(MODELS),
+        products(PLAN.models),
         COMPARISON_FIGURES,
         list(BENCHMARK_FIGURES),
         f"{RESULTS}/comparison.html",
@@ -405,7 +405,7 @@ rule report:
         content=[
             f"{RESULTS}/comparison.html",
             *COMPARISON_FIGURES,
-            *figures_of(MODELS),
+            *figures_of(PLAN.models),
             f"{RESULTS}/figures/runtime.png",
             *BENCHMARK_FIGURES,
         ],

@@ -165,7 +165,7 @@ def of_jobs(benchmarks: Path) -> pd.DataFrame:
         entry.stem: str(entry) if entry.is_file() else f"{entry}/{{job}}.tsv"
         for entry in benchmarks.iterdir()
     }
-    return run_times.jobs(patterns, {}, (), (), {})
+    return run_times.jobs(patterns)
 
 
 # --- the page ------------------------------------------------------------------------------------

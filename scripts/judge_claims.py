@@ -7,6 +7,7 @@ import pandas as pd
 from repro.comparison import claims, reported
 from repro.comparison.compare import Model
 from repro.history import read_history
+from repro.plan import MAIN
 from repro.report import markdown
 from repro.system import logs
 from repro.system.files import atomic_path, write_text
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def by_run(paths: list[str], runs: list[list[str]], model: str) -> dict[str, str]:
-    """Return the path of each run of a model; ``runs`` names (model, run) in the paths' order."""
+    """Return each run's path; ``runs`` names (model, run, split) in the paths' order."""
     pairs = zip(paths, runs, strict=True)
-    return {run: path for path, (name, run) in pairs if name == model}
+    return {run: path for path, (name, run, _) in pairs if name == model}
 
 
 def main() -> None:
@@ -34,6 +35,7 @@ def main() -> None:
                 metrics[metrics["model"] == model.name],
                 {run: read_history(path) for run, path in histories.items()},
                 by_run(snakemake.input.predictions, runs, model.name),
+                [run for name, run, split in runs if name == model.name and split != MAIN],
             )
         )
     judged = claims.judge(reported.load(snakemake.input.reported), everything)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
     params = snakemake.params
-    of_jobs = jobs(params.benchmarks, params.runs, params.nets, params.splits, params.unfinished)
+    of_jobs = jobs(params.benchmarks, params.unfinished, params.runs, params.splits, params.models)
     with atomic_path(snakemake.output.table) as aside:
         of_jobs.to_csv(aside, index=False)
     with style.styled(snakemake.input.style):

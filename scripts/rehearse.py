@@ -49,8 +49,10 @@ def merged(onto: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     found = dict(onto)
     for key, value in changes.items():
         below = found.get(key)
-        both = isinstance(value, Mapping) and isinstance(below, Mapping)
-        found[key] = merged(below, value) if both else value
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            found[key] = merged(below, value)
+        else:
+            found[key] = value
     return found
 
 
@@ -66,7 +68,7 @@ class Part:
         """Take the number of images, and what is changed besides."""
         self.images, self.cores, self.changes = images, cores, dict(changes or {})
         self.config = merged(merged(read(ROOT / "config.yaml"), read(OVERLAY)), self.changes)
-        self.stand_ins = ROOT / read(OVERLAY)["data_dir"] / "stand-ins"
+        self.stand_ins: Path = ROOT / read(OVERLAY)["data_dir"] / "stand-ins"
         official = pd.read_csv(ROOT / "resources/rehearsal_counts.csv", comment="#")["images"]
         self.counts = stand_ins.scaled_counts(images, official.tolist())
 
@@ -151,10 +153,11 @@ def rates(part: Part) -> dict[str, float]:
     """Return images a second of each net's forward pass alone."""
     # Of a small rehearsal it is the time that counts, not the rate.
     batches = max(1, min(FORWARD_BATCHES, part.images // 500))
-    sizes = {"threads": min(THREADS, part.cores), "batches": batches}
-    sizes["images"] = max(2, min(CPU_BATCH, part.images // 16))
+    threads, images = min(THREADS, part.cores), max(2, min(CPU_BATCH, part.images // 16))
     return {
-        model: rehearsal.forward_rate(*part.net(model), part.archive, **sizes)
+        model: rehearsal.forward_rate(
+            *part.net(model), part.archive, threads=threads, batches=batches, images=images
+        )
         for model in part.models
     }
 

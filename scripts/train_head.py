@@ -77,8 +77,8 @@ def main() -> None:
     total = recipe.epochs * len(params.runs)
     with tqdm(total=total, unit="epoch", desc="heads", disable=None) as bar:
         stores = list(zip(source.features, source.ids, source.manifests, strict=True))
-        for number, store in enumerate(stores):
-            features = read_features(*map(Path, store), hash_of_images(images))
+        for number, (rows, ids, manifest) in enumerate(stores):
+            features = read_features(Path(rows), Path(ids), Path(manifest), hash_of_images(images))
             labels = indices[positions(images.ids, features.ids)]
             # One store serves every split, or each split has a store of its own.
             chosen = [

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
 from repro.errors import UserError
+from repro.plan import Plan
 
 _DIGITS = 10
 _OWN_FOLDERS = (
@@ -64,7 +65,7 @@ def check_names(
     """
     weights = ", ".join(sorted(name for name in downloads if name.startswith("weights/")))
     problems = [
-        f"flowers.nets.{name}.weights: {net['weights']!r} is no known download; must be "
+        f"flowers.nets.{name}.weights: {net['weights']!r} is not a known download; must be "
         f"none, one of {weights}, or a name you add under downloads"
         for name, net in config["flowers"]["nets"].items()
         if net["weights"] != "none" and net["weights"] not in downloads
@@ -76,16 +77,13 @@ def check_names(
         for name, net in config[part]["nets"].items()
         if net["reported"] is not None and net["reported"] not in reported
     ]
-    flowers = config["flowers"]
-    if flowers["data"] != "generated":
-        files = ["102flowers.tgz", "imagelabels.mat"]
-        files += ["setid.mat"] if flowers["split"]["kind"] == "official" else []
-        problems += [
-            f"flowers.data: {flowers['data']!r} needs {flowers['data']}/{file}, which is no known "
-            "download; must be oxford102, generated, or a name whose files you add under downloads"
-            for file in files
-            if f"{flowers['data']}/{file}" not in downloads
-        ]
+    name = config["flowers"]["data"]
+    problems += [
+        f"flowers.data: {name!r} needs {file}, which is not a known download; must be oxford102, "
+        "generated, or a name whose files you add under downloads"
+        for file in Plan(config).flower_files
+        if file not in downloads
+    ]
     _refuse(problems)
 
 

@@ -73,10 +73,12 @@ def evidence(of: Model, curve=None, extra=(), **accuracies) -> Evidence:
     ]
     rows += [(of.name, run, 1, split, metric, value, n) for run, split, metric, value, n in extra]
     metrics = pd.DataFrame(rows, columns=METRIC_COLUMNS)
-    if curve is None:
-        return Evidence(of, metrics)
-    other = curve.assign(loss=1 - curve["loss"], accuracy=1 - curve["accuracy"])
-    return Evidence(of, metrics, {"seed-0": other, "seed-1": curve})
+    histories = {}
+    if curve is not None:
+        other = curve.assign(loss=1 - curve["loss"], accuracy=1 - curve["accuracy"])
+        histories = {"seed-0": other, "seed-1": curve}
+    splits = [run for run, *_ in extra if run.startswith("split-")]
+    return Evidence(of, metrics, histories, on_other_splits=splits)
 
 
 def judged(report, number, *everything):

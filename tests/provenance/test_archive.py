@@ -31,7 +31,15 @@ from repro.system.files import hash_of, write_json
 from support import ROOT, of_another_user
 
 RUNS = (Run("net", "seed-7", 7), Run("net", "seed-8", 8), Run("flower", "split-2", 2))
-CONFIG = {"mnist": {"nets": {"net": {"loss": "mse"}}}}
+CONFIG = {
+    "rehearsal": False,
+    "models": ["net", "flower"],
+    "mnist": {"nets": {"net": {"title": "Net", "loss": "mse", "seeds": [7, 8]}}},
+    "flowers": {
+        "data": "oxford102",
+        "nets": {"flower": {"title": "Flower", "seeds": [1], "split_seeds": [2]}},
+    },
+}
 HISTORY = "epoch,split,loss,accuracy\n1,train,0.5,0.75\n1,validation,0.5,0.5\n1,test,0.5,0.5\n"
 MODELS = {
     name: {

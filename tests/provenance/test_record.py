@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from repro.errors import UserError
+from repro.plan import Plan
 from repro.provenance import record
 from support import of_another_user
 
@@ -209,22 +210,22 @@ class TestConfiguration:
 
     def test_seeds_of_the_models_that_run(self, config):
         config["models"] = ["torch_2hidden"]
-        assert record.seeds(config) == {
+        assert record.seeds(Plan(config)) == {
             "mnist.split.seed": 123,
             "mnist.nets.torch_2hidden.seeds": config["mnist"]["nets"]["torch_2hidden"]["seeds"],
         }
         config["models"] = ["resnet152"]
         config["flowers"]["data"] = "generated"
-        assert set(record.seeds(config)) == {
+        assert set(record.seeds(Plan(config))) == {
             "flowers.generated.seed",
             "flowers.split.seed",
             "flowers.nets.resnet152.seeds",
             "flowers.nets.resnet152.split_seeds",
         }
         config["flowers"]["nets"]["resnet152"]["seeds"] = [7]
-        assert record.seeds(config)["flowers.nets.resnet152.seeds"] == [7]
+        assert record.seeds(Plan(config))["flowers.nets.resnet152.seeds"] == [7]
         config["flowers"]["split"]["kind"] = "official"
-        assert "flowers.split.seed" not in record.seeds(config)
+        assert "flowers.split.seed" not in record.seeds(Plan(config))
 
 
 class TestSplits:

@@ -15,7 +15,12 @@ from repro.report.run_times import duration, run_times
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 RUNS = {"net": ["seed-1", "seed-2"], "net_long": ["seed-1"]}
-NETS = ["net", "net_long", "old"]
+OF_ONE_MODEL = {
+    "train_net": "net",
+    "features_net": "net",
+    "train_net_long": "net_long",
+    "train_old": "old",
+}
 
 
 def write(folder, name, seconds, rss="100.5", cpu="1.5"):
@@ -81,7 +86,7 @@ def test_a_wildcards_constraint_holds(folder):
 
 
 def found(folder, runs=RUNS):
-    return jobs(patterns(folder), runs, NETS, ["main", "seed-12"], unfinished(folder))
+    return jobs(patterns(folder), unfinished(folder), runs, ["main", "seed-12"], OF_ONE_MODEL)
 
 
 class TestJobs:

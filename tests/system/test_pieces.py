@@ -20,7 +20,7 @@ JOB = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from repro import pieces
+from repro.system import pieces
 unfinished = Path(sys.argv[2])
 pieces.begin(unfinished)
 file = unfinished / "progress.json" if unfinished.suffix == ".partial" else unfinished

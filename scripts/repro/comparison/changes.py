@@ -14,12 +14,13 @@ from typing import Any
 from repro.comparison.reported import Report
 from repro.fetch.proof import Proof
 from repro.fetch.registry import Entry
+from repro.plan import GENERATED as DRAWN
+from repro.plan import NO_WEIGHTS, Model, Plan
 
 GENERATED = "generated data"
 OTHER_DATA = "other data"
 RANDOM = "random weights"
 REHEARSAL = "rehearsal"
-_NO_WEIGHTS = "none"
 
 
 def why_not(
@@ -42,10 +43,49 @@ def why_not(
         return data
     found = [data] if data else []
     if net["reported"] is None:
-        found += [RANDOM] if net.get("weights") == _NO_WEIGHTS else []
+        found += [RANDOM] if net.get("weights") == NO_WEIGHTS else []
         return "; ".join(found) or "not in the report"
     changed = changes(model, config, registry, report)
     return "; ".join(found + ([f"changed: {'; '.join(changed)}"] if changed else []))
+
+
+def model_table(plan: Plan, registry: Mapping[str, Entry], report: Report) -> list[dict[str, Any]]:
+    """Return what the comparison needs to know of each model that runs.
+
+    Each entry has the fields of :class:`repro.comparison.compare.Model`.
+    """
+    table = []
+    for model in plan.models:
+        reason = why_not(model.name, plan.config, registry, report)
+        reported = model.net["reported"]
+        table.append(
+            {
+                "name": model.name,
+                "title": model.title,
+                "part": model.part,
+                "longer_of": _longer_of(model, plan, registry, report),
+                "framework": model.framework,
+                "reported": reported,
+                "recipe": "own" if reported and reason else model.net["recipe"],
+                "protocol": model.protocol,
+                "headline": model.headline.name,
+                "comparable": not reason,
+                "why_not": reason,
+            }
+        )
+    return table
+
+
+def _longer_of(
+    model: Model, plan: Plan, registry: Mapping[str, Entry], report: Report
+) -> str | None:
+    """Return the reported model of which this is the same net with more epochs."""
+    shorter = plan.nets.get(model.net.get("longer_of", ""))
+    reported = shorter and shorter.net["reported"]
+    if not reported:
+        return None
+    unlike = changes(model.name, plan.config, registry, report, of=reported, but=("epochs",))
+    return None if unlike else str(reported)
 
 
 def other_data(
@@ -53,7 +93,7 @@ def other_data(
 ) -> str:
     """Return in words what of a part's data is not the report's; empty where all of it is."""
     folder = config["flowers"]["data"] if part == "flowers" else part
-    if folder == "generated":
+    if folder == DRAWN:
         return GENERATED
     shipped = report.parts[part].data
     other = [
@@ -110,7 +150,7 @@ def _of_weights(
     name = net.get("weights")
     if name is None or sha256 is None:
         return []
-    if name == _NO_WEIGHTS:
+    if name == NO_WEIGHTS:
         return [RANDOM]
     return [] if _is(registry[name].proof, sha256) else [f"other weights: {name}"]
 

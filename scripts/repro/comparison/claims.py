@@ -9,7 +9,7 @@ ran by another protocol than the report's judge it only under that protocol's na
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -54,12 +54,14 @@ class Evidence:
         metrics: its rows of metrics.csv, all runs.
         histories: history of each run that has one, by the run's name.
         predictions: path of the predictions of each run that has them, by the run's name.
+        on_other_splits: names of the runs on other splits than the main one.
     """
 
     model: Model
     metrics: pd.DataFrame
     histories: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     predictions: Mapping[str, str | os.PathLike[str]] = field(default_factory=dict)
+    on_other_splits: Collection[str] = ()
 
     @property
     def history(self) -> pd.DataFrame | None:
@@ -409,7 +411,7 @@ def spread_over_splits(
     """The stated movement lies in the 95 % interval of the standard deviation."""
     findings = []
     for found in own:
-        of_splits = found.metrics[found.metrics["run"].str.startswith("split-")]
+        of_splits = found.metrics[found.metrics["run"].isin(found.on_other_splits)]
         test = of_splits[(of_splits["split"] == "test") & (of_splits["metric"] == "accuracy")]
         values = 100 * test["value"].to_numpy()
         if len(values) < _SPLITS_NEEDED:

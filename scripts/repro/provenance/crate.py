@@ -15,9 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from rocrate.model import ComputationalWorkflow  # type: ignore[import-untyped]
-from rocrate.model.contextentity import ContextEntity  # type: ignore[import-untyped]
-from rocrate.rocrate import ROCrate  # type: ignore[import-untyped]
+from rocrate.model import ComputationalWorkflow
+from rocrate.model.contextentity import ContextEntity
+from rocrate.rocrate import ROCrate
 
 from repro.system.files import hash_of
 

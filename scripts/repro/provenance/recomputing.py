@@ -15,6 +15,7 @@ import yaml
 from repro.comparison import claims, compare, reported
 from repro.evaluation.tables import Run, metrics_table
 from repro.history import read_history
+from repro.plan import HISTORY, MAIN, PREDICTIONS, Plan
 from repro.predictions import Predictions
 
 # Below what one image more or less makes of 70,000; above what two machines' rounding makes.
@@ -61,21 +62,21 @@ def recompute(
         }
         for model in models
     }
-    nets = yaml.safe_load((results / "config.yaml").read_text(encoding="utf-8"))["mnist"]["nets"]
+    plan = Plan(yaml.safe_load((results / "config.yaml").read_text(encoding="utf-8")))
     reproduced = reported.load(report)
     found = Recomputed()
     tables = []
     for model in models:
-        flowers = model.part == "flowers"
+        net = plan.nets[model.name]
         for name, folder in folders[model.name].items():
             on_run(f"{model.name} {name}")
             found.runs.append(f"{model.name} {name}")
             tables.append(
                 metrics_table(
-                    Predictions.load(folder / "predictions.npz"),
-                    Run(model.name, name, int(name.partition("-")[2])),
-                    "nll" if flowers else nets[model.name]["loss"],
-                    folder / "history.csv" if flowers else None,
+                    Predictions.load(folder / PREDICTIONS),
+                    Run(model.name, name, net.run(name).number),
+                    net.loss,
+                    folder / HISTORY if net.part == "flowers" else None,
                 )
             )
     known = {folder for runs in folders.values() for folder in runs.values()}
@@ -94,8 +95,9 @@ def recompute(
         claims.Evidence(
             model,
             metrics[metrics["model"] == model.name],
-            {run: read_history(at / "history.csv") for run, at in runs.items()},
-            {run: at / "predictions.npz" for run, at in runs.items()},
+            {run: read_history(at / HISTORY) for run, at in runs.items()},
+            {run: at / PREDICTIONS for run, at in runs.items()},
+            [run for run in runs if plan.nets[model.name].run(run).split != MAIN],
         )
         for model, runs in zip(models, folders.values(), strict=True)
     ]

@@ -20,9 +20,10 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_info
 
 from repro.errors import UserError
+from repro.plan import MAIN, Plan
 from repro.splits import SPLITS
 from repro.system.code_inputs import code_of_project
 from repro.system.files import hash_of
@@ -68,27 +69,26 @@ def what_is_computed(config: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def seeds(config: Mapping[str, Any]) -> dict[str, Any]:
+def seeds(plan: Plan) -> dict[str, Any]:
     """Return every seed of the models that run, by where it stands in the configuration.
 
     A flower net's seeds stand under its own name, be they its own or those of all.
     """
-    mnist, flowers = config["mnist"], config["flowers"]
+    mnist, flowers = plan.config["mnist"], plan.config["flowers"]
     found: dict[str, Any] = {}
-    nets = {name: net["seeds"] for name, net in mnist["nets"].items() if name in config["models"]}
-    if nets:
+    if plan.of("mnist"):
         found["mnist.split.seed"] = mnist["split"]["seed"]
-        found |= {f"mnist.nets.{name}.seeds": values for name, values in nets.items()}
-    if set(flowers["nets"]) & set(config["models"]):
-        if flowers["data"] == "generated":
+    if plan.of("flowers"):
+        if plan.generated:
             found["flowers.generated.seed"] = flowers["generated"]["seed"]
-        if flowers["split"]["kind"] != "official":
+        if not plan.official_split:
             found["flowers.split.seed"] = flowers["split"]["seed"]
-    for name, net in flowers["nets"].items():
-        if name in config["models"]:
-            knobs = {**flowers, **net}
-            found[f"flowers.nets.{name}.seeds"] = knobs["seeds"]
-            found[f"flowers.nets.{name}.split_seeds"] = knobs["split_seeds"]
+    for model in plan.models:
+        place = f"{model.part}.nets.{model.name}"
+        found[f"{place}.seeds"] = [run.seed for run in model.runs if run.split == MAIN]
+        if model.part == "flowers":
+            others = [run.number for run in model.runs if run.split != MAIN]
+            found[f"{place}.split_seeds"] = others
     return found
 
 

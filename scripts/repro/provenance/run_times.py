@@ -22,24 +22,24 @@ _OF_SNAKEMAKE = {"s": "wall_s", "cpu_time": "cpu_s", "max_rss": "peak_rss_mib"}
 
 def jobs(
     patterns: Mapping[str, str],
-    runs: Mapping[str, Collection[str]],
-    nets: Collection[str],
-    splits: Collection[str],
-    unfinished: Mapping[str, str],
+    unfinished: Mapping[str, str] | None = None,
+    runs: Mapping[str, Collection[str]] | None = None,
+    splits: Collection[str] = (),
+    models: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Return one row per job of a run, by rule and job.
 
     Files that earlier runs left behind, of other models, runs or splits, are passed over.
 
     Args:
-        patterns: where each rule writes its benchmark, with wildcards in braces. A rule belongs to
-            a model by its wildcard ``model``, or by a name that ends in it.
-        runs: the runs of each model that runs, by its name; held against the wildcard ``run``.
-        nets: all models there may be a file of.
-        splits: the splits of this run; held against the wildcards ``split`` and ``cover``, of which
-            the latter may also be "all".
+        patterns: where each rule writes its benchmark, with wildcards in braces.
         unfinished: where the jobs of a rule that go on after a kill keep their unfinished work,
             with the same wildcards. Snakemake measures the last piece of such a job alone.
+        runs: the runs of each model that runs, by its name; held against the wildcards ``model``
+            and ``run``. Without them every file counts.
+        splits: the splits of this run; held against the wildcards ``split`` and ``cover``, of which
+            the latter may also be "all".
+        models: the model of each rule that one model has for itself.
 
     Returns:
         Columns rule, job (values of the wildcards; empty where a rule has one job), wall_s and
@@ -53,15 +53,11 @@ def jobs(
     rows = []
     for rule, pattern in patterns.items():
         for file, wildcards in _matching(pattern):
-            model = wildcards.get("model") or _model_of(rule, nets)
-            if model in nets and model not in runs:
-                continue
-            if "run" in wildcards and wildcards["run"] not in runs.get(model, ()):
-                continue
-            if not {wildcards.get("split"), wildcards.get("cover")} <= {*splits, "all", None}:
+            model = wildcards.get("model") or (models or {}).get(rule)
+            if runs is not None and not _is_of(model, wildcards, runs, splits):
                 continue
             measured, earlier = _read(file), 0.0
-            if rule in unfinished:
+            if unfinished and rule in unfinished:
                 earlier = earlier_seconds(_filled(unfinished[rule], wildcards))
                 measured["wall_s"] += 0.0 if math.isnan(earlier) else earlier
             job = "/".join(wildcards.values())
@@ -91,9 +87,17 @@ def _filled(pattern: str, wildcards: Mapping[str, str]) -> str:
     return _WILDCARD.sub(lambda match: wildcards[match[1]], pattern)
 
 
-def _model_of(rule: str, nets: Collection[str]) -> str:
-    """Return the model a rule is named after, or an empty text."""
-    return max((net for net in nets if rule.endswith(f"_{net}")), key=len, default="")
+def _is_of(
+    model: str | None,
+    wildcards: Mapping[str, str],
+    runs: Mapping[str, Collection[str]],
+    splits: Collection[str],
+) -> bool:
+    """Whether a job is one of these models, runs and splits, as far as it is of any."""
+    of_model = model is None or model in runs
+    of_run = "run" not in wildcards or wildcards["run"] in runs.get(model or "", ())
+    of_split = {wildcards.get("split"), wildcards.get("cover")} <= {*splits, "all", None}
+    return of_model and of_run and of_split
 
 
 def _read(file: Path) -> dict[str, float]:

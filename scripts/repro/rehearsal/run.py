@@ -353,7 +353,7 @@ def costs(
         entry.stem: str(entry) if entry.is_file() else f"{entry}/{{job}}.tsv"
         for entry in benchmarks.iterdir()
     }
-    measured = by_rule(jobs(patterns, {}, (), (), {})).set_index("rule").to_dict("index")
+    measured = by_rule(jobs(patterns)).set_index("rule").to_dict("index")
     rules: dict[str, dict[str, Any]] = {}
     for life in lives:
         row = rules.setdefault(

@@ -1,0 +1,205 @@
+"""What a configuration asks for: which models, their runs, and what each run is made of.
+
+All of it follows from the configuration alone. A run has a name for its folder; what the name
+stands for, its seed and its split, is never read back out of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MAIN = "main"
+GENERATED = "generated"
+OFFICIAL = "official"
+NO_WEIGHTS = "none"
+
+# The downloads of each data set, under its name.
+MNIST_FILES = {
+    "train_images": "mnist/train-images-idx3-ubyte",
+    "train_labels": "mnist/train-labels-idx1-ubyte",
+    "test_images": "mnist/t10k-images-idx3-ubyte",
+    "test_labels": "mnist/t10k-labels-idx1-ubyte",
+}
+ARCHIVE, LABELS, SETID = "102flowers.tgz", "imagelabels.mat", "setid.mat"
+
+# What training leaves in a run's folder, beside the model itself.
+HISTORY, PREDICTIONS = "history.csv", "predictions.npz"
+_MODEL_FORMATS = {"numpy": "npz", "torch": "safetensors"}
+# What of a net's description changes nothing in its training: a new title reruns nothing.
+_NOT_OF_THE_RECIPE = ("title", "framework", "seeds", "reported", "recipe", "longer_of")
+# Rules that each net has for itself, named "train_resnet152".
+_OF_A_NET = ("adapt", "features", "join", "train")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a model.
+
+    Attributes:
+        name: of its folder, "seed-123" or "split-92".
+        seed: of the net, or of a flower net's head.
+        split: which split of the data set it is on, "main" or "seed-92".
+        number: what tells it from its model's other runs: its seed, or the seed of its split.
+    """
+
+    name: str
+    seed: int
+    split: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Model:
+    """A net that the configuration describes.
+
+    Attributes:
+        name: its key in the configuration.
+        part: "mnist" or "flowers": which half of the report it belongs to.
+        net: its description.
+        title: for tables and figures; it says where the figures are not the report's.
+        runs: the headline first.
+    """
+
+    name: str
+    part: str
+    net: Mapping[str, Any]
+    title: str
+    runs: tuple[Run, ...]
+
+    @property
+    def headline(self) -> Run:
+        """The run whose figures stand for the model."""
+        return self.runs[0]
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits its runs are on, in the order of the runs."""
+        return list(dict.fromkeys(run.split for run in self.runs))
+
+    @property
+    def framework(self) -> str:
+        """ "numpy" or "torch"."""
+        return str(self.net.get("framework", "torch"))
+
+    @property
+    def file(self) -> str:
+        """The name of the file that training leaves a run's weights in."""
+        return f"model.{_MODEL_FORMATS[self.framework]}"
+
+    @property
+    def protocol(self) -> str:
+        """How the backbone of a flower net runs; empty for MNIST's nets."""
+        return str(self.net.get("protocol", ""))
+
+    @property
+    def keeps_features(self) -> bool:
+        """Whether its backbone runs once, and heads are trained on what it gave."""
+        return self.protocol in ("frozen", "adapted")
+
+    @property
+    def weights(self) -> list[str]:
+        """The download of its backbone's weights; none for random ones, and for MNIST's nets."""
+        name = self.net.get("weights", NO_WEIGHTS)
+        return [] if name == NO_WEIGHTS else [name]
+
+    @property
+    def loss(self) -> str:
+        """The loss it is trained with."""
+        return str(self.net.get("loss", "nll"))
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What of its description changes its training."""
+        return {key: each for key, each in self.net.items() if key not in _NOT_OF_THE_RECIPE}
+
+    def run(self, name: str) -> Run:
+        """Return the run of a name; raise KeyError where there is none."""
+        return {run.name: run for run in self.runs}[name]
+
+
+class Plan:
+    """A checked configuration, read as models and runs.
+
+    Attributes:
+        nets: every model the configuration describes, by name.
+        models: those that run, in the configuration's order.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        """Read a configuration that has passed :func:`repro.config.check`."""
+        self.config = config
+        self.nets = {
+            name: Model(name, part, net, self._title(part, net), _runs(part, net, config))
+            for part in ("mnist", "flowers")
+            for name, net in config[part]["nets"].items()
+        }
+        self.models = [self.nets[name] for name in config["models"]]
+
+    def of(self, part: str) -> list[Model]:
+        """Return the models that run, of one half of the report."""
+        return [model for model in self.models if model.part == part]
+
+    def described(self, part: str) -> list[Model]:
+        """Return every model of one half, whether it runs or not: each has rules of its own."""
+        return [model for model in self.nets.values() if model.part == part]
+
+    @property
+    def generated(self) -> bool:
+        """Whether the flowers are drawn, not fetched."""
+        return bool(self.config["flowers"]["data"] == GENERATED)
+
+    @property
+    def official_split(self) -> bool:
+        """Whether the flowers are split as their authors did."""
+        return bool(self.config["flowers"]["split"]["kind"] == OFFICIAL)
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that flower nets are on, each once."""
+        return list(dict.fromkeys(split for model in self.of("flowers") for split in model.splits))
+
+    def split(self, name: str) -> dict[str, Any]:
+        """Return how a split of the flowers is drawn."""
+        knobs = dict(self.config["flowers"]["split"])
+        seeds = {
+            run.split: run.number
+            for model in self.described("flowers")
+            for run in model.runs
+            if run.split != MAIN
+        }
+        return knobs if name == MAIN else {**knobs, "seed": seeds[name]}
+
+    @property
+    def flower_files(self) -> list[str]:
+        """The downloads the flowers are made of; none where they are drawn."""
+        files = [ARCHIVE, LABELS, *([SETID] if self.official_split else [])]
+        return (
+            [] if self.generated else [f"{self.config['flowers']['data']}/{name}" for name in files]
+        )
+
+    @property
+    def downloads(self) -> list[str]:
+        """Every download that the models that run are made of, each once."""
+        of_part = {"mnist": [*MNIST_FILES.values()], "flowers": self.flower_files}
+        names = [name for part, files in of_part.items() if self.of(part) for name in files]
+        return list(dict.fromkeys([*names, *(name for m in self.models for name in m.weights)]))
+
+    @property
+    def model_of_rule(self) -> dict[str, str]:
+        """The model of each rule that one model has for itself."""
+        return {f"{verb}_{name}": name for verb in _OF_A_NET for name in self.nets}
+
+    def _title(self, part: str, net: Mapping[str, Any]) -> str:
+        title = net["title"] + (" (rehearsal)" if self.config["rehearsal"] else "")
+        return f"{title} on drawn flowers" if part == "flowers" and self.generated else title
+
+
+def _runs(part: str, net: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Run, ...]:
+    """Return a model's runs; one on another split takes the first seed for its head."""
+    knobs = {**config[part], **net}
+    runs = [Run(f"seed-{seed}", seed, MAIN, seed) for seed in knobs["seeds"]]
+    first = knobs["seeds"][0]
+    others = knobs.get("split_seeds", [])
+    return tuple(runs + [Run(f"split-{seed}", first, f"seed-{seed}", seed) for seed in others])

@@ -1,0 +1,99 @@
+"""Models, runs and splits as a configuration asks for them."""
+
+import copy
+
+import pytest
+import yaml
+
+from repro.plan import MAIN, MNIST_FILES, Plan, Run
+
+
+@pytest.fixture(scope="module")
+def shipped(root):
+    return yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def config(shipped):
+    return copy.deepcopy(shipped)
+
+
+def test_a_net_has_a_run_a_seed_and_the_first_is_its_headline(config):
+    config["mnist"]["nets"]["numpy_1hidden"]["seeds"] = [5, 3]
+    model = Plan(config).nets["numpy_1hidden"]
+    assert model.runs == (Run("seed-5", 5, MAIN, 5), Run("seed-3", 3, MAIN, 3))
+    assert model.headline.name == "seed-5"
+    assert model.run("seed-3").seed == 3
+    with pytest.raises(KeyError):
+        model.run("seed-4")
+
+
+def test_a_flower_net_s_runs_on_other_splits_take_its_first_seed(config):
+    config["flowers"] |= {"seeds": [4, 8], "split_seeds": [9]}
+    config["flowers"]["nets"]["resnet152"]["split_seeds"] = [7, 6]
+    plan = Plan(config)
+    of_all = plan.nets["convnext_large"]
+    assert [run.name for run in of_all.runs] == ["seed-4", "seed-8", "split-9"]
+    assert of_all.run("split-9") == Run("split-9", 4, "seed-9", 9)
+    assert plan.nets["resnet152"].splits == [MAIN, "seed-7", "seed-6"]
+    assert plan.splits == [MAIN, "seed-7", "seed-6", "seed-9"]
+    assert plan.split("seed-7") == {**config["flowers"]["split"], "seed": 7}
+    assert plan.split(MAIN) == config["flowers"]["split"]
+
+
+def test_models_that_run_stand_in_the_configuration_s_order(config):
+    config["models"] = ["resnet152", "torch_2hidden", "numpy_1hidden"]
+    plan = Plan(config)
+    assert [model.name for model in plan.models] == config["models"]
+    assert [model.name for model in plan.of("mnist")] == ["torch_2hidden", "numpy_1hidden"]
+    assert {model.name for model in plan.described("flowers")} == set(config["flowers"]["nets"])
+
+
+@pytest.mark.parametrize(
+    ("models", "flowers", "names"),
+    [
+        (["numpy_1hidden"], {}, [*MNIST_FILES.values()]),
+        (["numpy_1hidden"], {"data": "generated"}, [*MNIST_FILES.values()]),
+        (["resnet152"], {"data": "generated"}, ["weights/resnet152-394f9c45.pth"]),
+        (
+            ["resnet152"],
+            {"data": "mine"},
+            ["mine/102flowers.tgz", "mine/imagelabels.mat", "weights/resnet152-394f9c45.pth"],
+        ),
+        (
+            ["resnet152", "resnet152_notebook"],
+            {"split": {"kind": "official"}},
+            [f"oxford102/{name}" for name in ("102flowers.tgz", "imagelabels.mat", "setid.mat")]
+            + ["weights/resnet152-394f9c45.pth"],
+        ),
+    ],
+)
+def test_downloads_are_those_of_the_models_that_run(config, models, flowers, names):
+    config["models"] = models
+    config["flowers"] |= flowers
+    assert Plan(config).downloads == names
+
+
+def test_titles_say_where_figures_are_not_the_report_s(config):
+    config["flowers"]["data"] = "generated"
+    plan = Plan(config)
+    assert plan.nets["resnet152"].title == "ResNet-152 on drawn flowers"
+    assert plan.nets["numpy_1hidden"].title == "NumPy, one hidden layer"
+    rehearsal = Plan({**config, "rehearsal": True})
+    assert rehearsal.nets["numpy_1hidden"].title == "NumPy, one hidden layer (rehearsal)"
+
+
+def test_a_net_s_description_says_what_it_is_made_of(config):
+    plan = Plan(config)
+    numpy, torch = plan.nets["numpy_1hidden"], plan.nets["torch_2hidden"]
+    adapted = plan.nets["resnet152_notebook"]
+    assert (numpy.file, torch.file, adapted.file) == (
+        *("model.npz", "model.safetensors", "model.safetensors"),
+    )
+    assert (numpy.loss, adapted.loss) == (config["mnist"]["nets"]["numpy_1hidden"]["loss"], "nll")
+    assert plan.nets["resnet152"].keeps_features
+    assert not adapted.keeps_features
+    assert not numpy.keeps_features
+    assert "title" not in numpy.recipe
+    assert numpy.recipe["hidden"] == config["mnist"]["nets"]["numpy_1hidden"]["hidden"]
+    assert plan.model_of_rule["train_torch_2hidden_long"] == "torch_2hidden_long"
