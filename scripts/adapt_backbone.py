@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repro.features.backbones import build
-from repro.features.extraction import adapt
+from repro.features.batch_norm import adapt
 from repro.fetch.proof import prove
 from repro.flowers.images import read_images, read_split
 from repro.system import devices, logs

@@ -37,7 +37,8 @@ from tqdm import tqdm
 
 from repro.features import backbones
 from repro.features.backbones import Preprocess
-from repro.features.extraction import CPU_BATCH, Forward, computed, extract
+from repro.features.extraction import CPU_BATCH, computed, extract
+from repro.features.forward import Forward
 from repro.features.fusion import TOLERANCE, Activation, FusedLinear, fused, relative_error
 from repro.features.pixels import normalised, read_batch
 from repro.flowers.images import ImageRef

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from repro.features.backbones import build
-from repro.features.extraction import adapt, extract
+from repro.features.batch_norm import adapt
+from repro.features.extraction import extract
 from repro.features.store import Shard
 from repro.fetch.proof import prove
 from repro.flowers.images import read_images, read_split

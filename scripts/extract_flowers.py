@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repro.fetch.proof import prove
-from repro.flowers.archive import check_counts, describe, extract, read_labels
+from repro.flowers.archive import describe, extract
+from repro.flowers.labels import read_labels
+from repro.flowers.split import check_counts
 from repro.system import logs
 from repro.system.files import atomic_folder, atomic_path, write_json
 from repro.system.writer_lock import hold

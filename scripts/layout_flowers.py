@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from repro.flowers.archive import lay_out
+from repro.flowers.folders import lay_out
 from repro.system import logs
 from repro.system.files import atomic_folder, atomic_path
 from repro.system.writer_lock import hold

@@ -16,7 +16,7 @@ import yaml
 
 import bench_flowers
 from bench_load import KINDS, SIDE, Line, line, rules_of, values
-from repro.flowers.archive import MOST_MEMBERS
+from repro.flowers.archive import MAX_MEMBERS
 from repro.report.markdown import markdown
 from repro.system.files import write_text
 
@@ -260,7 +260,7 @@ WAYS_OUT = (
     "an order of all scores.",
     "**One archive.** `extract_flowers` reads one tar from end to end in one job, and a killed one "
     "begins anew. Several archives, a job each, would divide that; each would need its range of "
-    f"image numbers. More than {MOST_MEMBERS:,} members are refused as no archive of photographs; "
+    f"image numbers. More than {MAX_MEMBERS:,} members are refused as no archive of photographs; "
     "that bound is a constant to raise.",
     "**One folder.** All images lie in `images/`, and file systems have a limit, or grow slow, for "
     "names in one folder before they are out of inodes. Folders by leading digits would do.",

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from repro.fetch.proof import prove
-from repro.flowers.archive import read_official_split, split_images
+from repro.flowers.labels import read_official_split
+from repro.flowers.split import split_images
 from repro.system import logs
 from repro.system.files import atomic_path
 

@@ -30,6 +30,7 @@ TESTS = {
     "mnist/training": ("mnist/test_training", "test_scripts"),
     "mnist/torch_trainer": ("mnist/test_torch_trainer", "test_scripts"),
     "flowers/archive": ("flowers/test_archive",),
+    "flowers/split": ("flowers/test_split",),
     "features/extraction": ("features/test_extraction", "test_scripts"),
     "heads/training": ("heads/test_training", "test_scripts"),
     "evaluation/metrics": ("evaluation/test_metrics", "evaluation/test_tables"),

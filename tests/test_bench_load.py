@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from bench_load import COLUMNS, LEFT, draw, growths, line, page, parse, unpacked, values
-from repro.flowers.archive import read_labels
+from repro.flowers.labels import read_labels
 from support import ROOT
 
 

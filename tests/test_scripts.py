@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from photos import make_photos
 from repro.errors import UserError
 from repro.features.backbones import Preprocess, build, create
-from repro.features.extraction import adapt, extract
+from repro.features.batch_norm import adapt
+from repro.features.extraction import extract
 from repro.features.store import FeatureFiles
 from repro.flowers.images import read_images
 from repro.heads.notebook import DecodedImages, NotebookRecipe, read_folders, train

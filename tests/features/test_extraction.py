@@ -17,8 +17,10 @@ from torchvision import transforms
 from photos import make_photos
 from repro.errors import UserError
 from repro.features import extraction, store
-from repro.features.backbones import Preprocess, build
-from repro.features.extraction import Forward, adapt, batch_norms, extract
+from repro.features.backbones import Preprocess, batch_norms, build
+from repro.features.batch_norm import adapt
+from repro.features.extraction import extract
+from repro.features.forward import Forward
 from repro.features.pixels import DamagedImageError, normalised, read_batch, read_pixels
 from repro.features.store import read_features
 from repro.flowers.images import hash_of_images
@@ -295,8 +297,8 @@ def test_other_library_versions_are_refused(photos, backbone, begun, monkeypatch
 def test_other_code_is_refused(photos, backbone, begun, tmp_path, monkeypatch):
     here = extraction._hash_of_code()
     checkout = tmp_path / "checkout"
-    shutil.copytree(extraction._THIS_FILE.parent, checkout / "repro")
-    monkeypatch.setattr(extraction, "_THIS_FILE", checkout / "repro/features/extraction.py")
+    shutil.copytree(extraction._OUTERMOST.parents[1], checkout / "repro")
+    monkeypatch.setattr(extraction, "_OUTERMOST", checkout / "repro/features/batch_norm.py")
     assert extraction._hash_of_code() == here
     edited = checkout / "repro/features/pixels.py"
     edited.write_text(edited.read_text() + "# another way to read a photograph\n")
@@ -378,7 +380,7 @@ MEMORY = """
 import sys
 from pathlib import Path
 import torch
-from repro import devices
+from repro.system import devices
 from repro.features.backbones import Preprocess, build
 from repro.features.extraction import extract
 from repro.flowers.images import read_images

@@ -10,7 +10,9 @@ import torch
 from photos import make_photos
 from repro.errors import UserError
 from repro.features.backbones import Preprocess, build
-from repro.features.extraction import Forward, adapt, extract
+from repro.features.batch_norm import adapt
+from repro.features.extraction import extract
+from repro.features.forward import Forward
 from repro.features.store import FeatureFiles, Shard, join
 
 SMALL = Preprocess(resize=40, crop=32)

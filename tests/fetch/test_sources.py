@@ -881,7 +881,7 @@ def test_two_processes_download_once(
     url = server.at("/f", slow)
     code = f"""
         from pathlib import Path
-        from repro import logs
+        from repro.system import logs
         from repro.fetch.sources import fetch, load_registry
         logs.set_up(None)
         registry = load_registry([], {{"x": {{"sha256": {sha256(BODY)!r},

@@ -1,15 +1,14 @@
+"""Images out of an archive: what is taken, what is refused, and how they are listed."""
+
 import gzip
 import io
-import os
 import struct
 import tarfile
 import zlib
 
 import numpy as np
-import pandas as pd
 import pytest
-import scipy.io
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -17,19 +16,10 @@ from repro.errors import UserError
 from repro.features.backbones import Preprocess
 from repro.features.pixels import DamagedImageError, read_pixels
 from repro.flowers import archive as flowers
-from repro.flowers.archive import (
-    check_counts,
-    describe,
-    extract,
-    lay_out,
-    read_labels,
-    read_official_split,
-    split_images,
-)
+from repro.flowers.archive import describe, extract
 from repro.flowers.images import ImageRef
-from repro.splits import SPLITS
+from repro.flowers.labels import read_labels
 from repro.system.files import hash_of
-from support import drawn_twice
 
 
 def jpeg(colour=(200, 40, 90), size=(40, 30)) -> bytes:
@@ -125,7 +115,7 @@ def refused(archive, folder):
 )
 def test_a_huge_image_in_an_archive_is_refused(tmp_path):
     member = tarfile.TarInfo("jpg/image_00001.jpg")
-    member.size = flowers.MOST_BYTES_OF_A_MEMBER + 1
+    member.size = flowers.MAX_BYTES_OF_A_MEMBER + 1
     with tarfile.open(tmp_path / "bad.tgz", "w:gz", compresslevel=1) as tar:
         tar.addfile(member, _Zeros())
     message = refused(tmp_path / "bad.tgz", tmp_path / "images")
@@ -144,7 +134,7 @@ class _Zeros(io.RawIOBase):
     "stopped on the way",
 )
 def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(flowers, "LEAST_BOUND", 100_000)
+    monkeypatch.setattr(flowers, "MIN_BOUND", 100_000)
     zeros = [(f"jpg/image_{n:05d}.jpg", bytes(20_000)) for n in range(1, 9)]
     message = refused(pack(tmp_path / "bad.tgz", zeros), tmp_path / "images")
     assert "unpacks to more than 100,000 bytes" in message
@@ -155,7 +145,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
 
 @pytest.mark.fault("archives and images", "an archive of millions of members", "stopped on the way")
 def test_an_archive_of_too_many_members_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(flowers, "MOST_MEMBERS", 5)
+    monkeypatch.setattr(flowers, "MAX_MEMBERS", 5)
     bad = pack(tmp_path / "bad.tgz", [(f"notes/{n}", b"") for n in range(6)])
     assert "unpacks to more than 5 members" in refused(bad, tmp_path / "images")
 
@@ -301,185 +291,6 @@ def test_odd_pictures_become_pixels(tmp_path, happened):
         assert pixels.shape == (32, 32, 3)
         assert len(np.unique(pixels.reshape(-1, 3), axis=0)) == 1, "one colour stays one"
     happened("listed with size and hash, and pixels of 32 x 32 x 3")
-
-
-@pytest.mark.fault("labels and splits", "labels that are no MATLAB file", "named")
-@pytest.mark.parametrize("raw", [b"", b"<html>not found</html>", os.urandom(300)])
-def test_labels_that_are_no_matlab_file(tmp_path, raw):
-    file = tmp_path / "imagelabels.mat"
-    file.write_bytes(raw)
-    with pytest.raises(UserError, match=r"imagelabels\.mat"):
-        read_labels(file)
-
-
-def test_matlab_files_of_the_official_shape(tmp_path):
-    scipy.io.savemat(tmp_path / "l.mat", {"labels": np.array([[3, 1, 2]], np.uint8)})
-    assert read_labels(tmp_path / "l.mat").tolist() == [3, 1, 2]
-    with pytest.raises(UserError, match="trnid"):
-        read_official_split(tmp_path / "l.mat")
-    sets = {"trnid": [[4]], "valid": [[3, 1]], "tstid": [[2, 5, 6]]}
-    scipy.io.savemat(tmp_path / "s.mat", {name: np.array(ids) for name, ids in sets.items()})
-    found = {name: ids.tolist() for name, ids in read_official_split(tmp_path / "s.mat").items()}
-    assert found == {"train": [4], "validation": [3, 1], "test": [2, 5, 6]}
-
-
-def table_of(labels, per_label):
-    ids = np.arange(1, labels * per_label + 1)
-    return pd.DataFrame({"id": ids, "label": np.repeat(np.arange(1, labels + 1), per_label)})
-
-
-@given(st.integers(2, 12), st.integers(8, 40), st.integers(0, 2**31), st.booleans())
-@settings(deadline=None, max_examples=50)
-def test_drawn_splits_cover_each_image_once(labels, per_label, seed, stratified):
-    # So many that a random draw passes over no label.
-    per_label *= 1 if stratified else 10
-    images = table_of(labels, per_label)
-    # In no order, so that neither an id nor a label is told by its place.
-    images = images.assign(id=3 * images["id"]).sample(frac=1, random_state=0, ignore_index=True)
-    kind = "stratified" if stratified else "random"
-    split = split_images(images, kind=kind, validation=0.25, test=0.25, seed=seed)
-    assert split[["id", "label"]].equals(images.sort_values("id", ignore_index=True))
-    quarter = -(-len(images) // 4)
-    drawn = drawn_twice(
-        images["label"].to_numpy(),
-        test=quarter,
-        validation=quarter,
-        seed=seed,
-        stratified=stratified,
-    )
-    for name, places in zip(SPLITS, drawn, strict=True):
-        assert set(split.loc[split["split"] == name, "id"]) == set(images["id"].iloc[places])
-    sizes = split["split"].value_counts()
-    assert sizes["test"] == quarter
-    assert sizes["validation"] == quarter
-    if stratified:
-        share = split[split["split"] == "test"].groupby("label").size()
-        assert (share - per_label / 4).abs().max() < 1
-
-
-def test_official_size_of_the_reports_split():
-    images = pd.DataFrame({"id": np.arange(1, 8190), "label": np.arange(8189) % 102 + 1})
-    sizes = split_images(images, kind="random", validation=0.25, test=0.25, seed=1)
-    counts = sizes["split"].value_counts().to_dict()
-    assert counts == {"train": 4093, "test": 2048, "validation": 2048}
-
-
-def labelled(*counts):
-    """Return a table of so many images of label 1, 2 and so on."""
-    labels = np.repeat(np.arange(1, len(counts) + 1), counts)
-    return pd.DataFrame({"id": np.arange(1, len(labels) + 1), "label": labels})
-
-
-@pytest.mark.fault(
-    "labels and splits",
-    "a label of too few images for three sets",
-    "refused by name before anything is computed, with how many it needs",
-)
-@pytest.mark.parametrize(
-    ("kind", "shares", "least"),
-    [
-        ("stratified", (0.25, 0.25), 4),
-        ("stratified", (0.1, 0.3), 10),
-        ("stratified", (0.45, 0.45), 10),
-        ("random", (0.25, 0.25), 3),
-        ("official", (0.25, 0.25), 3),
-    ],
-)
-def test_a_label_of_too_few_images_is_refused_by_name(kind, shares, least):
-    check_counts(labelled(40, least), kind, *shares)
-    few = labelled(40, 2, 40, least - 1, 1, 1, 1, 1)
-    with pytest.raises(UserError, match=f"needs {least} images of a label") as caught:
-        check_counts(few, kind, *shares)
-    assert (
-        f"label 2 has 2, label 4 has {least - 1}, label 5 has 1, label 6 has 1, label 7 has 1, "
-        "and 1 more. Add images of it, or leave the label out"
-    ) in str(caught.value)
-    with pytest.raises(UserError, match="label 2 has 2"):
-        split_images(few, kind=kind, validation=shares[0], test=shares[1], seed=1)
-
-
-@settings(deadline=None)
-@given(
-    st.lists(st.integers(0, 5), min_size=2, max_size=20),
-    st.sampled_from([(0.25, 0.25), (0.2, 0.2), (0.1, 0.1), (0.15, 0.3)]),
-    st.integers(0, 2**31),
-)
-def test_a_stratified_split_of_so_many_images_has_every_label_in_every_set(more, shares, seed):
-    least = int(np.ceil(1 / min(shares)))
-    images = labelled(*(least + extra for extra in more))
-    split = split_images(images, kind="stratified", validation=shares[0], test=shares[1], seed=seed)
-    assert (pd.crosstab(split["label"], split["split"]) > 0).all(axis=None)
-
-
-@pytest.mark.fault(
-    "labels and splits",
-    "a draw that looks at no labels leaves a set without images of one",
-    "refused by name, with the way out",
-)
-def test_a_random_split_without_images_of_a_label_is_refused(happened):
-    images = labelled(40, 3)
-    refused = 0
-    for seed in range(20):
-        try:
-            split = split_images(images, kind="random", validation=0.25, test=0.25, seed=seed)
-        except UserError as error:
-            assert "random: label 2 has none of its 3 images in" in str(error)
-            assert "set flowers.split.kind: stratified" in str(error)
-            refused += 1
-        else:
-            assert set(split.loc[split["label"] == 2, "split"]) == set(SPLITS)
-    assert 0 < refused < 20
-    happened(f"{refused} of 20 draws refused by name; in the others every set has one")
-
-
-@pytest.mark.fault(
-    "labels and splits", "an official split with a set without images of a label", "refused by name"
-)
-def test_an_official_split_without_images_of_a_label_is_refused():
-    sets = {"train": np.array([1, 2, 4]), "validation": np.array([3]), "test": np.array([5, 6])}
-    with pytest.raises(UserError, match="official: label 1 has none of its 3 images in test") as e:
-        split_images(labelled(3, 3), kind="official", validation=0, test=0, seed=0, official=sets)
-    assert "label 2 has none of its 3 images in validation" in str(e.value)
-
-
-@pytest.mark.fault("labels and splits", "an official split that leaves an image out", "named")
-def test_official_split_must_cover_the_images():
-    images = table_of(1, 6).iloc[::-1].reset_index(drop=True)
-    sets = {"train": np.array([1, 2]), "validation": np.array([3]), "test": np.array([4, 5, 6])}
-    split = split_images(images, kind="official", validation=0, test=0, seed=0, official=sets)
-    assert split["id"].tolist() == [1, 2, 3, 4, 5, 6]
-    assert split["split"].tolist() == ["train"] * 2 + ["validation"] + ["test"] * 3
-    with pytest.raises(UserError, match="image 6"):
-        split_images(
-            images,
-            kind="official",
-            validation=0,
-            test=0,
-            seed=0,
-            official={**sets, "test": np.array([4, 5])},
-        )
-
-
-@pytest.mark.parametrize("links", [True, False])
-def test_folders_use_the_disk_once(archive, tmp_path, monkeypatch, links):
-    if not links:
-
-        def refuse(source, target):
-            raise OSError("Operation not permitted")
-
-        monkeypatch.setattr(os, "link", refuse)
-    files = extract(archive, tmp_path / "images")
-    images = describe(files, np.array([1, 1, 10, 10]), tmp_path)
-    split = pd.DataFrame(
-        {"id": [1, 2, 3, 4], "label": [1, 1, 10, 10], "split": ["train", "test", "train", "test"]}
-    )
-    manifest = lay_out(images[::-1], split, tmp_path, tmp_path / "folders")
-    assert manifest["file"].tolist()[2] == "train/10/image_00003.jpg"
-    for file, name in zip(files, manifest["file"], strict=True):
-        laid = tmp_path / "folders" / name
-        assert laid.read_bytes() == file.read_bytes()
-        assert (laid.stat().st_ino == file.stat().st_ino) is links
-    lay_out(images, split, tmp_path, tmp_path / "folders")  # again over itself
 
 
 def test_real_photographs(photographs, tmp_path):

@@ -11,8 +11,8 @@ from photos import make_photos
 from repro.evaluation.tables import Run, class_table
 from repro.features.backbones import Preprocess, build
 from repro.features.extraction import extract
-from repro.flowers.archive import split_images
 from repro.flowers.images import read_images
+from repro.flowers.split import split_images
 from repro.predictions import Predictions
 from scripts_support import run_rule
 

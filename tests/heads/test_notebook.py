@@ -10,8 +10,7 @@ from torchvision.transforms import CenterCrop, Compose, Normalize, Resize, ToTen
 
 from photos import make_photos
 from repro.errors import UserError
-from repro.features.backbones import Preprocess, build
-from repro.features.extraction import batch_norms
+from repro.features.backbones import Preprocess, batch_norms, build
 from repro.features.pixels import DamagedImageError
 from repro.heads.notebook import (
     DecodedImages,

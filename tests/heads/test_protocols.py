@@ -10,8 +10,9 @@ from torchvision.datasets.folder import pil_loader
 from torchvision.transforms import CenterCrop, Compose, Normalize, Resize, ToTensor
 
 from photos import make_photos
-from repro.features.backbones import Preprocess, build, feature_width
-from repro.features.extraction import adapt, batch_norms, extract
+from repro.features.backbones import Preprocess, batch_norms, build, feature_width
+from repro.features.batch_norm import adapt
+from repro.features.extraction import extract
 from repro.heads.notebook import DecodedImages, FolderTree, NotebookRecipe, train
 from repro.heads.training import HeadRecipe, HeadRun, head_module, initial_state, train_heads
 

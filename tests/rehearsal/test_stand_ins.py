@@ -10,7 +10,8 @@ from scipy.io import loadmat
 
 from repro.errors import UserError
 from repro.features.backbones import create, read_state, without_classifier
-from repro.flowers.archive import extract, read_labels, read_official_split
+from repro.flowers.archive import extract
+from repro.flowers.labels import read_labels, read_official_split
 from repro.rehearsal.stand_ins import as_downloads, make_flowers, make_weights, scaled_counts
 from repro.system.files import hash_of
 from support import ROOT

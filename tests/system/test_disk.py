@@ -24,14 +24,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from repro import logs
+from repro.system import logs
 from repro.mnist.checkpoint import load_checkpoint, save_checkpoint
 from repro.errors import UserError
 from repro.features.store import WorkingStore
 from repro.errors import UserError
 from repro.system.files import atomic_folder, atomic_path, link, new_matrix, write_npz, write_text
 from repro.flowers.images import ImageRef
-from repro.flowers.archive import extract, lay_out
+from repro.flowers.archive import extract
+from repro.flowers.folders import lay_out
 from repro.heads.training import write_state
 from repro.system.writer_lock import hold
 

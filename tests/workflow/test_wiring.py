@@ -388,7 +388,12 @@ FULL_TABLES = {
         predictions = results/runs/$ALL/predictions.npz
         reported = resources/reported.yaml
         .models = ...
-        .runs = $ALL
+        .runs = numpy_1hidden/{seed-11,seed-12}/main torch_2hidden_long/{seed-21,seed-22}/main
+            own/{seed-23,seed-24}/main
+            resnet152/{seed-31/main,seed-32/main,split-6/seed-6,split-7/seed-7}
+            convnext_large_notebook/{seed-41/main,seed-42/main,split-8/seed-8}
+            lite/{seed-51/main,seed-52/main,split-9/seed-9,split-6/seed-6}
+            raw/{seed-91/main,split-92/seed-92}
         >claims = results/claims.csv
         >table = results/claims.md
     """,
@@ -536,9 +541,7 @@ FULL_TABLES = {
         .benchmarks = ...
         .unfinished = ...
         .runs = $RUNS_BY_NET
-        .nets = numpy_1hidden torch_2hidden_long own numpy_2hidden torch_2hidden resnet152
-            convnext_large_notebook lite raw convnext_large resnet152_adapted resnet152_notebook
-            efficientnet_lite0
+        .models = ...
         .splits = $SPLITS
         >table = results/runtime.csv
         >png = results/figures/runtime.png

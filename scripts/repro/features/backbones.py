@@ -385,3 +385,8 @@ def _loaded(
         module = without_classifier(architecture, create(architecture, settings=settings))
         load(module, whole, state, weights, architecture)
     return module, parameters, loaded
+
+
+def batch_norms(module: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    """Return a network's BatchNorm layers."""
+    return [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]

@@ -22,7 +22,8 @@ from torchvision.datasets import ImageFolder
 
 from repro.errors import UserError
 from repro.features.backbones import Preprocess, dry_run, feature_width
-from repro.features.extraction import CPU_BATCH, Forward
+from repro.features.extraction import CPU_BATCH
+from repro.features.forward import Forward
 from repro.features.pixels import Batch, read_batch
 from repro.features.weights import first_line
 from repro.flowers.images import ImageRef

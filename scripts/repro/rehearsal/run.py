@@ -25,7 +25,7 @@ import torch
 
 from repro.errors import UserError
 from repro.features.backbones import Preprocess, build
-from repro.features.extraction import Forward
+from repro.features.forward import Forward
 from repro.features.pixels import read_batch
 from repro.flowers.images import ImageRef
 from repro.provenance.run_times import by_rule, jobs

@@ -1,0 +1,73 @@
+"""Labels and the official split, out of the data set's MATLAB files."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.io import loadmat
+
+from repro.errors import UserError
+from repro.splits import SPLITS
+
+# 102 in Oxford-102, 21,841 in all of ImageNet; a head has an output for each.
+MAX_LABEL = 100_000
+MAX_IMAGE = 2_000_000
+
+
+def read_labels(path: str | os.PathLike[str]) -> NDArray[np.int64]:
+    """Read ``imagelabels.mat``: the label of image i stands at index i − 1.
+
+    Returns:
+        Labels, 1-based, int64, shape (n,).
+
+    Raises:
+        UserError: not a MATLAB file, it holds no variable ``labels``, or a label is none of
+            1..MAX_LABEL.
+    """
+    return _read_mat(path, "labels", MAX_LABEL)
+
+
+def read_official_split(path: str | os.PathLike[str]) -> dict[str, NDArray[np.int64]]:
+    """Read ``setid.mat``: the image ids of the data set's own three sets.
+
+    Raises:
+        UserError: not a MATLAB file, it lacks a set, or an image is in it twice.
+    """
+    names = dict(zip(SPLITS, ("trnid", "valid", "tstid"), strict=True))
+    sets = {split: _read_mat(path, name, MAX_IMAGE) for split, name in names.items()}
+    ids, counts = np.unique(np.concatenate(list(sets.values())), return_counts=True)
+    if twice := ids[counts > 1].tolist():
+        raise UserError(
+            f"{path}: image {twice[0]} stands in it more than once; each belongs to one set: "
+            "fetch it again"
+        )
+    return sets
+
+
+def _read_mat(path: str | os.PathLike[str], variable: str, most: int) -> NDArray[np.int64]:
+    """Return a variable that holds whole numbers from 1 to ``most``.
+
+    SciPy can end the process by a signal on a damaged file: its hash is proved before.
+    """
+    try:
+        values = loadmat(path, variable_names=[variable])[variable].ravel().astype(float)
+    except KeyError:
+        raise UserError(f"{path}: holds no variable {variable!r}; is it the right file?") from None
+    except Exception as error:  # SciPy raises errors of many kinds on what is not its format
+        raise UserError(
+            f"{path}: not a MATLAB file of the version 5 to 7 with numbers in {variable!r} "
+            f"({error}); fetch it again"
+        ) from error
+    if not len(values):
+        raise UserError(f"{path}: {variable!r} is empty; fetch it again")
+    # Written so that NaN is strange too.
+    strange = np.flatnonzero(~((values >= 1) & (values <= most) & (values == np.floor(values))))
+    if len(strange):
+        raise UserError(
+            f"{path}: {variable!r} is {values[strange[0]]:g} at place {strange[0] + 1}, expected "
+            f"whole numbers from 1 to {most}; fetch it again, or mend it"
+        )
+    labels: NDArray[np.int64] = values.astype(np.int64)
+    return labels
