@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from repro.features.store import FeatureFiles, join
+from repro.features.shards import join
+from repro.features.store import FeatureFiles
 from repro.system import logs
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from repro.features.backbones import Preprocess, build
 from repro.features.batch_norm import adapt
 from repro.features.extraction import extract
 from repro.features.forward import Forward
-from repro.features.store import FeatureFiles, Shard, join
+from repro.features.shards import join
+from repro.features.store import FeatureFiles, Shard
 
 SMALL = Preprocess(resize=40, crop=32)
 CPU = torch.device("cpu")

@@ -1,8 +1,4 @@
-"""Feature vectors on disk: filled block by block, bound to what they were made of, read back.
-
-A shard is the features of consecutive images, made by a job of its own; shards are joined into the
-bytes that one job would have written.
-"""
+"""Feature vectors on disk: filled block by block, bound to what they were made of, read back."""
 
 from __future__ import annotations
 
@@ -26,15 +22,13 @@ from repro.system.files import atomic_path, hash_of, read_json, write_json
 logger = logging.getLogger("repro")
 
 _SHARD_NAME = re.compile(r"([0-9]+)-of-([0-9]+)")
-# What a manifest says of its own rows; all else it says of what they were made of.
-_OF_ROWS = ("shard", "rows", "damaged", "features_sha256", "ids_sha256")
 _ROWS_AT_ONCE = 1024
 _LONGEST_NUMBER = 20  # digits; Python refuses to read numbers of thousands
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One of ``of`` parts of a list of images; the first has the number 1."""
+    """One of ``of`` parts of a list of images, a job of its own; the first has the number 1."""
 
     number: int
     of: int
@@ -130,7 +124,7 @@ class WorkingStore:
         rows, width = self._shape
         sizes = (min(_ROWS_AT_ONCE, rows - start) for start in range(0, rows, _ROWS_AT_ONCE))
         empty = (np.full((size, width), np.nan, np.float32) for size in sizes)
-        _write_matrix(self._matrix, self._shape, empty)
+        write_matrix(self._matrix, self._shape, empty)
         self._write_progress()
         # Last, because it says that all the rest is there.
         write_json(self._binding, self.bound)
@@ -199,13 +193,13 @@ class WorkingStore:
             *(self.folder / name for name in ("features.npy", "ids.npy", "manifest.json"))
         )
         _check_filled(self._matrix, keep, self.images)
-        _save(files.ids, self.images.ids[keep])
+        save_array(files.ids, self.images.ids[keep])
         made = self._matrix
         if self.damaged:
             made = files.features
             shape = (int(keep.sum()), self._shape[1])
-            kept = (block[keep[start:][: len(block)]] for start, block in _blocks(self._matrix))
-            _write_matrix(made, shape, kept)
+            kept = (block[keep[start:][: len(block)]] for start, block in blocks_of(self._matrix))
+            write_matrix(made, shape, kept)
         write_json(
             files.manifest,
             {
@@ -222,7 +216,8 @@ class WorkingStore:
         return files
 
 
-def _save(path: Path, array: NDArray[Any]) -> None:
+def save_array(path: Path, array: NDArray[Any]) -> None:
+    """Write an array as ``.npy``, whole or not at all."""
     with atomic_path(path) as aside, aside.open("wb") as stream:
         np.save(stream, array, allow_pickle=False)
 
@@ -230,7 +225,7 @@ def _save(path: Path, array: NDArray[Any]) -> None:
 def _wrong(found: Mapping[str, Any], most: int | None = None) -> str | None:
     """Say what is wrong with the rows and damaged images that a file lists; None where nothing."""
     rows, damaged = found.get("rows"), found.get("damaged")
-    if not _is_count(rows) or (most is not None and rows > most):
+    if not is_count(rows) or (most is not None and rows > most):
         return f"rows is {rows!r}, expected a number{'' if most is None else f' up to {most}'}"
     if not isinstance(damaged, dict) or not all(
         key.isdecimal() and len(key) < _LONGEST_NUMBER and isinstance(reason, str)
@@ -242,140 +237,28 @@ def _wrong(found: Mapping[str, Any], most: int | None = None) -> str | None:
     return None
 
 
-def _is_count(value: Any) -> TypeGuard[int]:
+def is_count(value: Any) -> TypeGuard[int]:
+    """Whether a value is a whole number from 0."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _read_manifest(file: Path, way_out: str) -> dict[str, Any]:
+def read_manifest(file: Path, hint: str) -> dict[str, Any]:
     """Read the manifest of a finished extraction."""
-    manifest = read_json(file, way_out)
+    manifest = read_json(file, hint)
     problem = _wrong(manifest)
     counts, hashes = ("width", "images"), ("features_sha256", "ids_sha256", "images_sha256")
     for key in counts:
-        if not _is_count(manifest.get(key)):
+        if not is_count(manifest.get(key)):
             problem = f"{key} is {manifest.get(key)!r}, expected a number"
     for key in hashes:
         if not isinstance(manifest.get(key), str):
             problem = f"{key} is {manifest.get(key)!r}, expected a hash"
     if problem:
-        raise UserError(f"{file}: {problem}; {way_out}")
+        raise UserError(f"{file}: {problem}; {hint}")
     return manifest
 
 
-def join(parts: Sequence[FeatureFiles], joined: FeatureFiles) -> dict[str, Any]:
-    """Write the features of all shards as one store, the bytes that one job would have written.
-
-    Args:
-        parts: the shards, all of one extraction, in any order.
-        joined: the files to write; each is whole or absent.
-
-    Returns:
-        The manifest of the joined store.
-
-    Raises:
-        UserError: a shard is missing, damaged, of another extraction, or there twice.
-    """
-    read = [_read_part(part) for part in parts]
-    bound = {key: value for key, value in read[0].items() if key not in _OF_ROWS}
-    for part, manifest in zip(parts, read, strict=True):
-        _check_same(part, manifest, parts[0], bound)
-    ordered = sorted(zip(read, parts, strict=True), key=lambda pair: pair[0]["shard"]["number"])
-    _check_whole(ordered, int(bound["images"]))
-    rows = sum(manifest["rows"] for manifest, _ in ordered)
-    with atomic_path(joined.features) as aside:
-        _join_rows([part for _, part in ordered], aside, (rows, int(bound["width"])))
-    ids = np.concatenate([np.load(part.ids, allow_pickle=False) for _, part in ordered])
-    _save(joined.ids, ids)
-    manifest = {
-        **bound,
-        "rows": rows,
-        "damaged": {k: why for found, _ in ordered for k, why in found["damaged"].items()},
-        "features_sha256": hash_of(joined.features),
-        "ids_sha256": hash_of(joined.ids),
-    }
-    write_json(joined.manifest, manifest)
-    return manifest
-
-
-def _read_part(part: FeatureFiles) -> dict[str, Any]:
-    """Read a shard's manifest, and hold its files against it."""
-    anew = f"delete the folder {part.manifest.parent} and run again"
-    manifest = _read_manifest(part.manifest, f"not a whole shard of features: {anew}")
-    shard = manifest.get("shard")
-    keys = ("first", "end", "number", "of")
-    if not isinstance(shard, dict) or not all(_is_count(shard.get(key)) for key in keys):
-        raise UserError(
-            f"{part.manifest}: not a whole shard of features: shard is {shard!r}; {anew}"
-        )
-    first, end, number, of = (shard[key] for key in keys)
-    rows, damaged = manifest["rows"], len(manifest["damaged"])
-    try:
-        pairs = {
-            part.features: (hash_of(part.features), manifest["features_sha256"]),
-            part.ids: (hash_of(part.ids), manifest["ids_sha256"]),
-        }
-    except OSError as error:
-        raise UserError(
-            f"{part.manifest.parent}: not a whole shard of features ({error}); {anew}"
-        ) from error
-    for file, (found, wanted) in pairs.items():
-        if found != wanted:
-            raise UserError(
-                f"{file}: not the file its manifest names (hash {found}, the manifest says "
-                f"{wanted}); delete the folder {file.parent} and run again"
-            )
-    if rows + damaged != end - first:
-        raise UserError(
-            f"{part.manifest}: shard {number} of {of} has {rows} images and {damaged} damaged "
-            f"ones, expected {end - first}; delete the folder {part.manifest.parent} and run again"
-        )
-    return manifest
-
-
-def _check_same(
-    part: FeatureFiles, manifest: Mapping[str, Any], first: FeatureFiles, bound: Mapping[str, Any]
-) -> None:
-    own = {key: value for key, value in manifest.items() if key not in _OF_ROWS}
-    for key in {**bound, **own}:
-        if own.get(key) != bound.get(key):
-            raise UserError(
-                f"{part.manifest}: a shard of another extraction than {first.manifest}: {key} is "
-                f"{own.get(key)}, there {bound.get(key)}. Delete the one that is out of date and "
-                "run again; all shards need the same settings, versions, code and kind of device"
-            )
-
-
-def _check_whole(ordered: Sequence[tuple[Mapping[str, Any], FeatureFiles]], images: int) -> None:
-    """Check that the shards hold each image once, and are those of one count."""
-    reached = 0
-    for manifest, part in ordered:
-        shard = manifest["shard"]
-        if shard["of"] != len(ordered):
-            raise UserError(
-                f"{part.manifest}: shard {shard['number']} of {shard['of']}, but {len(ordered)} "
-                "shards are to be joined; delete it and run again"
-            )
-        if shard["first"] != reached:
-            what = "overlaps the shard before it" if shard["first"] < reached else "leaves a gap"
-            raise UserError(
-                f"{part.manifest}: shard {shard['number']} of {shard['of']} {what}: it begins at "
-                f"image {shard['first']}, expected {reached}; delete the shards and run again"
-            )
-        reached = shard["end"]
-    if reached != images:
-        raise UserError(
-            f"{ordered[-1][1].manifest}: the shards end at image {reached}, expected {images}; "
-            "the last one is missing: delete the shards and run again"
-        )
-
-
-def _join_rows(parts: Sequence[FeatureFiles], file: Path, shape: tuple[int, int]) -> None:
-    _write_matrix(file, shape, (block for part in parts for _, block in _blocks(part.features)))
-
-
-def _write_matrix(
-    file: Path, shape: tuple[int, int], blocks: Iterable[NDArray[np.float32]]
-) -> None:
+def write_matrix(file: Path, shape: tuple[int, int], blocks: Iterable[NDArray[np.float32]]) -> None:
     """Write a matrix as ``.npy`` block by block: all of a memory map would count as memory."""
     with writing(file):
         try:
@@ -391,7 +274,7 @@ def _write_matrix(
             raise
 
 
-def _blocks(file: Path) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def blocks_of(file: Path) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yield a matrix block by block with each one's first row; opened anew, to leave memory."""
     rows = len(np.load(file, mmap_mode="r", allow_pickle=False))
     for start in range(0, rows, _ROWS_AT_ONCE):
@@ -401,7 +284,7 @@ def _blocks(file: Path) -> Iterator[tuple[int, NDArray[np.float32]]]:
 
 def _check_filled(file: Path, keep: NDArray[np.bool_], images: ImageTable) -> None:
     empty = np.zeros(len(images), bool)
-    for start, block in _blocks(file):
+    for start, block in blocks_of(file):
         empty[start : start + len(block)] = np.isnan(block[:, 0])
     missing = np.flatnonzero(empty & keep)
     if len(missing):
@@ -451,7 +334,7 @@ def read_features(features: Path, ids: Path, manifest: Path, images_sha256: str)
     Raises:
         UserError: a file is missing or unreadable, or does not match the manifest.
     """
-    bound = _read_manifest(manifest, f"delete {manifest.parent} and run again")
+    bound = read_manifest(manifest, f"delete {manifest.parent} and run again")
     expected = (bound["rows"], bound["width"])
     try:
         pairs = {
