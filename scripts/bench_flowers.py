@@ -42,7 +42,7 @@ from repro.features import CPU_BATCH, Forward, computed, extract
 from repro.files import atomic_path, write_text
 from repro.flower_images import ImageRef
 from repro.fusion import TOLERANCE, Activation, FusedLinear, fused, relative_error
-from repro.generated import draw_flowers
+from repro.synthetic import draw_flowers
 from repro.tables import markdown
 from repro.threads import in_order
 

@@ -31,8 +31,8 @@ from tqdm import tqdm
 
 from repro import run_times
 from repro.files import atomic_path, hash_of, write_text
-from repro.generated import write_archive, write_mat
 from repro.provenance import processor
+from repro.synthetic import write_archive, write_mat
 from repro.tables import markdown
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from repro import logs
-from repro.drawing.kinds import kind
 from repro.files import atomic_path
-from repro.generated import draw_flowers
+from repro.synthetic import draw_flowers, kind
 from repro.writer_lock import hold
 
 if TYPE_CHECKING:

@@ -173,7 +173,7 @@ class TestHashOfCode:
         "name",
         [
             *("Snakefile", "rules/mnist.smk", "scripts/train.py", "scripts/repro/mlp.py"),
-            *("scripts/repro/drawing/petals.py", "envs/numpy.yaml", "resources/reported.yaml"),
+            *("scripts/repro/package/module.py", "envs/numpy.yaml", "resources/reported.yaml"),
             *("resources/reported/resnet152_history.csv", "resources/page/page.css"),
         ],
     )
