@@ -42,7 +42,7 @@ from repro.features.forward import Forward
 from repro.features.fusion import TOLERANCE, Activation, FusedLinear, fused, relative_error
 from repro.features.pixels import normalised, read_batch
 from repro.flowers.images import ImageRef
-from repro.generated import draw_flowers
+from repro.flowers.synthetic import draw_flowers
 from repro.report.markdown import markdown
 from repro.system import devices
 from repro.system.files import atomic_path, write_text

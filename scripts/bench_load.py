@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from repro.generated import write_archive, write_mat
+from repro.flowers.synthetic import write_archive, write_mat
 from repro.provenance import run_times
 from repro.provenance.record import processor
 from repro.report.markdown import markdown

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from repro.drawing.kinds import kind
-from repro.generated import draw_flowers
+from repro.flowers.synthetic import draw_flowers, kind
 from repro.system import logs
 from repro.system.files import atomic_path
 from repro.system.writer_lock import hold

@@ -163,7 +163,7 @@ class TestHashOfCode:
         "name",
         [
             *("Snakefile", "rules/mnist.smk", "scripts/train.py", "scripts/repro/mnist/net.py"),
-            *("scripts/repro/drawing/petals.py", "envs/numpy.yaml", "resources/reported.yaml"),
+            *("scripts/repro/flowers/synthetic.py", "envs/numpy.yaml", "resources/reported.yaml"),
             *("resources/reported/resnet152_history.csv", "resources/page/page.css"),
         ],
     )

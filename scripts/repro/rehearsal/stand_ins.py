@@ -19,19 +19,23 @@ from torch import nn
 from torchvision.models.resnet import Bottleneck
 from tqdm import tqdm
 
-from repro.drawing.kinds import kind
-from repro.drawing.picture import paint
 from repro.errors import UserError
 from repro.features.backbones import create
-from repro.generated import in_processes, write_archive, write_mat
+from repro.flowers.synthetic import (
+    LEAST,
+    in_processes,
+    kind,
+    official_split,
+    paint,
+    write_archive,
+    write_mat,
+)
 from repro.rehearsal.official_form import official_state, write
 from repro.system.files import hash_of
 
 FLOWER_FILES = ("102flowers.tgz", "imagelabels.mat", "setid.mat")
-LEAST = 4  # images a label: two to train on, one for each other set
 
 _SEED = 1
-_OFFICIAL_SHARE = 10  # images a label in each of the official train and validation sets
 # In Oxford-102 the shorter side has 500 pixels, and a picture 42 kB on average.
 _SHORT, _LONGEST = 500, 750
 _ENLARGED, _QUALITY = 1.5, 88
@@ -77,7 +81,7 @@ def make_flowers(folder: Path, counts: Sequence[int], workers: int) -> dict[str,
     labels = np.repeat(mixed, [counts[label - 1] for label in mixed])
     numbers = rng.permutation(len(labels)) + 1
     write_mat(files["imagelabels.mat"], {"labels": labels.astype(np.uint8)[None]})
-    write_mat(files["setid.mat"], _official_split(labels, rng))
+    write_mat(files["setid.mat"], official_split(labels, rng))
     with in_processes(workers) as run:
         pictures = run(partial(_picture, labels), numbers.tolist())
         bar = tqdm(pictures, "pictures", len(numbers), unit="image", disable=None)
@@ -99,18 +103,6 @@ def _picture(labels: NDArray[np.int64], number: int) -> bytes:
         file, "JPEG", quality=_QUALITY
     )
     return file.getvalue()
-
-
-def _official_split(
-    labels: NDArray[np.int64], rng: np.random.Generator
-) -> dict[str, NDArray[np.uint16]]:
-    parts: dict[str, list[NDArray[np.int64]]] = {"trnid": [], "valid": [], "tstid": []}
-    for label in np.unique(labels):
-        ids = rng.permutation(np.flatnonzero(labels == label) + 1)
-        share = min(_OFFICIAL_SHARE, len(ids) // LEAST)
-        for part, own in zip(parts.values(), np.split(ids, [share, 2 * share]), strict=True):
-            part.append(own)
-    return {name: np.concatenate(ids).astype(np.uint16)[None] for name, ids in parts.items()}
 
 
 def make_weights(path: Path, architecture: str, *, legacy: bool) -> None:

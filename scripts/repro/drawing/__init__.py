@@ -1,1 +1,0 @@
-"""Pictures of flowers that do not exist: their kinds, their petals, their heads, the picture."""
