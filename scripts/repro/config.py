@@ -17,8 +17,8 @@ from repro.plan import Plan
 
 _DIGITS = 10
 _OWN_FOLDERS = (
-    *(".ci", ".git", ".snakemake", ".venv", "config", "docs", "envs", "profiles", "resources"),
-    *("rules", "scripts", "tests"),
+    *(".ci", ".git", ".snakemake", ".venv", "bench", "config", "docs", "envs", "profiles"),
+    *("resources", "rules", "scripts", "tests"),
 )
 
 
