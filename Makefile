@@ -7,7 +7,7 @@ MUTANTS := .venv-mutants
 PYTEST := python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help unlock demo test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load scaling mutants archive verify-archive check format lock clean
+.PHONY: help unlock demo test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load mutants archive verify-archive check format lock clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -50,7 +50,7 @@ rehearse: unlock
 ## make bench-mnist  time the from-scratch nets against others; writes docs/BENCH_MNIST.md
 bench-mnist: unlock
 	@snakemake --cores 1 --quiet all -- data/mnist/split.csv
-	@python scripts/bench_mnist.py --data data/mnist --output docs/BENCH_MNIST.md --csv docs/bench_mnist.csv
+	@PYTHONPATH=scripts python -m bench.mnist --data data/mnist --output docs/BENCH_MNIST.md --csv docs/bench_mnist.csv
 
 ## make archive      a run's results, its crate and the code in one zip (RESULTS=folder, AS_IT_IS=1)
 archive: $(READY)
@@ -60,21 +60,18 @@ archive: $(READY)
 verify-archive: $(READY)
 	@python scripts/verify_archive.py "$(ARCHIVE)"
 
-## make bench-flowers  images per second of the flower nets; writes docs/BENCH_FLOWERS.md
+## make bench-flowers  images per second of the flower nets, by engine; writes docs/BENCH_FLOWERS.md (NETS=, ROUNDS=)
 bench-flowers: $(READY)
-	@python scripts/bench_flowers.py --output docs/BENCH_FLOWERS.md --csv docs/bench_flowers.csv
+	@PYTHONPATH=scripts python -m bench.flowers --output docs/BENCH_FLOWERS.md --csv docs/bench_flowers.csv \
+		$(if $(NETS),--nets $(NETS)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 ## make bench-heads  one head in a job against ten in one; writes docs/BENCH_HEADS.md
 bench-heads: $(READY)
-	@python scripts/bench_heads.py --output docs/BENCH_HEADS.md
+	@PYTHONPATH=scripts python -m bench.heads --output docs/BENCH_HEADS.md
 
 ## make load         10,000 to 100,000 small images through the rules; writes docs/LOAD.md
 load: $(READY)
-	@python scripts/bench_load.py --output docs/LOAD.md --csv docs/bench_load.csv
-
-## make scaling      what ever more images would cost, on paper; writes docs/SCALING.md
-scaling: $(READY)
-	@python scripts/scaling.py --output docs/SCALING.md
+	@PYTHONPATH=scripts python -m bench.load --output docs/LOAD.md --csv docs/bench_load.csv
 
 ## make mutants      change the protocol's code bit by bit: which changes does no test notice? (MODULES=, SECONDS=)
 mutants: $(MUTANTS)/.ready

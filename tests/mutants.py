@@ -48,6 +48,7 @@ SETTINGS = """[mutmut]
 source_paths=repro
 only_mutate=repro/{module}.py
 also_copy=
+    bench
     scripts
     resources
     rules
@@ -83,7 +84,7 @@ def lay_out(module: str) -> Path:
     folder = WORK / module
     shutil.rmtree(folder, ignore_errors=True)
     leave = shutil.ignore_patterns("__pycache__", "repro", "workflow", "slurm")
-    for name in ("scripts", "tests", "resources", "rules", "config"):
+    for name in ("bench", "scripts", "tests", "resources", "rules", "config"):
         shutil.copytree(ROOT / name, folder / name, ignore=leave)
     shutil.copytree(ROOT / "scripts/repro", folder / "repro")
     for name in ("Snakefile", "config.yaml", "pyproject.toml"):

@@ -15,8 +15,8 @@ from repro.schema import problems
 
 _DIGITS = 10
 _OWN_FOLDERS = (
-    *(".ci", ".git", ".snakemake", ".venv", "config", "docs", "envs", "profiles", "resources"),
-    *("rules", "scripts", "tests"),
+    *(".ci", ".git", ".snakemake", ".venv", "bench", "config", "docs", "envs", "profiles"),
+    *("resources", "rules", "scripts", "tests"),
 )
 
 

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import small_mnist
-from bench_mnist import RECIPE as REPORTED
-from bench_mnist import Data, Direct
+from bench.mnist import RECIPE as REPORTED
+from bench.mnist import Data, Direct
 from repro.errors import UserError
 from repro.mnist import training
 from repro.mnist.images import ImageSet, MnistSplits, scale_pixels

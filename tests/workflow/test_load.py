@@ -5,7 +5,7 @@ import time
 import pytest
 import yaml
 
-import bench_load
+from bench import load
 
 SEEDS = list(range(1, 51))
 PLANNING = 15  # seconds
@@ -43,15 +43,15 @@ def test_fifty_seeds_of_every_default_model_are_planned_in_seconds(project):
 @pytest.mark.heavy
 def test_ten_times_the_images_take_the_same_jobs_and_about_the_same_memory(tmp_path):
     few, many = 2000, 20000
-    table = bench_load.run([few, many], tmp_path / "load", 2)
-    jobs = bench_load.values(table, "plan", "jobs")
+    table = load.run([few, many], tmp_path / "load", 2)
+    jobs = load.by_count(table, "jobs").loc["plan"]
     assert jobs[few] == jobs[many]
     grown = {}
     for rule in ("extract_flowers", "split_flowers", "layout_flowers", "features_tiny"):
-        peaks = bench_load.values(table, rule, "peak_rss_mib")
+        peaks = load.by_count(table, "peak_rss_mib").loc[rule]
         grown[rule] = peaks[many] - peaks[few]
     print(f"peak memory grew by, MiB: {grown}")
     # 18,000 more decoded images of the network's input would be 1318 MiB. From run to run a peak
     # differs by a hundred: the C library keeps freed memory in pieces of 64 MiB a thread.
     assert max(grown.values()) < 250
-    assert bench_load.page(table, "- A machine.").count("| features_tiny") == 2
+    assert load.page(table, "- A machine.").count("| features_tiny") == 2

@@ -7,20 +7,14 @@ the figures, with a tiny backbone, frozen. Seconds and memory come from Snakemak
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
-import platform
 import re
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from statistics import linear_regression, mean
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,13 +23,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from bench import harness
 from repro.flowers.synthetic import write_archive, write_mat
 from repro.provenance import run_times
-from repro.provenance.record import processor
-from repro.report.markdown import markdown
-from repro.system.files import atomic_path, hash_of, write_text
+from repro.system.files import hash_of
 
-ROOT = Path(__file__).resolve().parents[1]
 COUNTS = [10_000, 30_000, 100_000]
 KINDS, SIDE = 102, 32
 TENTHS = 10
@@ -93,27 +85,10 @@ def configuration(folder: Path) -> dict[str, object]:
     }
 
 
-def snakemake(*arguments: str) -> str:
-    """Run Snakemake; return what it printed."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(done.stdout[-5000:])
-    return done.stdout
-
-
 def flowers(folder: Path, cores: int, *arguments: str) -> str:
     """Run the flowers half in ``folder``; return what Snakemake printed."""
-    return snakemake(
-        *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)),
+    return harness.snakemake(
+        *("--snakefile", str(harness.ROOT / "Snakefile"), "--directory", str(folder)),
         *("--configfile", str(folder / "load.yaml"), "--cores", str(cores)),
         *("--resources", "gpu=1", *arguments, "--", "flowers"),
     )
@@ -168,126 +143,6 @@ def of_jobs(benchmarks: Path) -> pd.DataFrame:
     return run_times.jobs(patterns)
 
 
-# --- the page ------------------------------------------------------------------------------------
-
-
-class Line(NamedTuple):
-    """A quantity as a straight line through what was measured."""
-
-    each: float
-    fixed: float
-
-    def at(self, images: float) -> float:
-        """Return the quantity for so many images."""
-        return self.fixed + self.each * images
-
-
-def values(table: pd.DataFrame, part: str, quantity: str) -> dict[int, float]:
-    """Return a quantity by the number of images."""
-    own = table[(table["part"] == part) & (table["quantity"] == quantity)]
-    return dict(zip(own["images"].tolist(), own["value"].tolist(), strict=True))
-
-
-def line(table: pd.DataFrame, part: str, quantity: str) -> Line:
-    """Return the least-squares line through a quantity, with nothing below zero in it."""
-    known = values(table, part, quantity)
-    counts, found = list(known), list(known.values())
-    each, fixed = linear_regression(counts, found)
-    if each < 0:
-        return Line(0.0, mean(found))
-    if fixed < 0:
-        return Line(linear_regression(counts, found, proportional=True).slope, 0.0)
-    return Line(each, fixed)
-
-
-def rules_of(table: pd.DataFrame) -> list[str]:
-    """Return the rules, the longest at the largest count first."""
-    own = table[(table["quantity"] == "wall_s") & ~table["part"].isin(("plan", "run"))]
-    own = own[own["images"] == own["images"].max()]
-    return own.sort_values("value", ascending=False)["part"].tolist()
-
-
-def growths(known: dict[int, float], scale: float, digits: int) -> list[str]:
-    """Return by how much a quantity grows for each image, between one count and the next."""
-    counts = sorted(known)
-    return [f"{scale * (known[b] - known[a]) / (b - a):.{digits}f}" for a, b in pairwise(counts)]
-
-
-def page(table: pd.DataFrame, about: str) -> str:
-    """Return the result as Markdown."""
-    counts = sorted(table["images"].unique().tolist())
-    jobs, plans, loads, runs = (
-        values(table, *key)
-        for key in (("plan", "jobs"), ("plan", "wall_s"), ("machine", "load"), ("run", "wall_s"))
-    )
-    numbers = [f"{count:,}" for count in counts]
-    steps = [f"{a} to {b}" for a, b in pairwise(numbers)]
-    seconds, memory = [], []
-    for rule in rules_of(table):
-        wall, peak = values(table, rule, "wall_s"), values(table, rule, "peak_rss_mib")
-        seconds.append([rule, *(f"{wall[c]:.1f}" for c in counts), *growths(wall, 1000, 2)])
-        if not any(np.isnan(list(peak.values()))):
-            memory.append([rule, *(f"{peak[c]:.0f}" for c in counts), *growths(peak, 2**20, 0)])
-    whole = ["whole run", *(f"{runs[c]:.1f}" for c in counts), *growths(runs, 1000, 2)]
-    left = [[name, *(f"{values(table, name, 'bytes')[c]:,.0f}" for c in counts)] for name in LEFT]
-    left += [
-        [f"{what} below `data/load`", *(f"{values(table, 'data', what)[c]:,.0f}" for c in counts)]
-        for what in ("names", "inodes")
-    ]
-    tenths = (values(table, "unpacked", f"tenth {k}")[counts[-1]] for k in range(1, TENTHS + 1))
-    columns = range(1, len(counts) + len(steps) + 1)
-    parts = [
-        "# Load",
-        f"Printed by `make load`. Generated images of {SIDE} by {SIDE} pixels, no two alike, "
-        f"{KINDS} labels, through the real rules from the archive to the figures: a tiny backbone "
-        "(timm:test_resnet, random weights, frozen), one head. Seconds and memory are those of "
-        "Snakemake's benchmark files; it looks every half second at first, later every 30 "
-        "seconds, so a short peak can escape it. What follows from it for more images: "
-        "`docs/SCALING.md`.",
-        f"{about}\n- Load before each count: {', '.join(f'{loads[c]:.1f}' for c in counts)}.",
-        "## Jobs",
-        f"Planned at {', '.join(numbers)} images: {', '.join(f'{jobs[c]:.0f}' for c in counts)} "
-        f"jobs, in {', '.join(f'{plans[c]:.1f}' for c in counts)} s.",
-        "## Seconds",
-        "What else the machine did is in them, and differs between counts. Within one run, the "
-        f"tenths of the {numbers[-1]} images took {', '.join(f'{t:.1f}' for t in tenths)} s to "
-        "unpack.",
-        markdown(
-            ["rule", *numbers, *(f"ms an image, {step}" for step in steps)],
-            [*seconds, whole],
-            numbers=columns,
-        ),
-        "## Peak memory, MiB",
-        markdown(
-            ["rule", *numbers, *(f"bytes an image, {step}" for step in steps)],
-            memory,
-            numbers=columns,
-        ),
-        "## What is left behind, bytes",
-        markdown(["", *numbers], left, numbers=columns),
-    ]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
-
-
-def machine(cores: int) -> str:
-    """Describe the machine."""
-    return (
-        f"- Processor: {processor()}, {os.cpu_count()} cores seen, {cores} used.\n"
-        f"- {platform.system()} on {platform.machine()}, Python {platform.python_version()}."
-    )
-
-
-def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--counts", nargs="+", type=int, default=COUNTS, help="images, each a run")
-    parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--work", type=Path, help="empty folder to work in; a temporary one else")
-    parser.add_argument("--output", type=Path, help="write the page there too")
-    parser.add_argument("--csv", type=Path, help="write what was measured there")
-    return parser.parse_args(arguments)
-
-
 def run(counts: Sequence[int], work: Path, cores: int) -> pd.DataFrame:
     """Measure each count in a folder of its own; return columns images, part, quantity, value."""
     rows = [
@@ -298,21 +153,96 @@ def run(counts: Sequence[int], work: Path, cores: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+# --- the page ------------------------------------------------------------------------------------
+
+
+def by_count(table: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    """Return a quantity, a row for each part and a column for each number of images."""
+    own = table[table["quantity"] == quantity]
+    return own.pivot(index="part", columns="images", values="value")
+
+
+def listed(numbers: Iterable[float], form: str) -> str:
+    """Return numbers one after the other."""
+    return ", ".join(format(number, form) for number in numbers)
+
+
+def growing(found: pd.DataFrame, unit: str, scale: float, digits: tuple[int, int]) -> str:
+    """Return a table of rules by counts, and of what an image more costs between two counts."""
+    own, each = digits
+    rows = [
+        {"rule": str(rule)}
+        | {f"{count:,}": f"{value:.{own}f}" for count, value in known.items()}
+        | {
+            f"{unit} an image, {a:,} to {b:,}": (
+                f"{scale * (known[b] - known[a]) / (b - a):.{each}f}"
+            )
+            for a, b in pairwise(found)
+        }
+        for rule, known in found.iterrows()
+    ]
+    return harness.table(rows)
+
+
+def page(table: pd.DataFrame, about: str) -> str:
+    """Return the result as Markdown."""
+    wall = by_count(table, "wall_s")
+    *_, most = counts = list(wall)
+    rules = wall.drop(["plan", "run"]).sort_values(most, ascending=False)
+    seconds = pd.concat([rules, wall.loc[["run"]].rename({"run": "whole run"})])
+    # No peak is known of a job that ended before Snakemake looked.
+    memory = by_count(table, "peak_rss_mib").loc[rules.index].dropna()
+    left = pd.concat(
+        [
+            by_count(table, "bytes").loc[list(LEFT)],
+            *(
+                by_count(table, what).rename({"data": f"{what} below `data/load`"})
+                for what in ("names", "inodes")
+            ),
+        ]
+    )
+    rows = [
+        {"": str(name)} | {f"{count:,}": f"{value:,.0f}" for count, value in known.items()}
+        for name, known in left.iterrows()
+    ]
+    jobs, loads = by_count(table, "jobs").loc["plan"], by_count(table, "load").loc["machine"]
+    tenths = table.loc[(table["part"] == "unpacked") & (table["images"] == most), "value"]
+    return harness.page(
+        "# Load",
+        f"Printed by `make load`. Generated images of {SIDE} by {SIDE} pixels, no two alike, "
+        f"{KINDS} labels, through the real rules from the archive to the figures: a tiny backbone "
+        "(timm:test_resnet, random weights, frozen), one head. Seconds and memory are those of "
+        "Snakemake's benchmark files; it looks every half second at first, later every 30 "
+        "seconds, so a short peak can escape it. What follows from it for more images: "
+        "`docs/SCALING.md`.",
+        f"{about}\n- Load before each count: {listed(loads, '.1f')}.",
+        "## Jobs",
+        f"Planned at {listed(counts, ',')} images: {listed(jobs, '.0f')} jobs, in "
+        f"{listed(wall.loc['plan'], '.1f')} s.",
+        "## Seconds",
+        "What else the machine did is in them, and differs between counts. Within one run, the "
+        f"tenths of the {most:,} images took {listed(tenths, '.1f')} s to unpack.",
+        growing(seconds, "ms", 1000, (1, 2)),
+        "## Peak memory, MiB",
+        growing(memory, "bytes", 2**20, (0, 0)),
+        "## What is left behind, bytes",
+        harness.table(rows),
+    )
+
+
 def main() -> None:
-    options = parse()
+    """Read the command line, measure, write."""
+    parser = harness.parser(__doc__)
+    parser.add_argument("--counts", nargs="+", type=int, default=COUNTS, help="images, each a run")
+    parser.add_argument("--work", type=Path, help="empty folder to work in; a temporary one else")
+    options = parser.parse_args()
     if len(options.counts) < 2:
-        sys.exit("bench_load: a growth needs two counts or more")
-    about = machine(options.cores)
+        parser.error("--counts: a growth needs two or more")
+    about = harness.machine(options.threads)
     with tempfile.TemporaryDirectory() as temporary:
         work = options.work or Path(temporary)
-        table = run(sorted(options.counts), work.resolve(), options.cores)
-    if options.csv:
-        with atomic_path(options.csv) as aside:
-            table.to_csv(aside, index=False, float_format="%.10g")
-    text = page(table, about)
-    print(text, end="")
-    if options.output:
-        write_text(options.output, text)
+        table = run(sorted(options.counts), work.resolve(), options.threads)
+    harness.publish(page(table, about), table, options)
 
 
 if __name__ == "__main__":

@@ -7,29 +7,24 @@ Snakemake's own.
 
 from __future__ import annotations
 
-import argparse
-import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
-from bench_flowers import IMAGES, machine
-from bench_load import snakemake
+from bench import harness
 from repro.features.store import Block, WorkingStore
 from repro.flowers.images import ImageRef, hash_of_images
 from repro.heads.training import HeadRecipe
-from repro.report.markdown import markdown
 from repro.splits import SPLITS
 from repro.system.files import write_text
 
-LABELS = 102
+IMAGES, LABELS = 8189, 102  # of Oxford-102
 RUNS = 10
 WANTED = 2.0
 
@@ -84,12 +79,10 @@ def prepare(folder: Path, case: Case, threads: int) -> None:
     table.assign(file=[image.file.name for image in images]).to_csv(
         folder / "images.csv", index=False
     )
+    shares = np.repeat(SPLITS, [case.images // 2, case.images // 4, case.images])[: case.images]
     for seed in range(RUNS):
-        mixed = table.sample(frac=1, random_state=seed)
-        shares = np.repeat(SPLITS, [case.images // 2, case.images // 4, case.images])
-        mixed.assign(split=shares[: case.images])[["id", "label", "split"]].to_csv(
-            folder / f"split_{seed}.csv", index=False
-        )
+        mixed = table.sample(frac=1, random_state=seed).assign(split=shares)
+        mixed[["id", "label", "split"]].to_csv(folder / f"split_{seed}.csv", index=False)
     bound = {
         "width": case.width,
         "images": case.images,
@@ -99,83 +92,75 @@ def prepare(folder: Path, case: Case, threads: int) -> None:
     features = draw.standard_normal((case.images, case.width), dtype=np.float32)
     store.write([Block(list(range(case.images)), features, {}, case.images)])
     store.finish()
-    script = Path(__file__).with_name("train_head.py")
+    script = harness.ROOT / "scripts/train_head.py"
     recipe = asdict(HeadRecipe())
     write_text(
         folder / "Snakefile", SNAKEFILE.format(threads=threads, script=script, recipe=recipe)
     )
 
 
-def job_seconds(folder: Path, runs: int, threads: int) -> float:
+def job(folder: Path, runs: int, threads: int) -> dict[str, float]:
     """Train ``runs`` heads in one job; return its seconds as Snakemake has them."""
-    snakemake(
+    harness.snakemake(
         *("--snakefile", str(folder / "Snakefile"), "--directory", str(folder), "--forceall"),
         *("--cores", str(threads), "--config", f"count={runs}"),
     )
-    return float(pd.read_csv(folder / "heads.tsv", sep="\t")["s"].iloc[0])
+    return {"seconds": float(pd.read_csv(folder / "heads.tsv", sep="\t")["s"].iloc[0])}
 
 
-def row_of(case: Case, one: Sequence[float], many: Sequence[float]) -> list[str]:
-    """Put the rounds of a case into a row of the table; ratios are taken within a round."""
-    ratio = median(b / a for a, b in zip(one, many, strict=True))
-    saved = median(RUNS * a / b for a, b in zip(one, many, strict=True))
-    return [
-        case.network,
-        f"{case.images:,}",
-        f"{case.width:,}",
-        f"{median(one):.1f}",
-        f"{median(many):.1f}",
-        f"{ratio:.2f}",
-        "met" if ratio <= WANTED else "not met",
-        f"{saved:.1f}",
-    ]
+def measured(case: Case, threads: int, rounds: int) -> pd.DataFrame:
+    """Let the job of one run and that of ten take turns; the contenders are "one" and "many"."""
+    with tempfile.TemporaryDirectory() as work:
+        prepare(Path(work), case, threads)
+        contenders = {
+            name: partial(job, Path(work), runs, threads)
+            for name, runs in (("one", 1), ("many", RUNS))
+        }
+        return harness.race(contenders, rounds).assign(network=case.network, images=case.images)
 
 
-def page(cases: Iterable[Case], threads: int, rounds: int) -> str:
-    """Run everything; return the page."""
-    about, rows = machine(threads), []
-    for case in tqdm(list(cases), desc="cases"):
-        with tempfile.TemporaryDirectory() as work:
-            prepare(Path(work), case, threads)
-            seconds: dict[int, list[float]] = {1: [], RUNS: []}
-            for _ in range(rounds):
-                for runs, found in seconds.items():
-                    found.append(job_seconds(Path(work), runs, threads))
-        rows.append(row_of(case, seconds[1], seconds[RUNS]))
-    header = [
-        "features of",
-        "images",
-        "numbers an image",
-        "one run, s",
-        f"{RUNS} runs, s",
-        "ratio",
-        f"{WANTED:.0f} at most",
-        f"{RUNS} jobs to one",
-    ]
-    recipe = HeadRecipe()
-    return (
-        "# Speed of the heads\n\n"
+def row_of(case: Case, times: pd.DataFrame) -> dict[str, str]:
+    """Put the rounds of a case into a row of the table."""
+    seconds, ratio = harness.medians(times), harness.ratio(times, "many", "one")
+    return {
+        "features of": case.network,
+        "images": f"{case.images:,}",
+        "numbers an image": f"{case.width:,}",
+        "one run, s": f"{seconds['one']:.1f}",
+        f"{RUNS} runs, s": f"{seconds['many']:.1f}",
+        "ratio": f"{ratio:.2f}",
+        f"{WANTED:.0f} at most": harness.met(ratio <= WANTED),
+        f"{RUNS} jobs to one": f"{RUNS * harness.ratio(times, 'one', 'many'):.1f}",
+    }
+
+
+def page(rows: Sequence[dict[str, str]], about: str, rounds: int) -> str:
+    """Return the result as Markdown."""
+    return harness.page(
+        "# Speed of the heads",
         f"Printed by `make bench-heads`. One job trains one head or {RUNS}, with as many seeds and "
-        f"splits, {recipe.epochs} epochs; seconds from its start to its end as Snakemake has them, "
-        f"medians of {rounds} rounds. Ratio: the job of {RUNS} to the job of one. Last column: "
-        f"{RUNS} jobs of one run to the job of {RUNS}.\n\n"
-        f"{about}\n\n{markdown(header, rows, numbers=(1, 2, 3, 4, 5, 7)).strip()}\n\n"
+        f"splits, {HeadRecipe().epochs} epochs; seconds from its start to its end as Snakemake has "
+        f"them, medians of {rounds} rounds. Ratio: the job of {RUNS} to the job of one. Last "
+        f"column: {RUNS} jobs of one run to the job of {RUNS}.",
+        about,
+        harness.table(rows),
         f"{RUNS} heads are {RUNS} times the arithmetic, and one head keeps one core busy: the "
         "ratio depends on what a job costs beside its training (its start, and PyTorch's), and on "
-        "the number of cores, among which the runs are shared out.\n"
+        "the number of cores, among which the runs are shared out.",
     )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, help="write the page there too")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    """Read the command line, time, write."""
+    parser = harness.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cases", type=int, default=len(CASES), help="only so many, small first")
     options = parser.parse_args()
-    text = page(CASES, options.threads, options.rounds)
-    print(text, end="")
-    if options.output:
-        write_text(options.output, text)
+    about = harness.machine(options.threads, "torch")
+    cases = CASES[: options.cases]
+    times = [measured(case, options.threads, options.rounds) for case in cases]
+    rows = [row_of(case, own) for case, own in zip(cases, times, strict=True)]
+    harness.publish(page(rows, about, options.rounds), pd.concat(times), options)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Benchmarks of the project, a module each; results are made without them."""
