@@ -16,7 +16,7 @@ from torchvision import transforms
 
 from photos import make_photos
 from repro.errors import UserError
-from repro.features import extraction, store
+from repro.features import batch_norm, extraction, store
 from repro.features.backbones import Preprocess, batch_norms, build
 from repro.features.batch_norm import adapt
 from repro.features.extraction import extract
@@ -522,7 +522,7 @@ def test_a_killed_adaptation_is_not_done_twice(photos, tmp_path, monkeypatch):
     options = {"device": CPU, "batch_size": 8, "workers": 1}
     first = build("torchvision:resnet18", None)
     done = adapt(first, photos, SMALL, tmp_path / "kept", **options)
-    monkeypatch.setattr(extraction, "adapt_batch_norm", _broken)
+    monkeypatch.setattr(batch_norm, "adapt_batch_norm", _broken)
     again = build("torchvision:resnet18", None)
     assert adapt(again, photos, SMALL, tmp_path / "kept", **options) == done
     for one, other in zip(batch_norms(first.module), batch_norms(again.module), strict=True):
