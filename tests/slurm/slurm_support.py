@@ -132,12 +132,12 @@ class SlurmProject:
             told = dict(part.split("=", 1) for part in line.split() if "=" in part)
             if told.get("WorkDir") != str(self.folder):
                 continue
-            # The plugin names the rule in a comment, the generic profile in the job's name.
+            # The plugin names the rule in a comment.
             name = told.get("Comment", told["JobName"])
             found.append(
                 Job(
                     int(told["JobId"]),
-                    name.removeprefix("rule_").removeprefix("repro_").partition("_wildcards")[0],
+                    name.removeprefix("rule_").partition("_wildcards")[0],
                     told["JobState"],
                     told["Partition"],
                     told.get("TresPerJob", ""),

@@ -1,11 +1,8 @@
-"""Profiles without a cluster: they plan, and the generic one's scripts do as they say."""
+"""Profiles without a cluster: they plan, and ask for what jobs were measured to take."""
 
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from shutil import which
@@ -26,8 +23,6 @@ from support import ROOT
 
 sys.path.insert(0, str(ROOT / "profiles"))
 from measured import asked, used
-
-GENERIC = ROOT / "profiles/slurm-generic"
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +72,7 @@ def test_measured_takes_the_most_of_a_rules_jobs(tmp_path):
     assert used(tmp_path) == {"train": (2, 300.0, 1.5), "draw": (1, 0.0, 0.1)}
 
 
-@pytest.mark.parametrize("profile", ["slurm", "slurm-generic", "workstation", "kubernetes"])
+@pytest.mark.parametrize("profile", ["slurm", "workstation", "kubernetes"])
 def test_a_profile_plans(profile, tmp_path):
     settings = yaml.safe_load((ROOT / "profiles" / profile / "config.yaml").read_text())
     executor = settings.get("executor", "local").replace("-", "_")
@@ -153,90 +148,3 @@ def test_results_that_go_through_a_bucket_are_the_same(tmp_path):
     assert "Nothing to be done" in remote.run(*through, profile="default")
     # A later run brings the photographs it shows.
     remote.run(*through[:-1], "results/figures/tiny/gallery.png", profile="default")
-
-
-def script(name: str):
-    spec = importlib.util.spec_from_file_location(name, GENERIC / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def properties(**resources: int) -> dict:
-    return {
-        "rule": "train_x",
-        "threads": 2,
-        "resources": {"mem_mb": 3000, "runtime": 30} | resources,
-    }
-
-
-def test_generic_submission(monkeypatch):
-    submit = script("submit")
-    call = submit.command(properties(), "job.sh")
-    assert call[0] == "sbatch"
-    assert call[-1] == "job.sh"
-    assert {"--partition=cpu", "--cpus-per-task=2", "--mem=3000", "--time=30"} <= set(call)
-    assert not [part for part in call if part.startswith(("--gpus", "--account"))]
-    monkeypatch.setattr(submit, "ACCOUNT", "lab")
-    call = submit.command(properties(gpu=1), "job.sh")
-    assert {"--partition=gpu", "--gpus=1", "--account=lab"} <= set(call)
-
-
-def fake(folder: Path, name: str, answer: str, code: int = 0) -> None:
-    """Put a command in ``folder`` that prints ``answer``."""
-    file = folder / name
-    file.write_text(f"#!/bin/sh\n[ -z '{answer}' ] || echo '{answer}'\nexit {code}\n")
-    file.chmod(0o755)
-
-
-def call(name: str, argument: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, GENERIC / f"{name}.py", argument],
-        cwd=folder,
-        env={**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_generic_submission_reads_the_job_script(tmp_path):
-    fake(tmp_path, "sbatch", "815;cluster")
-    job = tmp_path / "job.sh"
-    job.write_text(f"#!/bin/sh\n# properties = {json.dumps(properties())}\ntrue\n")
-    assert call("submit", str(job), tmp_path).stdout == "815\n"
-    assert (tmp_path / "logs/slurm").is_dir()
-    fake(tmp_path, "sbatch", "", code=1)
-    assert call("submit", str(job), tmp_path).returncode == 1
-    job.write_text("#!/bin/sh\ntrue\n")
-    done = call("submit", str(job), tmp_path)
-    assert done.returncode == 1
-    assert "not a job script" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("squeue", "sacct", "word"),
-    [
-        ("RUNNING", "", "running"),
-        ("PENDING", "", "running"),
-        ("COMPLETED", "", "success"),
-        ("TIMEOUT", "", "failed"),
-        ("", "COMPLETED", "success"),
-        ("", "CANCELLED by 0", "failed"),
-    ],
-)
-def test_generic_status(tmp_path, squeue, sacct, word):
-    fake(tmp_path, "squeue", squeue, code=0 if squeue else 1)
-    fake(tmp_path, "sacct", sacct)
-    assert call("status", "815", tmp_path).stdout == f"{word}\n"
-
-
-def test_a_job_nobody_knows_has_failed(tmp_path, monkeypatch, capsys):
-    status = script("status")
-    monkeypatch.setattr(status, "PAUSE_SECONDS", 0)
-    monkeypatch.setattr(sys, "argv", ["status.py", "815"])
-    monkeypatch.setenv("PATH", str(tmp_path))
-    status.main()
-    said = capsys.readouterr()
-    assert said.out == "failed\n"
-    assert "neither squeue nor sacct knows it" in said.err

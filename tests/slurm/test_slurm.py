@@ -164,23 +164,6 @@ def test_killed_driver_leaves_jobs_that_keep_their_outputs(project, expected, ha
     )
 
 
-def test_generic_profile(project, expected):
-    """Without the plugin: the same partitions, and a cancelled job is not waited for."""
-    project.forget("numpy_2hidden", "tiny")
-    fault = project.fault("train_tiny", STAY)
-    driver = project.start("--retries", "0", "--", TARGET, profile="slurm-generic")
-    job = project.running("train_tiny")
-    subprocess.run(["scancel", str(job.number)], check=True)
-    said = project.finish(driver, ok=False)
-    assert "Error in rule train_tiny" in said
-    fault.unlink()
-    project.run(TARGET, profile="slurm-generic")
-    gpu, cpu = (project.jobs(rule)[-1] for rule in ("train_tiny", "train_numpy_2hidden"))
-    assert (gpu.partition, gpu.gpus, gpu.memory) == ("gpu", "gres:gpu:1", "3000M")
-    assert (cpu.partition, cpu.gpus, cpu.memory) == ("cpu", "", "2000M")
-    assert results_of(project.folder) == expected
-
-
 @pytest.mark.fault(
     "Slurm",
     "a job runs longer than it asked for",
