@@ -82,11 +82,6 @@ class TestWhatShips:
             if figure.precision is not None:
                 assert round(last[figure.split], 4) == figure.value
 
-    def test_every_curve_is_there(self, report):
-        curves = [model.curve for model in report.models.values() if model.curve]
-        assert len(curves) == 3
-        assert all(curve.exists() for curve in curves)
-
     def test_the_flower_figures_and_claims_are_the_notebook_s(self, report):
         for one in (*report.figures, *report.claims):
             model = one.models[0] if isinstance(one, reported.Claim) else one.model

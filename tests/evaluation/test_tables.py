@@ -6,12 +6,10 @@ import subprocess
 import sys
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from repro.errors import UserError
 from repro.evaluation import tables
-from repro.evaluation.names import METRIC_COLUMNS
 from repro.predictions import Predictions
 
 RUN = tables.Run("net", "seed-7", 7)
@@ -35,18 +33,6 @@ def predictions() -> Predictions:
 
 
 class TestMetrics:
-    def test_is_tidy(self, predictions):
-        table = tables.metrics_table(predictions, RUN, "nll")
-        assert list(table.columns) == METRIC_COLUMNS
-        assert set(table["split"]) == {"train", "test"}
-        assert not table.duplicated(["split", "metric"]).any()
-        test = table[table["split"] == "test"].set_index("metric")
-        assert test.loc["accuracy", "value"] == pytest.approx(4 / 6)
-        assert set(test["n"]) == {6}
-        assert set(zip(table["model"], table["run"], table["seed"], strict=True)) == {
-            ("net", "seed-7", 7)
-        }
-
     def test_running_average_comes_from_the_history(self, predictions, tmp_path):
         history = tmp_path / "history.csv"
         history.write_text(
@@ -113,17 +99,6 @@ class TestNames:
         (tmp_path / "names.csv").write_text("a,b\n1,one\n")
         with pytest.raises(UserError, match="columns label and name"):
             tables.class_table(predictions, RUN, tmp_path / "names.csv")
-
-
-def test_reliability(predictions):
-    table = tables.reliability_table(predictions, RUN)
-    assert list(table.columns) == ["model", "run", "confidence", "accuracy", "count"]
-    assert table["count"].sum() == 6
-
-
-def test_the_same_predictions_give_the_same_table(predictions):
-    one, other = (tables.metrics_table(predictions, RUN, "nll") for _ in range(2))
-    pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
 def test_evaluating_needs_no_torch(root):
