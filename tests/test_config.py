@@ -106,6 +106,10 @@ def test_shipped_configurations_are_valid(file):
             {"mnist": {"nets": {"numpy_1hidden": {"title": "Net {x}"}}}},
             ["title: 'Net {x}'", "^[^{}]+$"],
         ),
+        (
+            {"flowers": {"nets": {"resnet152": {"architecture": "timm:x; touch harm"}}}},
+            ["flowers.nets.resnet152.architecture"],
+        ),
         ({"results_dir": "res {x}"}, ["results_dir", "res {x}", "of the form"]),
         ({"results_dir": "$HOME/x"}, ["results_dir", "$HOME/x", "of the form"]),
         ({"data_dir": "  "}, ["data_dir"]),

@@ -297,6 +297,7 @@ def column(seen, number: int) -> list[str]:
     return [text.split("\n")[0] for text in cells.all_inner_texts()]
 
 
+@pytest.mark.heavy
 class TestInABrowser:
     def test_a_click_sorts(self, rows, judged, look, tmp_path):
         file = tmp_path / "comparison.html"

@@ -101,21 +101,11 @@ def test_the_line_that_runs_the_notebooks_protocol_does(project):
     assert nets == {"train_resnet152_notebook", "train_convnext_large_notebook"}
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        ("metric: auc_ovr_softmax", "metric: error_rate", ["error_rate", "macro_f1"]),
-        ("test: stay_close", "test: stay_near", ["stay_near", "expected one of stay_close"]),
-        ("{points: 0.2}", "{}", ["claim 8", "parameters are none, expected points"]),
-        ("models: [torch_2hidden]", "models: [torch_3]", ["unknown model 'torch_3'"]),
-    ],
-)
-def test_a_wrong_report_is_refused_before_anything_runs(project, old, new, words):
+def test_a_wrong_report_is_refused_before_anything_runs(project):
     file = project.folder / "resources/reported.yaml"
     text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new, 1))
+    file.write_text(text.replace("metric: auc_ovr_softmax", "metric: error_rate", 1))
     output = project.snakemake("-n", ok=False)
     assert "Traceback" not in output
-    for word in [*words, "reported.yaml"]:
+    for word in ("error_rate", "macro_f1", "reported.yaml"):
         assert word in output
