@@ -144,8 +144,10 @@ class TestCalibration:
         assert 0 <= curve.ece <= 1
 
     def test_a_confidence_on_an_edge(self):
-        scores = [[0.5, 0.5]] * 4
-        assert metrics.reliability(of([0, 0, 1, 1], scores, "sigmoid"), bins=2).ece == 0
+        scores = [[0.5, 0.5]] * 4 + [[0.7, 0.3]]
+        curve = metrics.reliability(of([0, 0, 1, 1, 0], scores, "sigmoid"), bins=2)
+        assert curve.counts.tolist() == [4, 1]
+        assert curve.ece == pytest.approx(0.3 / 5)
 
     @pytest.mark.parametrize("kind", ["sigmoid", "linear", "log_softmax"])
     def test_probabilities_sum_to_one(self, kind):
