@@ -323,8 +323,15 @@ def assert_written(made: dict[str, list[Path]], i: int, history, predictions, st
     assert all(torch.equal(written[name], tensor) for name, tensor in state.items())
 
 
+@pytest.mark.fault(
+    "labels and splits",
+    "a label that no image has (1, 3 and 10)",
+    "works: as many outputs as labels, each known by its label",
+)
 @pytest.mark.parametrize("stores", [1, 2])
-def test_each_head_is_trained_on_its_split_s_features_with_its_seed(flowers, tmp_path, stores):
+def test_each_head_is_trained_on_its_split_s_features_with_its_seed(
+    flowers, tmp_path, stores, happened
+):
     images = read_images(flowers / "images.csv")
     # Features of two splits differ; here because the images are taken at another size.
     files = [
@@ -387,6 +394,7 @@ def test_each_head_is_trained_on_its_split_s_features_with_its_seed(flowers, tmp
             np.array(classes),
         )
         assert_written(made, i, result.history, predictions, result.state)
+    happened("three outputs, for the labels 1, 3 and 10")
 
 
 def folders_of(flowers: Path, target: Path, splits: Sequence[Path]) -> list[Path]:

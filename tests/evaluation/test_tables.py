@@ -49,31 +49,6 @@ class TestMetrics:
 
 
 class TestNames:
-    def test_per_class(self, predictions, names):
-        table = tables.class_table(predictions, RUN, names)
-        assert table["name"].tolist() == [
-            "pink primrose",
-            "hard-leaved pocket orchid",
-            "globe thistle",
-            "blanket flower",
-        ]
-        assert table["label"].tolist() == [1, 2, 10, 100]
-        assert table["n"].tolist() == [1, 1, 3, 1]
-
-    def test_confusion(self, predictions, names):
-        table = tables.confusion_table(predictions, RUN, names)
-        row = table[table["true"] != table["taken_for"]].iloc[0]
-        assert (row["true"], row["true_name"]) == (10, "globe thistle")
-        assert (row["taken_for"], row["taken_for_name"]) == (2, "hard-leaved pocket orchid")
-        assert (row["count"], row["n"]) == (2, 3)
-        assert table["count"].sum() == 6
-
-    def test_mistakes(self, predictions, names):
-        table = tables.mistake_table(predictions, RUN, names)
-        assert table["id"].tolist() == [16, 19]
-        assert set(table["true_name"]) == {"globe thistle"}
-        assert table["confidence"].tolist() == pytest.approx([0.7, 0.7])
-
     def test_no_mistakes(self, predictions, names):
         perfect = Predictions(
             predictions.ids,
@@ -86,9 +61,6 @@ class TestNames:
         table = tables.mistake_table(perfect, RUN, names)
         assert table.empty
         assert "true_name" in table.columns
-
-    def test_digits_have_none(self, predictions):
-        assert "name" not in tables.class_table(predictions, RUN).columns
 
     def test_a_nameless_label(self, predictions, tmp_path):
         (tmp_path / "names.csv").write_text("label,name\n1,one\n")

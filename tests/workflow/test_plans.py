@@ -45,9 +45,3 @@ def test_no_network_stops_the_flowers_and_not_mnist(project, happened):
     assert (results / "figures/numpy_1hidden/accuracy.png").exists()
     assert not (results / "comparison.csv").exists()
     happened("the message lists the sources and the way by hand; MNIST has its metrics and figures")
-
-
-def test_runs_from_another_folder(project, tmp_path):
-    here = tmp_path / "elsewhere"
-    output = project.snakemake("-n", "--directory", str(here), "mnist")
-    assert "train_numpy_1hidden" in output
