@@ -7,11 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from support import MNIST_PARTS, ROOT
 
 # The table of faults, and the mark that puts a test in it.
 pytest_plugins = ["fault_table"]
+
+# Enough examples of a run, which are others each time; a busy machine takes its time.
+settings.register_profile("brief", max_examples=30, deadline=None)
+settings.load_profile("brief")
 
 
 @pytest.fixture(scope="session")

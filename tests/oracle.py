@@ -28,7 +28,7 @@ from torchvision.transforms import CenterCrop, Compose, Normalize, Resize, ToTen
 
 from oracle_verdicts import Headline, compare, judge, nets_that_run
 
-SETS = ("train", "validation", "test")
+SETS, KINDS = ("train", "validation", "test"), ("images-idx3", "labels-idx1")
 IMAGENET = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 REPORT_LOOK = Compose([Resize(256), CenterCrop(224), ToTensor(), IMAGENET])
 
@@ -89,8 +89,7 @@ def torch_net(x, y, net, seed):
 
 
 def mnist_runs(config, raw, write):
-    kinds = ("images-idx3-ubyte", "labels-idx1-ubyte")
-    files = [[raw[f"mnist/{part}-{kind}"] for part in ("train", "t10k")] for kind in kinds]
+    files = [[raw[f"mnist/{part}-{kind}-ubyte"] for part in ("train", "t10k")] for kind in KINDS]
     images, labels = (np.concatenate([*map(read_idx, pair)]) for pair in files)
     images, knobs, nets = images.reshape(-1, 784), config["mnist"]["split"], config["mnist"]["nets"]
     rest, sets = np.arange(len(labels)), {}
@@ -302,8 +301,7 @@ def errors(ids, y, scores, classes, sigmoid):
     counts = pairs.groupby(["true", "taken_for"])["id"].agg(count="size").reset_index()
     counts["n"] = counts["true"].map(pairs["true"].value_counts())
     wrong = pairs.assign(confidence=sure)[taken != y]
-    by_class = pd.DataFrame(dict(zip(("precision", "recall", "f1", "n"), found, strict=True)))
-    by_class["label"] = classes
+    by_class = pd.DataFrame(found, ("precision", "recall", "f1", "n")).T.assign(label=classes)
     wrong = wrong.iloc[np.lexsort((wrong["id"], -wrong["confidence"].round(12)))]
     return {"per_class": by_class, "confusion": counts, "mistakes": wrong, "reliability": bins}
 
@@ -311,40 +309,42 @@ def errors(ids, y, scores, classes, sigmoid):
 def everything(config, raw, names, report, write):
     """Compute a whole run; `write` takes each path and content, and may hand back another.
 
-    What a network gives differs in its last bits from one machine to another. A caller may hold
-    it against the file within a tolerance and go on with the file's: what follows is then the same.
+    What a network gives differs in its last bits from one machine to another. A caller may hold it
+    against the file within a tolerance and go on with the file's: what follows is then the same.
     """
+    runs = (run for part in (mnist_runs, flower_runs) for run in part(config, raw, write))
+    evaluate(runs, config, names, report, write)
+
+
+def evaluate(runs, config, names, report, write):
+    """Compute what follows from runs: model, name, epochs, table of images, scores, network."""
     headlines, gathered = {}, []
-    for part in (mnist_runs, flower_runs):
-        for model, run, epochs, table, scores, state in part(config, raw, write):
-            folder, sigmoid = f"results/runs/{model}/{run}", part is mnist_runs
-            history = pd.DataFrame(epochs, columns=["epoch", "split", "loss", "accuracy"])
-            history = write(f"{folder}/history.csv", history)
-            write(f"{folder}/model", state)
-            classes, y = np.unique(table["label"], return_inverse=True)
-            kind, sets = "sigmoid" if sigmoid else "log_softmax", table["split"].to_numpy()
-            made = {"ids": table["id"].to_numpy(), "labels": y, "splits": sets, "scores": scores}
-            made = write(f"{folder}/predictions.npz", made | {"kind": kind, "classes": classes})
-            s, metrics = made["scores"].astype(float), []
-            for name in SETS:
-                rows = sets == name
-                found = metrics_of(y[rows], s[rows], sigmoid)
-                if name == "train" and not sigmoid:
-                    found["running_accuracy"] = history["accuracy"][history["split"] == name].iloc[
-                        -1
-                    ]
-                about = {"model": model, "run": run, "seed": int(run.split("-")[1]), "split": name}
-                for metric, value in found.items():
-                    metrics.append(about | {"metric": metric, "value": value, "n": rows.sum()})
-            gathered.append(write(f"{folder}/metrics.csv", pd.DataFrame(metrics)))
-            tables = errors(made["ids"][rows], y[rows], s[rows], classes, sigmoid)
-            for name, found in tables.items():
-                for column in {"label", "true", "taken_for"} & set(found) if not sigmoid else ():
-                    found[f"{column}_name".removeprefix("label_")] = found[column].map(names)
-                write(f"{folder}/{name}.csv", found.assign(model=model, run=run))
-            headlines.setdefault(model, (history, made))
-    metrics = write("results/metrics.csv", pd.concat(gathered, ignore_index=True))
-    nets = nets_that_run(config, report)
+    for model, run, epochs, table, scores, state in runs:
+        folder, sigmoid = f"results/runs/{model}/{run}", model in config["mnist"]["nets"]
+        write(f"{folder}/model", state)
+        history = pd.DataFrame(epochs, columns=["epoch", "split", "loss", "accuracy"])
+        history = write(f"{folder}/history.csv", history)
+        classes, y = np.unique(table["label"], return_inverse=True)
+        kind, sets = "sigmoid" if sigmoid else "log_softmax", table["split"].to_numpy()
+        made = {"labels": y, "splits": sets, "scores": scores, "kind": kind, "classes": classes}
+        made = write(f"{folder}/predictions.npz", made | {"ids": table["id"].to_numpy()})
+        s, metrics = made["scores"].astype(float), []
+        for name in SETS:
+            rows = sets == name
+            found = metrics_of(y[rows], s[rows], sigmoid)
+            if name == "train" and not sigmoid:
+                found["running_accuracy"] = history[history["split"] == name]["accuracy"].iloc[-1]
+            about = {"model": model, "run": run, "seed": int(run.split("-")[1]), "split": name}
+            for metric, value in found.items():
+                metrics.append(about | {"metric": metric, "value": value, "n": rows.sum()})
+        gathered.append(write(f"{folder}/metrics.csv", pd.DataFrame(metrics)))
+        for name, found in errors(made["ids"][rows], y[rows], s[rows], classes, sigmoid).items():
+            for column in {"label", "true", "taken_for"} & set(found) if not sigmoid else ():
+                found[f"{column}_name".removeprefix("label_")] = found[column].map(names)
+            write(f"{folder}/{name}.csv", found.assign(model=model, run=run))
+        headlines.setdefault(model, (history, made))
+    nets, metrics = nets_that_run(config, report), pd.concat(gathered, ignore_index=True)
+    metrics = write("results/metrics.csv", metrics)
     write("results/comparison.csv", compare(metrics, nets, report))
     seen = {m: Headline(metrics[metrics["model"] == m], *headlines[m]) for m in nets}
     write("results/claims.csv", judge(report, seen, nets))

@@ -17,27 +17,36 @@ def nets_that_run(config, report):
     """Return the nets in the configuration's order, each with why it is not the report's."""
     nets = {}
     for model in config["models"]:
-        shared = config["mnist" if model in config["mnist"]["nets"] else "flowers"]
-        net, reason = dict(shared["nets"][model]), "not in the report"
+        part = "mnist" if model in config["mnist"]["nets"] else "flowers"
+        net, reason = dict(config[part]["nets"][model]), "not in the report"
         if net["reported"]:
-            reason = changed(net, shared, report["models"][net["reported"]], report["parts"])
+            of_report = report["models"][net["reported"]]["net"], report["parts"][part]
+            reason = unlike(net, {"data": "mnist", **config[part]}, *of_report, config["downloads"])
             net["recipe"] = "own" if reason else net["recipe"]
         nets[model] = net | {"why_not": reason}
     return nets
 
 
-def changed(net, shared, of_report, parts):
-    """Return what of a net, its split and head differs; data and weights are the report's here."""
-    pairs = [(key, each, net[key]) for key, each in of_report["net"].items() if key != "weights"]
+def unlike(net, shared, of_net, of_part, files):
+    """Return what of data, weights, net, split and head is not the report's; files: with hashes."""
+
+    def others(hashes):
+        return [name for name, each in hashes.items() if not files[name]["sha256"].startswith(each)]
+
+    data = others({f"{shared['data']}/{name}": each for name, each in of_part["data"].items()})
+    weights = others({net["weights"]: of_net["weights"]} if "weights" in net else {})
+    pairs = [(key, each, net[key]) for key, each in of_net.items() if key != "weights"]
     for group in ("split", "head"):
-        wanted = parts[of_report["part"]].get(group, {})
+        wanted = of_part.get(group, {})
         pairs += [(f"{group}.{key}", each, shared[group][key]) for key, each in wanted.items()]
-    texts = [
-        f"{key} {wanted} → {found}"
+    texts = [f"other weights: {name}" for name in weights] + [
+        f"{key} {' or '.join(wanted) if key == 'split.kind' else wanted} → {found}"
         for key, wanted, found in pairs
         if found != wanted and not (isinstance(wanted, list) and found in wanted)
     ]
-    return f"changed: {'; '.join(texts)}" if texts else ""
+    whole = len(data) == len(of_part["data"])
+    reasons = ["other data" if whole else f"other data: {', '.join(data)}"] if data else []
+    return "; ".join(reasons + ([f"changed: {'; '.join(texts)}"] if texts else []))
 
 
 # --- Figures: reported beside reproduced ----------------------------------------------------------

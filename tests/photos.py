@@ -2,6 +2,9 @@
 
 import csv
 import hashlib
+import io
+import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -31,3 +34,16 @@ def make_photos(folder: Path, count: int, kinds: int = 3, seed: int = 0) -> list
         writer.writerow(["id", "file", "label", "width", "height", "sha256"])
         writer.writerows(rows)
     return read_images(folder / "images.csv")
+
+
+def pack(path: Path, members: Iterable[tuple[str | tarfile.TarInfo, bytes]]) -> Path:
+    """Pack members of such names and contents; one that is given whole has no content."""
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in members:
+            if isinstance(name, tarfile.TarInfo):
+                tar.addfile(name)
+                continue
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path

@@ -33,6 +33,7 @@ def run_rule(
     params: Mapping[str, Any] | None = None,
     wildcards: Mapping[str, str] | None = None,
     threads: int = 1,
+    config: Mapping[str, Any] | None = None,
 ) -> None:
     """Run a rule's script on the CPU, and leave logging as it was; the log is ``folder/log.txt``.
 
@@ -44,6 +45,7 @@ def run_rule(
         params: the rule's.
         wildcards: the rule's.
         threads: what the job was granted.
+        config: what of the configuration the script reads.
     """
     snakemake = Snakemake(
         input_=_named(InputFiles(), input),
@@ -53,7 +55,7 @@ def run_rule(
         threads=threads,
         resources=ResourceList(fromdict={"gpu": 0}),
         log=Log([str(folder / "log.txt")]),
-        config={},
+        config=dict(config or {}),
         rulename=script,
         bench_iteration=None,
     )

@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.io
 import torch
 from safetensors.torch import load_file, save_file
 
-from photos import make_photos
+import oracle
+from held import Held
+from photos import make_photos, pack
 from repro.errors import UserError
 from repro.features.backbones import Preprocess, build, create
 from repro.features.batch_norm import adapt
@@ -136,6 +139,72 @@ def flowers(tmp_path_factory) -> Path:
     return folder
 
 
+def packed(folder: Path) -> dict[str, bytes]:
+    """Pack 36 photographs in no order, one of them damaged, with labels and sets; return them."""
+    images = make_photos(folder / "photos", 36)
+    draw = np.random.default_rng(1)
+    files = [images[place].file for place in draw.permutation(36)]
+    images[6].file.write_bytes(b"broken")
+    pack(folder / "102flowers.tgz", [(f"jpg/{file.name}", file.read_bytes()) for file in files])
+    labels = np.array([(3, 20, 100)[image.label - 1] for image in images])
+    scipy.io.savemat(folder / "imagelabels.mat", {"labels": labels[None]})
+    sets = np.split(1 + np.lexsort((draw.random(36), labels)).reshape(3, 12), [5, 8], axis=1)
+    names = ("trnid", "valid", "tstid")
+    scipy.io.savemat(folder / "setid.mat", dict(zip(names, map(np.ravel, sets), strict=True)))
+    return {file.name: file.read_bytes() for file in files}
+
+
+def test_flowers_are_listed_split_and_laid_out_as_the_oracle_does_it(tmp_path):
+    contents = packed(tmp_path)
+    names = ("102flowers.tgz", "imagelabels.mat", "setid.mat")
+    archive, labels, setid = (tmp_path / name for name in names)
+    listed = tmp_path / "images.csv"
+    knobs = {"validation": 0.3, "test": 0.3, "seed": 7}
+    run_rule(
+        "extract_flowers",
+        tmp_path,
+        input={"archive": archive, "labels": labels},
+        output={"images": listed, "damaged": tmp_path / "damaged.json"}
+        | {"folder": tmp_path / "images"},
+        params={"proofs": {}, "on_damaged": "skip"},
+        config={"flowers": {"split": {"kind": "stratified", **knobs}}},
+    )
+    held = Held(tmp_path)
+    images, _, damaged = oracle.read_flowers(archive, labels)
+    held.write("images.csv", images)
+    held.write("damaged.json", damaged)
+    assert damaged == [7]
+    for kind in ("stratified", "random", "official"):
+        official = {"setid": setid} if kind == "official" else {}
+        run_rule(
+            "split_flowers",
+            tmp_path,
+            input={"images": listed} | official,
+            output={"split": tmp_path / f"{kind}.csv"},
+            params={"proofs": {}, "split": {"kind": kind, **knobs}},
+        )
+        held.write(f"{kind}.csv", oracle.flower_split(images, setid, kind=kind, **knobs))
+    assert not held.differences, held.differences
+
+    run_rule(
+        "layout_flowers",
+        tmp_path,
+        input={"images": listed, "split": tmp_path / "random.csv"},
+        output={"folders": tmp_path / "folders", "manifest": tmp_path / "manifest.csv"},
+    )
+    laid = {
+        file.relative_to(tmp_path / "folders"): file for file in tmp_path.rglob("folders/*/*/*")
+    }
+    split = pd.read_csv(tmp_path / "random.csv")
+    assert {str(name): file.read_bytes() for name, file in laid.items()} == {
+        f"{row.split}/{row.label}/image_{row.id:05d}.jpg": contents[f"image_{row.id:05d}.jpg"]
+        for row in split.itertuples()
+    }
+    manifest = pd.read_csv(tmp_path / "manifest.csv")
+    assert manifest[["id", "label", "split"]].equals(split)
+    assert manifest["sha256"].tolist() == images["sha256"].tolist()
+
+
 def ids_of(split: Path, name: str) -> list[int]:
     table = pd.read_csv(split)
     return table.loc[table["split"] == name, "id"].tolist()
@@ -151,7 +220,12 @@ SETTINGS = {
 
 
 def run_features(
-    flowers: Path, folder: Path, protocol: str, name: str = "", **statistics: Path
+    flowers: Path,
+    folder: Path,
+    protocol: str,
+    name: str = "",
+    on_damaged: str = "skip",
+    **statistics: Path,
 ) -> FeatureFiles:
     """Run the script of a net's features; with ``name`` that of one shard."""
     folder.mkdir()
@@ -162,7 +236,8 @@ def run_features(
         folder,
         input=inputs | {"split": flowers / "split-0.csv"} | statistics,
         output={key: folder / file for key, file in STORE.items()},
-        params=SETTINGS | {"protocol": protocol, "work": str(folder / "work")},
+        params=SETTINGS
+        | {"protocol": protocol, "on_damaged": on_damaged, "work": str(folder / "work")},
         wildcards={"scatteritem": name} if name else {},
     )
     return made
@@ -187,6 +262,8 @@ def test_features_are_of_these_weights_adapted_to_the_training_images(flowers, t
     assert bytes_of(found) == bytes_of(expected)
     assert np.load(found.ids).tolist() == [image.id for image in images if image.id != 19]
     assert list(json.loads(found.manifest.read_text())["damaged"]) == ["19"]
+    with pytest.raises(UserError, match="image_00006"):
+        run_features(flowers, tmp_path / "stopped", protocol, on_damaged="stop")
 
 
 def test_shards_with_statistics_made_for_them_are_the_whole(flowers, tmp_path):
@@ -246,8 +323,15 @@ def assert_written(made: dict[str, list[Path]], i: int, history, predictions, st
     assert all(torch.equal(written[name], tensor) for name, tensor in state.items())
 
 
+@pytest.mark.fault(
+    "labels and splits",
+    "a label that no image has (1, 3 and 10)",
+    "works: as many outputs as labels, each known by its label",
+)
 @pytest.mark.parametrize("stores", [1, 2])
-def test_each_head_is_trained_on_its_split_s_features_with_its_seed(flowers, tmp_path, stores):
+def test_each_head_is_trained_on_its_split_s_features_with_its_seed(
+    flowers, tmp_path, stores, happened
+):
     images = read_images(flowers / "images.csv")
     # Features of two splits differ; here because the images are taken at another size.
     files = [
@@ -310,6 +394,7 @@ def test_each_head_is_trained_on_its_split_s_features_with_its_seed(flowers, tmp
             np.array(classes),
         )
         assert_written(made, i, result.history, predictions, result.state)
+    happened("three outputs, for the labels 1, 3 and 10")
 
 
 def folders_of(flowers: Path, target: Path, splits: Sequence[Path]) -> list[Path]:
@@ -356,7 +441,10 @@ def test_each_run_of_the_notebook_has_its_split_and_its_seed(flowers, tmp_path):
 
 @pytest.mark.parametrize(
     "script",
-    ["prepare_mnist", "extract_flowers", "extract_features", "adapt_backbone", "train_notebook"],
+    [
+        *("prepare_mnist", "extract_flowers", "split_flowers"),
+        *("extract_features", "adapt_backbone", "train_notebook"),
+    ],
 )
 def test_what_was_put_in_place_by_hand_is_proved_before_it_is_read(tmp_path, script):
     file = tmp_path / "by-hand"

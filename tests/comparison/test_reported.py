@@ -60,12 +60,6 @@ class TestWhatShips:
         assert found["numpy_2hidden"] == ["96.85", "96.01", "95.78", "0.997"]
         assert found["torch_2hidden"] == ["92.25", "91.89", "91.66", "0.991"]
 
-    def test_nine_claims(self, report):
-        assert [claim.number for claim in report.claims] == list(range(1, 10))
-
-    def test_values_are_fractions(self, report):
-        assert all(0.9 < figure.value < 1 for figure in report.figures)
-
     def test_the_counts_in_the_notebook_give_the_figures(self, report):
         values = {figure.id: figure for figure in report.figures}
         for split, hits in (("validation", 1852), ("test", 1863)):
@@ -81,11 +75,6 @@ class TestWhatShips:
         for figure in report.figures_of(model):
             if figure.precision is not None:
                 assert round(last[figure.split], 4) == figure.value
-
-    def test_every_curve_is_there(self, report):
-        curves = [model.curve for model in report.models.values() if model.curve]
-        assert len(curves) == 3
-        assert all(curve.exists() for curve in curves)
 
     def test_the_flower_figures_and_claims_are_the_notebook_s(self, report):
         for one in (*report.figures, *report.claims):

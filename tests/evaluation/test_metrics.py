@@ -50,10 +50,6 @@ class TestAccuracy:
     def test_top_5_of_fewer_classes_is_certain(self):
         assert metrics.top_k_accuracy(of([1], [[1, 0, 0]]), 5) == 1
 
-    def test_top_1_is_accuracy(self):
-        some = of([0, 4, 1], self.scores)
-        assert metrics.top_k_accuracy(some, 1) == pytest.approx(metrics.accuracy(some))
-
 
 class TestLoss:
     def test_mse_by_hand(self):
@@ -87,13 +83,6 @@ class TestAuc:
             expected = roc_auc_score(some.labels, soft, multi_class=way, average="macro")
             assert found[f"auc_{way}_softmax"] == pytest.approx(expected, abs=1e-12)
 
-    def test_softmax_of_log_probabilities_is_their_exponential(self):
-        rng = np.random.default_rng(2)
-        labels, scores = np.arange(60) % 6, log_softmax(rng.normal(size=(60, 6)), axis=1)
-        expected = roc_auc_score(labels, np.exp(scores), multi_class="ovr")
-        found = metrics.macro_auc(of(labels, scores, "log_softmax"))
-        assert found["auc_ovr_softmax"] == pytest.approx(expected, abs=1e-12)
-
     def test_the_variants_differ(self):
         rng = np.random.default_rng(1)
         labels = rng.integers(0, 5, 200)
@@ -107,9 +96,6 @@ class TestAuc:
             "auc_ovo_softmax",
         ]
         assert len(set(found.values())) == 4
-
-    def test_sums_of_logits_mean_nothing(self):
-        assert "auc_ovr_sum" not in metrics.macro_auc(of([0, 1, 2], np.eye(3)))
 
     def test_perfect_and_reversed(self):
         assert set(metrics.macro_auc(of([0, 1, 2], np.eye(3))).values()) == {1.0}
@@ -158,8 +144,10 @@ class TestCalibration:
         assert 0 <= curve.ece <= 1
 
     def test_a_confidence_on_an_edge(self):
-        scores = [[0.5, 0.5]] * 4
-        assert metrics.reliability(of([0, 0, 1, 1], scores, "sigmoid"), bins=2).ece == 0
+        scores = [[0.5, 0.5]] * 4 + [[0.7, 0.3]]
+        curve = metrics.reliability(of([0, 0, 1, 1, 0], scores, "sigmoid"), bins=2)
+        assert curve.counts.tolist() == [4, 1]
+        assert curve.ece == pytest.approx(0.3 / 5)
 
     @pytest.mark.parametrize("kind", ["sigmoid", "linear", "log_softmax"])
     def test_probabilities_sum_to_one(self, kind):
@@ -226,23 +214,6 @@ def test_macro_figures_by_hand():
     assert found["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
     assert found["accuracy"] == pytest.approx(3 / 5)
     assert found["top5_accuracy"] == pytest.approx(4 / 5)
-
-
-def test_all_metrics_have_their_names():
-    some = of([0, 1, 2], np.eye(3), "sigmoid")
-    assert list(metrics.all_metrics(some, "mse")) == [
-        "accuracy",
-        "top5_accuracy",
-        "loss",
-        "auc_ovr_raw",
-        "auc_ovr_sum",
-        "auc_ovr_softmax",
-        "auc_ovo_softmax",
-        "macro_precision",
-        "macro_recall",
-        "macro_f1",
-        "ece",
-    ]
 
 
 @pytest.mark.parametrize("kind", ["sigmoid", "linear", "log_softmax"])

@@ -103,17 +103,6 @@ def test_joined_shards_are_the_whole_byte_for_byte(photos, backbone, tmp_path, o
     assert bytes_of(joined) == bytes_of(whole)
 
 
-def test_damaged_images_are_left_out_of_shards_as_of_the_whole(backbone, tmp_path):
-    images = make_photos(tmp_path / "photos", 14)
-    for image in images[3:9]:
-        image.file.write_bytes(b"broken")
-    whole = run(images, backbone, tmp_path / "whole", on_damaged="skip")
-    joined = files_in(tmp_path / "joined")
-    join(shards(images, backbone, tmp_path, 3, on_damaged="skip"), joined)
-    assert json.loads(joined.manifest.read_text())["rows"] == 8
-    assert bytes_of(joined) == bytes_of(whole)
-
-
 @pytest.mark.fault(
     "features", "a shard is stopped in the middle", "it goes on and ends in the same bytes"
 )

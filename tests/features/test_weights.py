@@ -58,29 +58,29 @@ def heavy(*values):
 @pytest.mark.parametrize(
     ("architecture", "side"),
     [
-        ("torchvision:resnet152", 64),
+        heavy("torchvision:resnet152", 64),
         heavy("torchvision:convnext_large", 64),
         ("timm:tf_efficientnet_lite0", 64),
-        ("torchvision:alexnet", 64),
-        ("torchvision:convnext_tiny", 64),
+        heavy("torchvision:alexnet", 64),
+        heavy("torchvision:convnext_tiny", 64),
         ("torchvision:densenet121", 64),
-        ("torchvision:efficientnet_b0", 64),
+        heavy("torchvision:efficientnet_b0", 64),
         heavy("torchvision:efficientnet_v2_s", 64),
         ("torchvision:googlenet", 64),
-        ("torchvision:inception_v3", 96),
+        heavy("torchvision:inception_v3", 96),
         heavy("torchvision:maxvit_t", 224),
         ("torchvision:mnasnet0_5", 64),
-        ("torchvision:mobilenet_v2", 64),
+        heavy("torchvision:mobilenet_v2", 64),
         ("torchvision:mobilenet_v3_small", 64),
-        ("torchvision:regnet_x_400mf", 64),
+        heavy("torchvision:regnet_x_400mf", 64),
         ("torchvision:resnet18", 64),
         heavy("torchvision:resnext50_32x4d", 64),
-        ("torchvision:shufflenet_v2_x0_5", 64),
-        ("torchvision:swin_t", 64),
+        heavy("torchvision:shufflenet_v2_x0_5", 64),
+        heavy("torchvision:swin_t", 64),
         heavy("torchvision:swin_v2_t", 64),
         heavy("torchvision:vgg11", 64),
         heavy("torchvision:vgg11_bn", 64),
-        ("torchvision:vit_b_32", 224),
+        heavy("torchvision:vit_b_32", 224),
         heavy("torchvision:wide_resnet50_2", 64),
     ],
 )
@@ -136,7 +136,7 @@ def test_other_precisions_are_cast_and_it_is_said(resnet18, tmp_path, caplog, dt
 @torch.inference_mode()
 def test_a_loaded_network_is_fused_like_any_other(architecture, tmp_path):
     whole = network(architecture)
-    pixels = images(224).contiguous(memory_format=torch.channels_last)
+    pixels = images(64).contiguous(memory_format=torch.channels_last)
     module = fused(build(architecture, write(tmp_path, architecture, whole)).module, pixels)
     assert any(isinstance(layer, FusedConv2d | FusedLinear) for layer in module.modules())
     assert relative_error(module(pixels), features_of(whole, pixels)) < 1e-5

@@ -42,7 +42,7 @@ from repro.predictions import Predictions
 
 GIB = 1 << 30
 FUZZED = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 # Some bytes changed, cut off behind a place: (places and values, length as a share).

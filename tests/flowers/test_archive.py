@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from photos import pack
 from repro.errors import UserError
 from repro.features.backbones import Preprocess
 from repro.features.pixels import DamagedImageError, read_pixels
@@ -26,18 +27,6 @@ def jpeg(colour=(200, 40, 90), size=(40, 30)) -> bytes:
     stream = io.BytesIO()
     Image.new("RGB", size, colour).save(stream, "JPEG")
     return stream.getvalue()
-
-
-def pack(path, members):
-    with tarfile.open(path, "w:gz") as tar:
-        for name, content in members:
-            if isinstance(name, tarfile.TarInfo):
-                tar.addfile(name)
-                continue
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return path
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ def test_folders_use_the_disk_once(tmp_path, monkeypatch, links):
     )
     manifest = lay_out(images[::-1], split, tmp_path, tmp_path / "folders")
     assert manifest["file"].tolist()[2] == "train/10/image_00003.jpg"
+    assert manifest["sha256"].tolist() == list("abcd")
+    assert manifest[["id", "label", "split"]].equals(split)
     for file, name in zip(files, manifest["file"], strict=True):
         laid = tmp_path / "folders" / name
         assert laid.read_bytes() == file.read_bytes()

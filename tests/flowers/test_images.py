@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -65,5 +67,7 @@ def test_the_hash_of_images_sees_ids_hashes_and_order(tmp_path):
     images = make_photos(tmp_path / "a", 3)
     same = make_photos(tmp_path / "b", 3)
     other = make_photos(tmp_path / "c", 3, seed=1)
+    swapped = [replace(images[0], id=2), replace(images[1], id=1), images[2]]
     assert hash_of_images(images) == hash_of_images(same)
-    assert len({hash_of_images(i) for i in (images, images[::-1], images[:2], other)}) == 4
+    all_differ = (images, images[::-1], images[:2], swapped, other)
+    assert len({hash_of_images(each) for each in all_differ}) == 5

@@ -25,7 +25,7 @@ CLASSES = 3
     scope="module",
     params=[
         "timm:tf_efficientnet_lite0",
-        "torchvision:resnet152",
+        pytest.param("torchvision:resnet152", marks=pytest.mark.heavy),
         pytest.param("torchvision:convnext_large", marks=pytest.mark.heavy),
     ],
 )

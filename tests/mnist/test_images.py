@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from repro.errors import UserError
 from repro.mnist.images import join_parts, load_splits, read_idx, scale_pixels
-from repro.mnist.split import split_ids
 from support import idx
 
 
@@ -56,31 +55,11 @@ def test_images_and_labels_must_agree():
         )
 
 
-def test_split_is_stratified_disjoint_and_repeatable():
-    labels = np.repeat(np.arange(10), 70)
-    split = split_ids(labels, test=100, validation=50, seed=123)
-    assert sorted(split["id"]) == list(range(700))
-    counts = split.groupby(["split", "label"]).size().unstack()
-    assert (counts.loc["test"] == 10).all()
-    assert (counts.loc["validation"] == 5).all()
-    assert split.equals(split_ids(labels, test=100, validation=50, seed=123))
-    assert not split.equals(split_ids(labels, test=100, validation=50, seed=124))
-
-
-def test_loading_keeps_the_order_of_the_split(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 256, (100, 784), dtype=np.uint8)
-    labels = np.repeat(np.arange(10), 10).astype(np.uint8)
-    split = split_ids(labels, test=20, validation=20, seed=1)
-    np.save(tmp_path / "images.npy", pixels)
-    np.save(tmp_path / "labels.npy", labels)
-    split.to_csv(tmp_path / "split.csv", index=False)
+def test_a_split_of_other_labels_is_refused(tmp_path):
     files = [tmp_path / name for name in ("images.npy", "labels.npy", "split.csv")]
-    train = load_splits(*files).train
-    expected = split.loc[split["split"] == "train", "id"].to_numpy()
-    np.testing.assert_array_equal(train.ids, expected)
-    np.testing.assert_array_equal(train.pixels, pixels[expected])
-
-    np.save(tmp_path / "labels.npy", labels[::-1])
+    np.save(files[0], np.zeros((2, 784), np.uint8))
+    np.save(files[1], np.array([3, 4], np.uint8))
+    files[2].write_text("id,label,split\n0,3,train\n1,5,test\n")
     with pytest.raises(UserError, match="disagree"):
         load_splits(*files)
 

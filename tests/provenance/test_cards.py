@@ -200,20 +200,6 @@ def test_no_interval_no_word_about_intervals(config):
     assert "intervals" in flower_card(config, wilson_low=0.9, wilson_high=0.92)
 
 
-def test_every_shipped_net_has_a_card(config):
-    for name, net in config["mnist"]["nets"].items():
-        model = replace(NUMPY, name=name, recipe=net["recipe"])
-        card = cards.card(
-            model,
-            net,
-            MNIST,
-            comparison=comparison(numpy_row(model=name)),
-            metrics=metrics(model, "seed-1"),
-            files=["seed-1/model.npz"],
-        )
-        assert len(card.splitlines()) < 50, "a card is short"
-
-
 def test_a_net_trained_as_the_notebook_did_says_so(config):
     card = flower_card(config, backbone=replace(BACKBONE, protocol="notebook"))
     assert "in training mode" in card

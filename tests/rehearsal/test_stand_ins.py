@@ -80,6 +80,7 @@ def test_what_is_there_is_not_drawn_again(flowers):
     assert {file: file.stat().st_mtime_ns for file in flowers.values()} == before
 
 
+@pytest.mark.heavy
 def test_the_same_pictures_whatever_the_number_of_processes(flowers, tmp_path):
     again = make_flowers(tmp_path, [4, 9, 5], 2)
     assert all(hash_of(again[name]) == hash_of(file) for name, file in flowers.items())

@@ -343,23 +343,3 @@ class TestSave:
         for kind in ("png", "svg"):
             assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
         assert (tmp_path / "a.svg").read_text().startswith("<?xml")
-
-    def test_wide_enough_to_be_sharp(self, tmp_path):
-        from PIL import Image
-
-        figure = curves([history()], "accuracy", SETS, "Net")
-        figures.save(figure, tmp_path / "a.png", tmp_path / "a.svg")
-        with Image.open(tmp_path / "a.png") as image:
-            assert image.width == 1400  # twice the 700 pixels it is shown at
-
-
-def test_colours_are_told_apart_without_colour():
-    """Sets differ in lightness too (relative luminance, WCAG 2)."""
-
-    def luminance(colour: str) -> float:
-        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-        return float(np.dot([0.2126, 0.7152, 0.0722], linear))
-
-    found = sorted(map(luminance, figures.COLOURS.values()))
-    assert min(np.diff(found)) > 0.08

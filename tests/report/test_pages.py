@@ -150,31 +150,6 @@ class TestSentences:
     def test_a_run_without_drawn_flowers_does_not_speak_of_them(self, rows, judged):
         assert "drawn" not in summary.sentences(rows[rows["model"] != "own"], judged)[2]
 
-    @pytest.mark.parametrize(
-        ("numbers", "text"),
-        [([], ""), ([3], "3"), ([1, 2], "1, 2"), ([1, 2, 3, 5, 8, 9], "1\u20133, 5, 8, 9")],
-    )
-    def test_ranges(self, numbers, text):
-        assert summary.ranges(numbers) == text
-
-    @pytest.mark.parametrize(
-        ("parts", "text"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), ("abc", "a, b and c")]
-    )
-    def test_listed(self, parts, text):
-        assert summary.listed(parts) == text
-
-    def test_every_verdict_has_a_place(self):
-        known = {
-            value
-            for module in (compare, claims)
-            for name, value in vars(module).items()
-            if name in ("HOLDS", "IN_PART", "FAILS", "CANNOT")
-            or re.match("TO_|WITHIN_|BY_|NOT_", name)
-            if isinstance(value, str)
-        } | {compare.BETTER, compare.WORSE}
-        assert known == {*summary.FIGURE_VERDICTS, *summary.CLAIM_VERDICTS}
-        assert known == set(pages._KINDS)
-
 
 class TestTables:
     def test_nothing_is_taken_for_html(self, look):
@@ -322,6 +297,7 @@ def column(seen, number: int) -> list[str]:
     return [text.split("\n")[0] for text in cells.all_inner_texts()]
 
 
+@pytest.mark.heavy
 class TestInABrowser:
     def test_a_click_sorts(self, rows, judged, look, tmp_path):
         file = tmp_path / "comparison.html"

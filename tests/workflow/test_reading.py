@@ -64,6 +64,7 @@ def read(project, *arguments):
     return said
 
 
+@pytest.mark.heavy
 def test_reading_changes_nothing_and_the_run_after_it_mends_what_lay_there(left):
     said = read(left, "-n", *ANEW)
     assert "Another Snakemake instance is running" in said

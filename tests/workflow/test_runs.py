@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import pandas as pd
 import pytest
 
+pytestmark = pytest.mark.heavy
+
 
 @contextmanager
 def edited(file, line="\n# edited\n"):

@@ -122,6 +122,7 @@ def test_a_shared_file_that_has_changed_is_refused_and_a_removed_one_brought_aga
     happened("refused as not the right file; brought again")
 
 
+@pytest.mark.heavy
 def test_relative_folders_give_links_that_may_move(project, tmp_path):
     project.snakemake("--", *ARRAYS)
     link = project.folder / "data/fetched/mnist" / MNIST_PARTS[0]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
+pytestmark = pytest.mark.heavy
+
 HOSTILE = ["results; touch harm1 #", "$(touch harm2)", "`touch harm3`", "it's && touch harm4"]
 
 
@@ -31,7 +33,6 @@ def test_a_shells_words_in_a_value_stay_words(project, happened):
     happened("config.yaml is written in the folder of that name, with the title as it was given")
 
 
-@pytest.mark.heavy
 @pytest.mark.fault(
     "configuration",
     "the same through the rule that builds the report by a shell command",

@@ -951,8 +951,12 @@ SHARED_OUT = {
 
 
 @pytest.fixture(scope="module")
-def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Plan]:
-    folder = tmp_path_factory.mktemp("plans")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("plans")
+
+
+@pytest.fixture(scope="module")
+def plans(folder: Path) -> dict[str, Plan]:
     return {name: plan(folder / name, config) for name, (config, _) in PLANS.items()}
 
 
@@ -1223,6 +1227,12 @@ def test_figures_stand_under_their_own_headings(plans):
     assert sorted(found) == sorted(
         (head, title, f"results/figures/{name}.png") for head, title, name in wanted
     )
+
+
+def test_planning_writes_nothing(plans, folder):
+    for name in plans:
+        left = {file.relative_to(folder / name).parts[0] for file in (folder / name).rglob("*")}
+        assert left - {".snakemake"} == {"config.yaml"}
 
 
 @pytest.mark.parametrize("name", ["full", "drawn"])
