@@ -5,6 +5,7 @@ What runs have left is made up here, so that each number differs from every othe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ import yaml
 
 import oracle
 from held import Held
-from oracle_verdicts import nets_that_run
+from repro.comparison import reported
+from repro.comparison.changes import model_table
+from repro.fetch.registry import load_registry
+from repro.plan import Plan
 from repro.predictions import Predictions
 from scripts_support import run_rule
 from support import ROOT
@@ -23,43 +27,52 @@ TINY = ROOT / "tests/workflow/tiny_report"
 EVALUATED = ("metrics", "per_class", "confusion", "mistakes", "reliability")
 SIZES = {"train": 60, "validation": 40, "test": 50}
 DIGITS, FLOWERS = np.arange(6), np.array([3, 20, 100, 101])
-WEIGHTS = "0123abcd" * 8
+NAMES = dict(zip(FLOWERS.tolist(), ("rose", "lotus", "canna", "iris"), strict=True))
+DOWNLOADS = {
+    name: {"sha256": f"{number:08}" * 8, "sources": [{"path": "nowhere"}]}
+    for number, name in enumerate(
+        ("mnist/images", "oxford102/102flowers.tgz", "weights/petals.pth", "weights/other.pth")
+    )
+}
 
 
-def configuration() -> tuple[dict[str, Any], dict[str, Any]]:
+def prepare(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the tiny run's configuration and report, with splits enough to judge their spread."""
     shipped, config, report = (
         yaml.safe_load(file.read_text())
         for file in (ROOT / "config.yaml", TINY / "config.yaml", TINY / "reported.yaml")
     )
-    config = {part: {**shipped[part], **config[part]} for part in ("mnist", "flowers")} | {
-        "models": config["models"],
-        "downloads": {"weights/petals.pth": {"sha256": WEIGHTS}},
-    }
+    config |= {part: {**shipped[part], **config[part]} for part in ("mnist", "flowers")}
+    config |= {"rehearsal": False, "downloads": DOWNLOADS}
     for net in config["mnist"]["nets"].values():
         net["seeds"] = net["seeds"][:2] if net["title"] == "One hidden layer" else [9]
     config["flowers"] |= {"seeds": [8], "split_seeds": list(range(20, 30))}
-    for name in ("petals_adapted", "petals_notebook"):
-        config["flowers"]["nets"][name]["split_seeds"] = []
-    for part in report["parts"].values():
-        part["data"] = {}
+    adapted, notebook = (
+        config["flowers"]["nets"][name] for name in ("petals_adapted", "petals_notebook")
+    )
+    adapted |= {"split_seeds": [], "weights": "weights/other.pth"}
+    notebook["split_seeds"] = []
+
+    hashes = {name: entry["sha256"] for name, entry in DOWNLOADS.items()}
+    report["parts"]["mnist"]["data"] = {"images": hashes["mnist/images"]}
+    report["parts"]["flowers"]["data"] = {"102flowers.tgz": hashes["oxford102/102flowers.tgz"][:8]}
     for model in report["models"].values():
         model.pop("curve", None)
-        model["net"] |= {"weights": WEIGHTS} if model["part"] == "flowers" else {}
+        if model["part"] == "flowers":
+            model["net"]["weights"] = hashes["weights/petals.pth"]
+    (folder / "reported.yaml").write_text(yaml.safe_dump(report, sort_keys=False))
+    pd.Series(NAMES, name="name").rename_axis("label").to_csv(folder / "names.csv")
     return config, report
 
 
-def runs(config: dict[str, Any], draw: np.random.Generator):
+def runs(plan: Plan) -> Iterator[tuple]:
     """Yield model, run, epochs, table of images, scores and no network, as the oracle does."""
-    for model in config["models"]:
-        mnist = model in config["mnist"]["nets"]
-        knobs = {**config["flowers"], **config["mnist"]["nets"].get(model, {})}
-        knobs |= config["flowers"]["nets"].get(model, {})
-        names = [f"seed-{seed}" for seed in knobs["seeds"]]
-        names += [] if mnist else [f"split-{seed}" for seed in knobs["split_seeds"]]
-        epochs = knobs.get("epochs", config["flowers"]["head"]["epochs"])
+    draw = np.random.default_rng(3)
+    for model in plan.models:
+        mnist = model.part == "mnist"
         classes = DIGITS if mnist else FLOWERS
-        for run in names:
+        epochs = model.net["epochs"] if mnist else plan.config["flowers"]["head"]["epochs"]
+        for run in model.runs:
             # The test images of two nets are the same, in another order.
             ids = np.split(np.arange(1, 451, 3), np.cumsum([*SIZES.values()])[:2])
             ids = np.concatenate([draw.permutation(part) for part in ids])
@@ -70,14 +83,12 @@ def runs(config: dict[str, Any], draw: np.random.Generator):
             scores[np.arange(len(ids)), labels] += draw.random(len(ids)) * draw.uniform(0.4, 0.8)
             if not mnist:
                 scores = np.log(scores / scores.sum(axis=1, keepdims=True))
-            shown = [*SIZES] if not mnist else [*SIZES][:2]
             history = [
                 (epoch, name, 2 / epoch + draw.random() / 9, (8 + epoch + draw.integers(4)) / size)
                 for epoch in range(1, epochs + 1)
-                for name, size in SIZES.items()
-                if name in shown
+                for name, size in [*SIZES.items()][: 2 if mnist else 3]
             ]
-            yield model, run, history, table, scores, {}
+            yield model.name, run.name, history, table, scores, {}
 
 
 def leave(folder: Path, epochs: list, table: pd.DataFrame, scores: np.ndarray, kind: str) -> None:
@@ -90,39 +101,27 @@ def leave(folder: Path, epochs: list, table: pd.DataFrame, scores: np.ndarray, k
     Predictions(ids, labels, sets, scores, kind, classes).save(folder / "predictions.npz")
 
 
-def told(model: str, net: dict[str, Any], part: str, headline: str) -> dict[str, Any]:
-    """Return what the rules tell of a model."""
-    kept = {key: net[key] for key in ("title", "reported", "recipe", "why_not")}
-    more = {key: net.get(key, "") for key in ("longer_of", "framework", "protocol")}
-    about = {"name": model, "part": part, "headline": headline, "comparable": not net["why_not"]}
-    return kept | more | about
-
-
 def test_what_follows_from_predictions_is_what_the_oracle_finds(tmp_path):
-    config, report = configuration()
-    made = list(runs(config, np.random.default_rng(3)))
-    names = dict(zip(FLOWERS.tolist(), ("rose", "lotus", "canna", "iris"), strict=True))
-    pd.Series(names, name="name").rename_axis("label").to_csv(tmp_path / "names.csv")
-    (tmp_path / "reported.yaml").write_text(yaml.safe_dump(report, sort_keys=False))
+    config, report = prepare(tmp_path)
+    plan = Plan(config)
+    made = list(runs(plan))
     folders = [tmp_path / f"results/runs/{model}/{run}" for model, run, *_ in made]
 
-    for folder, (model, run, epochs, table, scores, _) in zip(folders, made, strict=True):
-        mnist = model in config["mnist"]["nets"]
+    for folder, (name, run, epochs, table, scores, _) in zip(folders, made, strict=True):
+        model = plan.nets[name]
+        mnist = model.part == "mnist"
         leave(folder, epochs, table, scores, "sigmoid" if mnist else "log_softmax")
         more = {"names": tmp_path / "names.csv", "history": folder / "history.csv"}
         run_rule(
             "evaluate",
             tmp_path,
             input={"predictions": folder / "predictions.npz"} | ({} if mnist else more),
-            output={name: folder / f"{name}.csv" for name in EVALUATED},
-            params={"model": model, "run": run, "seed": int(run.partition("-")[2])}
-            | {"loss": "mse" if mnist else "nll"},
+            output={each: folder / f"{each}.csv" for each in EVALUATED},
+            params={"model": name, "run": run, "seed": model.run(run).number, "loss": model.loss},
         )
-    nets = nets_that_run(config, report)
-    part = {model: "mnist" if model in config["mnist"]["nets"] else "flowers" for model in nets}
-    first = {model: run for model, run, *_ in made[::-1]}
-    models = [told(model, net, part[model], first[model]) for model, net in nets.items()]
     results = {name: tmp_path / f"results/{name}.csv" for name in ("metrics", "comparison")}
+    registry = load_registry([], DOWNLOADS)
+    models = model_table(plan, registry, reported.load(tmp_path / "reported.yaml"))
     run_rule(
         "compare",
         tmp_path,
@@ -141,7 +140,12 @@ def test_what_follows_from_predictions_is_what_the_oracle_finds(tmp_path):
             "reported": tmp_path / "reported.yaml",
         },
         output={"claims": tmp_path / "results/claims.csv", "table": tmp_path / "claims.md"},
-        params={"models": models, "runs": [[model, run] for model, run, *_ in made]},
+        params={
+            "models": models,
+            "runs": [
+                [model.name, run.name, run.split] for model in plan.models for run in model.runs
+            ],
+        },
     )
 
     held = Held(tmp_path)
@@ -149,7 +153,7 @@ def test_what_follows_from_predictions_is_what_the_oracle_finds(tmp_path):
     def write(path: str, found: Any) -> Any:
         return found if path.endswith("/model") else held.write(path, found)
 
-    oracle.evaluate(iter(made), config, names, report, write)
+    oracle.evaluate(iter(made), config, NAMES, report, write)
     assert not held.differences, "\n".join(held.differences[:40])
     claims = pd.read_csv(tmp_path / "results/claims.csv").set_index("claim")["verdict"]
     assert claims[8] in ("holds", "does not hold"), "there are splits enough to judge it"
