@@ -1,4 +1,6 @@
 import csv
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +19,7 @@ from repro.heads.training import (
     write_state,
 )
 from repro.history import HistoryRow, log_history, write_history
+from support import ROOT
 
 CPU = torch.device("cpu")
 RECIPE = HeadRecipe(hidden=16, batch_size=8, epochs=3)
@@ -195,3 +198,27 @@ def test_the_log_has_a_line_per_epoch(caplog):
         "validation loss 1.5000 accuracy 0.2500"
         for epoch in (1, 2)
     ]
+
+
+SMALL_TRAINING = """
+import numpy, sys, torch, train_head
+from repro.heads.training import HeadRecipe, HeadRun, train_heads
+rows = numpy.arange(4)
+x = numpy.ones((4, 3), numpy.float32)
+train_heads(x, rows, [HeadRun(1, rows, rows, rows)], HeadRecipe(), torch.device("cpu"))
+print(*sys.modules)
+"""
+
+
+def test_a_small_training_does_not_wait_for_torch_compile():
+    """Loading it takes longer than such a training."""
+    child = subprocess.run(
+        [sys.executable, "-c", SMALL_TRAINING],
+        cwd=ROOT / "scripts",
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    loaded = child.stdout.split()
+    assert "torch.optim" in loaded
+    assert "torch._dynamo" not in loaded
