@@ -23,8 +23,10 @@ from torch import nn
 
 from bench import harness
 from repro.mnist.images import CLASSES, MnistSplits, load_splits
-from repro.mnist.net import BLOCK, aligned_empty, multiply
-from repro.mnist.training import MlpRecipe, NumpyTrainer, full_batches, scaled_inputs
+from repro.mnist.net import Mlp
+from repro.mnist.numpy_trainer import BLOCK, NumpyTrainer, scaled_inputs
+from repro.mnist.products import aligned_empty, multiply
+from repro.mnist.recipe import MlpRecipe, full_batches
 from repro.provenance import record
 from repro.splits import SPLITS
 
@@ -86,61 +88,34 @@ class Ours:
 
 
 class Direct:
-    """The same algorithm in the most direct NumPy style: every array made anew, batch by batch."""
+    """The textbook net of this project, batch by batch: every array made anew."""
 
     def __init__(self, data: Data) -> None:
         """Scale the data and draw the weights."""
         self.sets = {name: (data.scaled(name, "float64"), data.labels(name)) for name in EVALUATED}
-        random = np.random.RandomState(SEED)
-        inputs = data.scaled("train", "float64").shape[1]
-        self.w1 = random.normal(0.0, STD, (HIDDEN, inputs))
-        self.b1 = np.zeros(HIDDEN)
-        self.w2 = random.normal(0.0, STD, (CLASSES, HIDDEN))
-        self.b2 = np.zeros(CLASSES)
+        sizes = (data.scaled("train", "float64").shape[1], HIDDEN, CLASSES)
+        self.net = Mlp.drawn(sizes, STD, np.random.RandomState(SEED))
         self.random = np.random.RandomState(SEED)
+        self.outputs = self.net.predict
 
     def batches(self, name: str) -> Iterator[tuple[Array, Array]]:
-        """Yield images and labels in an order drawn anew."""
+        """Yield images and one-hot targets in an order drawn anew."""
         x, labels = self.sets[name]
         order = np.arange(len(x))
         self.random.shuffle(order)
-        for start in range(0, len(x) - RECIPE.batch_size + 1, RECIPE.batch_size):
-            batch = order[start : start + RECIPE.batch_size]
-            yield x[batch], labels[batch]
-
-    def forward(self, x: Array) -> tuple[Array, Array]:
-        """Return the activations of both layers."""
-        hidden = 1 / (1 + np.exp(-(x @ self.w1.T + self.b1)))
-        return hidden, 1 / (1 + np.exp(-(hidden @ self.w2.T + self.b2)))
+        for places in full_batches(len(x), RECIPE.batch_size):
+            batch = order[places]
+            yield x[batch], np.eye(CLASSES)[labels[batch]]
 
     def train_epoch(self) -> None:
         """Make the updates of an epoch."""
-        for x, labels in self.batches("train"):
-            hidden, out = self.forward(x)
-            error = out - np.eye(CLASSES)[labels]
-            delta2 = 2 * error / len(x) * out * (1 - out)
-            delta1 = delta2 @ self.w2 * hidden * (1 - hidden)
-            gradient2 = delta2.T @ hidden
-            gradient1 = delta1.T @ x
-            self.w2 -= RECIPE.learning_rate * gradient2
-            self.b2 -= RECIPE.learning_rate * delta2.sum(axis=0)
-            self.w1 -= RECIPE.learning_rate * gradient1
-            self.b1 -= RECIPE.learning_rate * delta1.sum(axis=0)
+        for x, y in self.batches("train"):
+            self.net.step(x, y, RECIPE.learning_rate)
 
     def evaluate(self) -> None:
         """Take loss and accuracy on both splits, batch by batch."""
         for name in EVALUATED:
-            correct, seen, losses = 0, 0, []
-            for x, labels in self.batches(name):
-                _, out = self.forward(x)
-                losses.append(np.mean((np.eye(CLASSES)[labels] - out) ** 2))
-                correct += np.sum(out.argmax(axis=1) == labels)
-                seen += len(x)
-            self.measured = correct / seen, np.mean(losses)
-
-    def outputs(self, x: Array) -> Array:
-        """Return the net's outputs."""
-        return self.forward(x)[1]
+            self.measured = [self.net.evaluate(x, y) for x, y in self.batches(name)]
 
 
 def scikit_learn(data: Data) -> Contender:
@@ -331,7 +306,7 @@ def page(data: Data, times: pd.DataFrame, nets: Mapping[str, Ours | Direct], abo
         "images after each epoch. scikit-learn and PyTorch are timed in training only. "
         "“Matrix products alone” are the products of our net's shapes, each one call of "
         "`np.matmul`: the floor. Our net cuts them into slabs where the machine's BLAS is faster "
-        "so (`repro.mnist.net.multiply`); that is listed beside it.",
+        "so (`repro.mnist.products.multiply`); that is listed beside it.",
         about,
         "## Times",
         times_table(times),

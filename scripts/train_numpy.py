@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
+from repro.history import write_history
 from repro.mnist.images import load_splits
-from repro.mnist.training import MlpRecipe, train_mlp
+from repro.mnist.numpy_trainer import NumpyTrainer
+from repro.mnist.recipe import MlpRecipe
+from repro.mnist.training import predict, train
 from repro.system import logs, pieces
-from repro.system.files import atomic_path
 from repro.system.writer_lock import hold
 
 if TYPE_CHECKING:
@@ -17,24 +19,21 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logs.set_up(snakemake.log[0])
-    hold(snakemake.output.history)
-    pieces.begin(snakemake.params.checkpoint)
+    source, made, params = snakemake.input, snakemake.output, snakemake.params
+    hold(made.history)
+    pieces.begin(params.checkpoint)
     # BLAS starts a thread for every core it sees unless told otherwise, which slows a small net.
     threadpool_limits(snakemake.threads)
-    data = load_splits(snakemake.input.images, snakemake.input.labels, snakemake.input.split)
-    trained = train_mlp(
-        data,
-        MlpRecipe.from_mapping(snakemake.params.recipe),
-        snakemake.params.seed,
-        checkpoint=snakemake.params.checkpoint,
-        progress=True,
+    data = load_splits(source.images, source.labels, source.split)
+    recipe = MlpRecipe(**params.recipe)
+    trainer, history = train(
+        NumpyTrainer, data, recipe, params.seed, checkpoint=params.checkpoint, progress=True
     )
-    with atomic_path(snakemake.output.history) as aside:
-        trained.history.to_csv(aside, index=False)
-    trained.predict(data).save(snakemake.output.predictions)
-    trained.save(snakemake.output.model)
+    write_history(Path(made.history), history)
+    predict(trainer, data).save(made.predictions)
+    trainer.save(made.model)
     # Only now: a run killed before this line goes on from its last epoch.
-    Path(snakemake.params.checkpoint).unlink(missing_ok=True)
+    Path(params.checkpoint).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

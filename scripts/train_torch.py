@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from repro.history import write_history
 from repro.mnist.images import load_splits
-from repro.mnist.torch_trainer import train_torch_mlp
-from repro.mnist.training import MlpRecipe
+from repro.mnist.recipe import MlpRecipe
+from repro.mnist.torch_trainer import TorchTrainer
+from repro.mnist.training import predict, train
 from repro.system import logs, pieces
-from repro.system.files import atomic_path
 from repro.system.writer_lock import hold
 
 if TYPE_CHECKING:
@@ -18,23 +19,20 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logs.set_up(snakemake.log[0])
-    hold(snakemake.output.history)
-    pieces.begin(snakemake.params.checkpoint)
+    source, made, params = snakemake.input, snakemake.output, snakemake.params
+    hold(made.history)
+    pieces.begin(params.checkpoint)
     torch.set_num_threads(snakemake.threads)
-    data = load_splits(snakemake.input.images, snakemake.input.labels, snakemake.input.split)
-    trained = train_torch_mlp(
-        data,
-        MlpRecipe.from_mapping(snakemake.params.recipe),
-        snakemake.params.seed,
-        checkpoint=snakemake.params.checkpoint,
-        progress=True,
+    data = load_splits(source.images, source.labels, source.split)
+    recipe = MlpRecipe(**params.recipe)
+    trainer, history = train(
+        TorchTrainer, data, recipe, params.seed, checkpoint=params.checkpoint, progress=True
     )
-    with atomic_path(snakemake.output.history) as aside:
-        trained.history.to_csv(aside, index=False)
-    trained.predict(data).save(snakemake.output.predictions)
-    trained.save(snakemake.output.model)
+    write_history(Path(made.history), history)
+    predict(trainer, data).save(made.predictions)
+    trainer.save(made.model)
     # Only now: a run killed before this line goes on from its last epoch.
-    Path(snakemake.params.checkpoint).unlink(missing_ok=True)
+    Path(params.checkpoint).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -26,9 +26,12 @@ MUTMUT = Path(sys.executable).with_name("mutmut")
 # The modules of the report's protocol, each with the files of its fast tests.
 TESTS = {
     "mnist/split": ("mnist/test_images", "test_scripts"),
-    "mnist/net": ("mnist/test_net",),
+    "mnist/net": ("mnist/test_net", "mnist/test_numpy_trainer"),
+    "mnist/products": ("mnist/test_products", "mnist/test_numpy_trainer"),
+    "mnist/recipe": ("mnist/test_recipe", "mnist/test_numpy_trainer"),
     "mnist/training": ("mnist/test_training", "test_scripts"),
-    "mnist/torch_trainer": ("mnist/test_torch_trainer", "test_scripts"),
+    "mnist/numpy_trainer": ("mnist/test_numpy_trainer", "mnist/test_training"),
+    "mnist/torch_trainer": ("mnist/test_torch_trainer", "mnist/test_training"),
     "flowers/archive": ("flowers/test_archive",),
     "flowers/split": ("flowers/test_split",),
     "features/extraction": ("features/test_extraction", "test_scripts"),

@@ -1,4 +1,6 @@
 import csv
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +17,7 @@ from repro.heads.training import (
     train_heads,
 )
 from repro.history import write_history
+from support import ROOT
 
 CPU = torch.device("cpu")
 RECIPE = HeadRecipe(hidden=16, batch_size=8, epochs=3)
@@ -160,3 +163,27 @@ def test_an_empty_set_leaves_its_figures_empty(data, tmp_path):
     assert list(rows[0]) == ["epoch", "split", "loss", "accuracy"]
     assert {(r["loss"], r["accuracy"]) for r in rows if r["split"] == "test"} == {("", "")}
     assert float(rows[0]["loss"]) == result.history[0].loss
+
+
+SMALL_TRAINING = """
+import numpy, sys, torch, train_head
+from repro.heads.training import HeadRecipe, HeadRun, train_heads
+rows = numpy.arange(4)
+x = numpy.ones((4, 3), numpy.float32)
+train_heads(x, rows, [HeadRun(1, rows, rows, rows)], HeadRecipe(), torch.device("cpu"))
+print(*sys.modules)
+"""
+
+
+def test_a_small_training_does_not_wait_for_torch_compile():
+    """Loading it takes longer than such a training."""
+    child = subprocess.run(
+        [sys.executable, "-c", SMALL_TRAINING],
+        cwd=ROOT / "scripts",
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    loaded = child.stdout.split()
+    assert "torch.optim" in loaded
+    assert "torch._dynamo" not in loaded

@@ -63,7 +63,7 @@ def test_touched_code_reruns_nothing(finished):
         (
             "scripts/repro/mnist/net.py",
             {"train_numpy_1hidden", "train_numpy_2hidden"},
-            {"features_tiny"},
+            {"features_tiny", "train_torch_2hidden"},
         ),
         ("scripts/repro/mnist/torch_trainer.py", {"train_torch_2hidden"}, {"train_numpy_1hidden"}),
         (
