@@ -103,7 +103,8 @@ def test_it_starts_as_pytorch_s_own_layers_do(dtype):
         layers = [torch.nn.Linear(a, b, dtype=getattr(torch, dtype)) for a, b in sizes]
     expected = [parameter for layer in layers for parameter in layer.parameters()]
     for a, b in zip(ours.parameters(), expected, strict=True):
-        assert torch.equal(a, b)
+        # In float64 PyTorch's own bound is 1 / √n but for its last bit.
+        torch.testing.assert_close(a, b, rtol=1e-15, atol=0)
 
 
 def test_layers_are_those_of_the_recipe():
