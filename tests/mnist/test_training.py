@@ -103,7 +103,7 @@ def test_it_learns(framework, output, loss):
     rate = 2.0 if (framework, loss) == ("torch", "mse") else 0.2
     recipe = replace(RECIPE, output=output, loss=loss, learning_rate=rate, epochs=50)
     _, history = train(trainer_of(framework), small_splits(train=200), recipe, 1)
-    assert history[-1].accuracy > 0.9
+    assert history[-1].accuracy > 0.8
 
 
 def test_test_images_do_not_matter_to_training():
