@@ -45,7 +45,7 @@ from repro.features.pixels import normalised, read_batch
 from repro.flowers.images import ImageRef
 from repro.flowers.synthetic import draw_flowers
 from repro.system import devices
-from repro.system.threads import in_order
+from repro.system.threads import map_in_threads
 
 NOTEBOOK_BATCH = 64
 MATRIX_SIDE, MATRIX_PRODUCTS = 2048, 4
@@ -133,8 +133,8 @@ def ceilings(task: Task) -> Ready:
     read = partial(read_batch, task.images, Preprocess(), batch_size=CPU_BATCH)
     return Ready(
         {
-            DECODING: lambda: done(in_order(read, starts, task.threads)),
-            MATRICES: lambda: done(in_order(product, matrices, task.threads)),
+            DECODING: lambda: done(map_in_threads(read, starts, task.threads)),
+            MATRICES: lambda: done(map_in_threads(product, matrices, task.threads)),
         }
     )
 
@@ -190,7 +190,7 @@ def engine(name: str, task: Task) -> Ready:
     starts = range(0, len(task.images), CPU_BATCH)
     turns: dict[str, Callable[[], object]] = {
         turn(name, ONE_STREAM): lambda: done(map(one, parts)),
-        turn(name, STREAMS): lambda: done(in_order(many, parts, task.threads)),
+        turn(name, STREAMS): lambda: done(map_in_threads(many, parts, task.threads)),
     }
     if name == USED:
         turns[OURS] = lambda: done(computed(many, task.images, Preprocess(), starts, task.threads))

@@ -8,7 +8,7 @@ from repro.features.batch_norm import adapt
 from repro.fetch.proof import prove
 from repro.flowers.images import read_images, read_split
 from repro.system import devices, logs
-from repro.system.writer_lock import hold
+from repro.system.writer_lock import lock_output
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
-    hold(snakemake.output.statistics)
+    lock_output(snakemake.output.statistics)
     params = snakemake.params
     threads = snakemake.threads
     prove(params.proofs, snakemake.input)

@@ -8,7 +8,7 @@ import pandas as pd
 from repro.flowers.synthetic import draw_flowers, kind
 from repro.system import logs
 from repro.system.files import atomic_path
-from repro.system.writer_lock import hold
+from repro.system.writer_lock import lock_output
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
     params, made = snakemake.params, snakemake.output
-    hold(made.archive)
+    lock_output(made.archive)
     draw_flowers(
         Path(made.archive),
         Path(made.labels),

@@ -13,7 +13,7 @@ from repro.features.store import Shard
 from repro.fetch.proof import prove
 from repro.flowers.images import read_images, read_split
 from repro.system import devices, logs, pieces
-from repro.system.writer_lock import hold
+from repro.system.writer_lock import lock_output
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
-    hold(snakemake.output.features)
+    lock_output(snakemake.output.features)
     params = snakemake.params
     pieces.begin(params.work)
     threads = snakemake.threads

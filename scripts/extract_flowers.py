@@ -9,7 +9,7 @@ from repro.flowers.labels import read_labels
 from repro.flowers.split import check_counts
 from repro.system import logs
 from repro.system.files import atomic_folder, atomic_path, write_json
-from repro.system.writer_lock import hold
+from repro.system.writer_lock import lock_output
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -19,7 +19,7 @@ def main() -> None:
     logger = logs.set_up(snakemake.log[0])
     table = Path(snakemake.output.images)
     folder = Path(snakemake.output.folder)
-    hold(table)
+    lock_output(table)
     prove(snakemake.params.proofs, snakemake.input)
     labels = read_labels(snakemake.input.labels)
     with atomic_folder(folder) as aside:

@@ -8,7 +8,7 @@ import pandas as pd
 from repro.flowers.folders import lay_out
 from repro.system import logs
 from repro.system.files import atomic_folder, atomic_path
-from repro.system.writer_lock import hold
+from repro.system.writer_lock import lock_output
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
-    hold(snakemake.output.manifest)
+    lock_output(snakemake.output.manifest)
     with atomic_folder(snakemake.output.folders) as folders:
         manifest = lay_out(
             pd.read_csv(snakemake.input.images),

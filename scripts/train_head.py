@@ -27,8 +27,8 @@ from repro.history import log_history, write_history
 from repro.predictions import Predictions
 from repro.splits import SPLITS
 from repro.system import devices, logs
-from repro.system.threads import in_order
-from repro.system.writer_lock import hold
+from repro.system.threads import map_in_threads
+from repro.system.writer_lock import lock_output
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -63,7 +63,7 @@ def write_run(
 
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
-    hold(snakemake.output.histories[0])
+    lock_output(snakemake.output.histories[0])
     source, made, params = snakemake.input, snakemake.output, snakemake.params
     devices.keep_freed_memory()
     devices.set_threads(snakemake.threads)
@@ -99,7 +99,9 @@ def main() -> None:
                 log_history(params.runs[i]["run"], result.history)
             write = partial(write_run, made, features.ids, labels, classes)
             # Side by side, because packing a run's predictions takes as long as half an epoch.
-            for _ in in_order(write, zip(chosen, runs, results, strict=True), snakemake.threads):
+            for _ in map_in_threads(
+                write, zip(chosen, runs, results, strict=True), snakemake.threads
+            ):
                 pass
 
 

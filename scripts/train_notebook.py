@@ -19,7 +19,7 @@ from repro.heads.training import write_state
 from repro.history import write_history
 from repro.system import devices, logs
 from repro.system.files import write_json
-from repro.system.writer_lock import hold
+from repro.system.writer_lock import lock_output
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
-    hold(snakemake.output.histories[0])
+    lock_output(snakemake.output.histories[0])
     source, made, params = snakemake.input, snakemake.output, snakemake.params
     prove(params.get("proofs", {}), snakemake.input)
     devices.keep_freed_memory()

@@ -11,7 +11,7 @@ from repro.mnist.recipe import MlpRecipe
 from repro.mnist.torch_trainer import TorchTrainer
 from repro.mnist.training import predict, train
 from repro.system import logs, pieces
-from repro.system.writer_lock import hold
+from repro.system.writer_lock import lock_output
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def main() -> None:
     logs.set_up(snakemake.log[0])
     source, made, params = snakemake.input, snakemake.output, snakemake.params
-    hold(made.history)
+    lock_output(made.history)
     pieces.begin(params.checkpoint)
     torch.set_num_threads(snakemake.threads)
     data = load_splits(source.images, source.labels, source.split)

@@ -7,13 +7,13 @@ from torch import nn
 
 from repro.features import winograd
 from repro.features.fusion import relative_error
-from repro.features.winograd import FEWEST_CHANNELS, WinogradConv2d, suits
+from repro.features.winograd import MIN_CHANNELS, WinogradConv2d, suits
 
 SIDES = [(1, 1), (2, 9), (4, 4), (7, 7), (14, 14), (17, 6)]
 _numbers = st.integers(-100, 100)
 
 
-def _conv(inputs=FEWEST_CHANNELS, outputs=FEWEST_CHANNELS, bias=True):
+def _conv(inputs=MIN_CHANNELS, outputs=MIN_CHANNELS, bias=True):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias).requires_grad_(False)
@@ -51,7 +51,7 @@ def test_six_products_are_a_filter_of_three_at_four_places(inputs, taps):
 @pytest.mark.parametrize("sides", SIDES)
 @torch.inference_mode()
 def test_it_is_the_convolution_at_every_size(sides, relu):
-    conv = _conv(outputs=FEWEST_CHANNELS + 5)
+    conv = _conv(outputs=MIN_CHANNELS + 5)
     x = _images(3, conv.in_channels, sides)
     found = WinogradConv2d(conv, relu)(x)
     assert found.is_contiguous(memory_format=torch.channels_last)
@@ -75,7 +75,7 @@ def test_many_images_are_taken_in_parts(monkeypatch):
     x, other = (_images(5, conv.in_channels, (9, 5)) + shift for shift in (0, 1))
     layer = WinogradConv2d(conv, relu=True)
     whole = layer(x, other)
-    monkeypatch.setattr(winograd, "MOST_TILES", 13)  # two images of 3 by 2 tiles
+    monkeypatch.setattr(winograd, "MAX_TILES", 13)  # two images of 3 by 2 tiles
     sizes = []
     convolved = layer._convolved
     monkeypatch.setattr(layer, "_convolved", lambda *a: sizes.append(len(a[0])) or convolved(*a))
@@ -91,14 +91,14 @@ def test_many_images_are_taken_in_parts(monkeypatch):
         {"dilation": 2, "padding": 2},
         {"groups": 2},
         {"kernel_size": 5, "padding": 2},
-        {"in_channels": FEWEST_CHANNELS - 2},
-        {"out_channels": FEWEST_CHANNELS - 2},
+        {"in_channels": MIN_CHANNELS - 2},
+        {"out_channels": MIN_CHANNELS - 2},
     ],
 )
 def test_only_what_it_can_do_and_gains_by_suits(other):
     plain = {
-        "in_channels": FEWEST_CHANNELS,
-        "out_channels": FEWEST_CHANNELS,
+        "in_channels": MIN_CHANNELS,
+        "out_channels": MIN_CHANNELS,
         "kernel_size": 3,
         "padding": 1,
     }

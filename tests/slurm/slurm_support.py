@@ -30,11 +30,11 @@ MODELS = ("numpy_1hidden", "numpy_2hidden", "tiny", "tiny_too")
 # once the job has its log and has become its output's writer.
 FAULTS = """
 
-_hold = hold
+_lock_output = lock_output
 
 
-def hold(output: str | os.PathLike[str], poll_seconds: float = 1.0) -> None:
-    _hold(output, poll_seconds)
+def lock_output(output: str | os.PathLike[str], poll_seconds: float = 1.0) -> None:
+    _lock_output(output, poll_seconds)
     fault = Path("faults", f"train_{Path(output).parts[-3]}")
     if fault.exists():
         exec(fault.read_text())

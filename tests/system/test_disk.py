@@ -34,7 +34,7 @@ from repro.flowers.images import ImageRef
 from repro.flowers.archive import extract
 from repro.flowers.folders import lay_out
 from repro.heads.training import write_state
-from repro.system.writer_lock import hold
+from repro.system.writer_lock import lock_output
 
 noise = np.random.default_rng(0).integers(0, 256, 400_000, dtype=np.uint8)
 disk = Path("disk")
@@ -101,7 +101,7 @@ print(json.dumps(found))
 READ_ONLY = """
 mount("ro")
 found = {}
-writers["a lock"] = hold
+writers["a lock"] = lock_output
 writers["a link"] = lambda path: link("x", path)
 writers["a whole folder"] = lambda path: atomic_folder(path).__enter__()
 for name, write in writers.items():

@@ -2,7 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from repro.system.pool import ahead
+from repro.system.pool import map_bounded
 
 
 def test_results_come_in_order_and_never_many_are_begun():
@@ -13,7 +13,7 @@ def test_results_come_in_order_and_never_many_are_begun():
         return item * item
 
     with ThreadPoolExecutor(3) as pool:
-        for result in ahead(pool, work, range(50), 5):
+        for result in map_bounded(pool, work, range(50), 5):
             taken.append(result)
             most.append(len(begun) - len(taken))
     assert taken == [item * item for item in range(50)]
@@ -22,12 +22,12 @@ def test_results_come_in_order_and_never_many_are_begun():
 
 def test_fewer_items_than_may_be_begun_all_come():
     with ThreadPoolExecutor(2) as pool:
-        assert list(ahead(pool, str, iter([1, 2]), 10)) == ["1", "2"]
+        assert list(map_bounded(pool, str, iter([1, 2]), 10)) == ["1", "2"]
 
 
 def test_a_failure_comes_in_its_turn():
     with ThreadPoolExecutor(2) as pool:
-        results = ahead(pool, lambda item: 1 // item, [1, 1, 0, 1], 2)
+        results = map_bounded(pool, lambda item: 1 // item, [1, 1, 0, 1], 2)
         assert [next(results), next(results)] == [1, 1]
         with pytest.raises(ZeroDivisionError):
             next(results)

@@ -4,7 +4,7 @@ import time
 import pytest
 import torch
 
-from repro.system.threads import in_order
+from repro.system.threads import map_in_threads
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 5])
@@ -13,12 +13,12 @@ def test_results_come_in_order_whoever_is_done_first(workers):
         time.sleep(0.02 if i % 3 == 0 else 0)
         return i * i
 
-    assert list(in_order(work, range(20), workers)) == [i * i for i in range(20)]
+    assert list(map_in_threads(work, range(20), workers)) == [i * i for i in range(20)]
 
 
 def test_nothing_runs_far_ahead_of_who_takes_the_results():
     begun = []
-    results = in_order(begun.append, range(100), 2)
+    results = map_in_threads(begun.append, range(100), 2)
     for _ in range(3):
         next(results)
     time.sleep(0.1)
@@ -37,20 +37,20 @@ def test_an_error_reaches_who_takes_the_results_and_stops_the_rest():
         return i
 
     with pytest.raises(ValueError, match="number three"):
-        list(in_order(work, range(100), 2))
+        list(map_in_threads(work, range(100), 2))
     assert len(begun) < 10
 
 
 def test_work_is_done_side_by_side():
     meeting = threading.Barrier(2, timeout=10)
-    assert list(in_order(lambda i: meeting.wait() >= 0, range(2), 2)) == [True, True]
+    assert list(map_in_threads(lambda i: meeting.wait() >= 0, range(2), 2)) == [True, True]
 
 
 def test_inside_pytorch_uses_one_thread_and_afterwards_as_many_as_before():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        assert set(in_order(lambda i: torch.get_num_threads(), range(4), 2)) == {1}
+        assert set(map_in_threads(lambda i: torch.get_num_threads(), range(4), 2)) == {1}
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

@@ -20,10 +20,10 @@ from support import ROOT
 WRITER = """
 import sys, time, os
 sys.path.insert(0, sys.argv[1])
-from repro.system.writer_lock import hold
+from repro.system.writer_lock import lock_output
 output, diary, seconds = sys.argv[2], sys.argv[3], float(sys.argv[4])
 print("asks", flush=True)
-hold(output, poll_seconds=0.01)
+lock_output(output, poll_seconds=0.01)
 def note(word):
     with open(diary, "a") as stream:
         stream.write(f"{word} {os.getpid()}\\n")
@@ -126,7 +126,7 @@ def test_a_lock_without_a_name_is_waited_for_all_the_same(tmp_path):
 def test_a_file_where_the_folder_should_be(tmp_path):
     (tmp_path / "runs").write_text("")
     with pytest.raises(UserError, match=r"\.history\.csv\.lock: cannot write here"):
-        writer_lock.hold(tmp_path / "runs/history.csv")
+        writer_lock.lock_output(tmp_path / "runs/history.csv")
 
 
 @pytest.mark.fault("two writers", "a file system without locks", "told as a warning")
@@ -135,6 +135,6 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch, caplog, happened):
         raise OSError(38, "Function not implemented")
 
     monkeypatch.setattr(writer_lock.fcntl, "flock", refuse)
-    writer_lock.hold(tmp_path / "history.csv")
+    writer_lock.lock_output(tmp_path / "history.csv")
     assert "no locks on this file system" in caplog.text
     happened(caplog.records[0].getMessage())

@@ -24,7 +24,7 @@ from repro.features.forward import Forward
 from repro.features.pixels import read_batch
 from repro.flowers.images import ImageRef, ImageTable, hash_of_images
 from repro.system.files import atomic_path
-from repro.system.threads import in_order
+from repro.system.threads import map_in_threads
 
 logger = logging.getLogger("repro")
 
@@ -101,7 +101,7 @@ def _pixels(
     on_damaged: str,
 ) -> Iterator[Tensor]:
     starts = range(0, len(images), batch_size)
-    for batch in in_order(
+    for batch in map_in_threads(
         lambda start: read_batch(images, preprocess, start, batch_size), starts, workers
     ):
         check(batch, on_damaged)

@@ -25,7 +25,7 @@ from repro.features.store import Block, FeatureFiles, Shard, WorkingStore
 from repro.flowers.images import ImageRef, ImageTable, hash_of_images
 from repro.system.code_inputs import code_of
 from repro.system.files import hash_of
-from repro.system.threads import in_order
+from repro.system.threads import map_in_threads
 
 logger = logging.getLogger("repro")
 
@@ -189,7 +189,7 @@ def _computed_on_cpu(
         batch = read_batch(images, preprocess, start, starts.step)
         return batch, forward(batch.pixels)
 
-    return in_order(work, starts, workers)
+    return map_in_threads(work, starts, workers)
 
 
 def _computed_on_card(
@@ -205,7 +205,7 @@ def _computed_on_card(
         return read_batch(images, preprocess, start, starts.step, pin=forward.device.type == "cuda")
 
     last: tuple[Batch, Tensor] | None = None
-    for batch in in_order(work, starts, workers):
+    for batch in map_in_threads(work, starts, workers):
         current = (batch, forward(batch.pixels))
         if last:
             yield last

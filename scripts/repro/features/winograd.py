@@ -20,9 +20,9 @@ from torch.nn import functional
 RESULTS, TAPS = 4, 3
 PRODUCTS = RESULTS + TAPS - 1
 # With fewer channels the sums cost more than the products saved.
-FEWEST_CHANNELS = 96
+MIN_CHANNELS = 96
 # With more tiles at once the sums leave the processor's cache.
-MOST_TILES = 400
+MAX_TILES = 400
 
 _OF_FILTER = (
     (1 / 4, 0, 0),
@@ -43,7 +43,7 @@ def suits(conv: nn.Conv2d) -> bool:
         and conv.kernel_size == (TAPS, TAPS)
         and conv.stride == conv.dilation == conv.padding == (1, 1)
         and conv.groups == 1
-        and min(conv.in_channels, conv.out_channels) >= FEWEST_CHANNELS
+        and min(conv.in_channels, conv.out_channels) >= MIN_CHANNELS
     )
 
 
@@ -67,7 +67,7 @@ class WinogradConv2d(nn.Module):
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         """Map x (n, c, h, w), and other of the output's shape, to the output, channels last."""
         tiles = math.ceil(x.shape[2] / RESULTS) * math.ceil(x.shape[3] / RESULTS)
-        images = max(1, MOST_TILES // tiles)
+        images = max(1, MAX_TILES // tiles)
         parts = torch.split(x, images)
         others = repeat(None) if other is None else torch.split(other, images)
         results = [self._convolved(*pair) for pair in zip(parts, others, strict=False)]

@@ -18,7 +18,7 @@ from PIL import Image
 
 from repro.errors import UserError
 from repro.system.disk import writing
-from repro.system.pool import ahead
+from repro.system.pool import map_bounded
 
 log = logging.getLogger("repro")
 
@@ -164,7 +164,7 @@ def describe(
     good = np.ones(len(images), bool)
     damaged: list[tuple[Path, str]] = []
     with ThreadPoolExecutor(workers) as pool:
-        found = ahead(pool, _describe_one, images, workers + _AHEAD)
+        found = map_bounded(pool, _describe_one, images, workers + _AHEAD)
         for row, (file, one) in enumerate(zip(images, found, strict=True)):
             if isinstance(one, str):
                 good[row] = False

@@ -38,7 +38,7 @@ KINDS = 102
 Points = NDArray[np.complex128]  # x + iy, y downwards
 Reals = NDArray[np.float64]
 Petal = tuple[Points, Reals]  # polygons (n, m) to be filled one over the other; colours (n, 3)
-LEAST = 4  # images a label: two to test on, one for each other set
+MIN_IMAGES = 4  # images a label: two to test on, one for each other set
 _OFFICIAL_SHARE = 10  # images a label in each of the official train and validation sets
 _MAT_HEADER = b"MATLAB 5.0 MAT-file, flowers drawn by a program, not photographs"
 _FINER = 2  # a picture is drawn at so many times its size and reduced: smooth edges
@@ -157,7 +157,7 @@ def draw_flowers(
         labels: gets ``labels``, uint8 of shape (1, n), values 1..kinds, in the images' order.
         setid: gets the sets of :func:`official_split`.
         kinds: how many of the 102 kinds, from the first.
-        images_per_kind: at least :data:`LEAST`.
+        images_per_kind: at least :data:`MIN_IMAGES`.
         seed: decides all that varies within a kind.
         sides: length of the short side and the most that the long side has, in pixels.
         workers: processes that draw.
@@ -223,7 +223,7 @@ def official_split(labels: NDArray[Any], rng: np.random.Generator) -> dict[str, 
     parts: dict[str, list[NDArray[Any]]] = {"trnid": [], "valid": [], "tstid": []}
     for label in np.unique(labels):
         ids = rng.permutation(np.flatnonzero(labels == label) + 1)
-        share = min(_OFFICIAL_SHARE, len(ids) // LEAST)
+        share = min(_OFFICIAL_SHARE, len(ids) // MIN_IMAGES)
         for part, own in zip(parts.values(), np.split(ids, [share, 2 * share]), strict=True):
             part.append(own)
     wide = np.promote_types(np.uint16, np.min_scalar_type(len(labels)))  # the official file: uint16

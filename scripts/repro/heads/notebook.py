@@ -38,7 +38,7 @@ from repro.predictions import Predictions
 from repro.splits import SPLITS
 from repro.system.disk import writing
 from repro.system.files import new_matrix
-from repro.system.threads import in_order
+from repro.system.threads import map_in_threads
 
 _DECODE_BATCH = 64
 
@@ -160,7 +160,7 @@ class DecodedImages:
         def decode(start: int) -> Batch:
             return read_batch(images, preprocess, start, _DECODE_BATCH)
 
-        for batch in in_order(decode, range(0, len(images), _DECODE_BATCH), workers):
+        for batch in map_in_threads(decode, range(0, len(images), _DECODE_BATCH), workers):
             for error in batch.damaged.values():
                 raise error
             pixels[batch.rows] = batch.pixels.numpy()
@@ -312,7 +312,7 @@ class _Training:
         self, parts: Iterator[NDArray[np.int64]]
     ) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
         if self.device.type == "cuda":
-            return in_order(lambda part: (part, self.pixels[part].pin_memory()), parts, 1)
+            return map_in_threads(lambda part: (part, self.pixels[part].pin_memory()), parts, 1)
         return ((part, self.pixels[part]) for part in parts)
 
     @torch.no_grad()
@@ -325,7 +325,9 @@ class _Training:
             # Fused anew each time: the statistics that are folded into the weights have drifted.
             forward = Forward(self.backbone, self.preprocess, self.device)
             size, workers = CPU_BATCH, self.workers
-        for features in in_order(lambda b: forward(self.pixels[b]), _parts(rows, size), workers):
+        for features in map_in_threads(
+            lambda b: forward(self.pixels[b]), _parts(rows, size), workers
+        ):
             self.on_images(len(features))
             yield features
 

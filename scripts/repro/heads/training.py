@@ -26,7 +26,7 @@ from torch.optim.adam import adam
 from repro.errors import UserError
 from repro.history import HistoryRow
 from repro.system.files import atomic_path
-from repro.system.threads import in_order
+from repro.system.threads import map_in_threads
 
 logger = logging.getLogger("repro")
 
@@ -151,7 +151,7 @@ def train_heads(
     if batched is None:
         batched = device.type != "cpu"
     groups = _alike(runs) if batched else [[i] for i in range(len(runs))]
-    trained = in_order(train, groups, threads) if device.type == "cpu" else map(train, groups)
+    trained = map_in_threads(train, groups, threads) if device.type == "cpu" else map(train, groups)
     results: dict[int, HeadResult] = {}
     for members, group_results in zip(groups, trained, strict=True):
         results.update(zip(members, group_results, strict=True))

@@ -38,7 +38,8 @@ def initial_net(recipe: MlpRecipe, inputs: int, generator: torch.Generator) -> n
     sizes = (inputs, *recipe.hidden, CLASSES)
     layers: list[nn.Module] = []
     for below, units in pairwise(sizes):
-        linear = nn.utils.skip_init(nn.Linear, below, units, dtype=getattr(torch, recipe.dtype))
+        linear = nn.Linear(below, units, dtype=getattr(torch, recipe.dtype), device="meta")
+        linear.to_empty(device="cpu")  # not drawn: that would be from the global generator
         bound = 1 / math.sqrt(below)
         nn.init.uniform_(linear.weight, -bound, bound, generator)
         nn.init.uniform_(linear.bias, -bound, bound, generator)

@@ -34,7 +34,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 _PIN = re.compile(r"^([A-Za-z0-9_.-]+)==")
 # In what git says: what it quotes, and paths; either may be private.
 _PRIVATE = re.compile(r"'[^']*'|(?<!\w)/\S+")
-_MOST_NAMED = 20
+_MAX_NAMED = 20
 # A manifest's reasons why images are damaged hold paths, so only the images are taken.
 _NETWORK_KEYS = (
     "architecture",
@@ -108,7 +108,7 @@ def code(root: Path) -> dict[str, Any]:
         commit = _git(root, "log", "-1", "--no-show-signature", "--format=%H").strip()
         differ = _git(root, "diff", "--name-only", "--relative", "-M", "-z", "HEAD")
         names = sorted({*differ.split("\0")[:-1], *(files.keys() - tracked)})
-        found |= {"commit": commit, "dirty": bool(names), "changed": names[:_MOST_NAMED]}
+        found |= {"commit": commit, "dirty": bool(names), "changed": names[:_MAX_NAMED]}
     except GitError as error:
         first = str(error).partition("\n")[0].removeprefix("fatal: ")
         found["note"] = _PRIVATE.sub("\u2026", first)

@@ -30,7 +30,7 @@ from repro.features.pixels import read_batch
 from repro.flowers.images import ImageRef
 from repro.provenance.run_times import by_rule, jobs
 from repro.system import devices
-from repro.system.threads import in_order
+from repro.system.threads import map_in_threads
 from repro.system.writer_lock import lock_of
 
 logger = logging.getLogger("repro")
@@ -307,7 +307,7 @@ def _forward_rate(
         pixels = read_batch(refs, Preprocess(), 0, images).pixels
     parts = [pixels] * (threads * batches)
     started = time.perf_counter()
-    for _ in in_order(forward, parts, threads if device.type == "cpu" else 1):
+    for _ in map_in_threads(forward, parts, threads if device.type == "cpu" else 1):
         pass
     if device.type == "cuda":
         torch.cuda.synchronize()

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from repro.errors import UserError
 from repro.features.backbones import create
 from repro.flowers.synthetic import (
-    LEAST,
+    MIN_IMAGES,
     in_processes,
     kind,
     official_split,
@@ -47,20 +47,20 @@ _BLOCK_SCALE = 0.2
 def scaled_counts(images: int, official: Sequence[int]) -> list[int]:
     """Return how many of ``images`` each label gets, as the official counts share them out.
 
-    All labels if each can have LEAST images, else the first ones only.
+    All labels if each can have MIN_IMAGES images, else the first ones only.
 
     Raises:
         UserError: fewer images than two labels need, or more than there are.
     """
-    if not 2 * LEAST <= images <= sum(official):
+    if not 2 * MIN_IMAGES <= images <= sum(official):
         raise UserError(
-            f"rehearsal: {images} images; expected {2 * LEAST} to {sum(official)}, as many as "
+            f"rehearsal: {images} images; expected {2 * MIN_IMAGES} to {sum(official)}, as many as "
             "there are"
         )
-    labels = min(len(official), images // LEAST)
-    above = np.cumsum(np.array(official[:labels]) - LEAST)
-    ends = np.round((images - LEAST * labels) * above / above[-1]).astype(int)
-    return [LEAST + int(more) for more in np.diff(ends, prepend=0)]
+    labels = min(len(official), images // MIN_IMAGES)
+    above = np.cumsum(np.array(official[:labels]) - MIN_IMAGES)
+    ends = np.round((images - MIN_IMAGES * labels) * above / above[-1]).astype(int)
+    return [MIN_IMAGES + int(more) for more in np.diff(ends, prepend=0)]
 
 
 def make_flowers(folder: Path, counts: Sequence[int], workers: int) -> dict[str, Path]:

@@ -59,7 +59,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     A folder at ``path`` is replaced. If the block raises or the process is killed, ``path`` is as
     it was before; the next call removes what was left. One writer at a time (see
-    :func:`repro.system.writer_lock.hold`).
+    :func:`repro.system.writer_lock.lock_output`).
 
     Raises:
         CannotWriteError: the disk is full, or the folder cannot be written.

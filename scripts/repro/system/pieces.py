@@ -19,7 +19,7 @@ def begin(unfinished: str | os.PathLike[str]) -> None:
 
     Args:
         unfinished: the file or folder that the job goes on from where it is there. Call this once
-            no other process writes it (:func:`repro.system.writer_lock.hold`).
+            no other process writes it (:func:`repro.system.writer_lock.lock_output`).
     """
     note = _note_of(unfinished)
     earlier: float | None = 0.0

@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def ahead(
+def map_bounded(
     pool: Executor, work: Callable[[Item], Result], items: Iterable[Item], most: int
 ) -> Iterator[Result]:
     """Yield ``work(item)`` for each item, in order; at most ``most`` are begun and not yet taken.

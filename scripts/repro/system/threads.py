@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-from repro.system.pool import Item, Result, ahead
+from repro.system.pool import Item, Result, map_bounded
 
 _AHEAD = 2
 
 
-def in_order(
+def map_in_threads(
     work: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Iterator[Result]:
     """Yield ``work(item)`` for each item, in order, worked out ahead in ``workers`` threads.
@@ -29,7 +29,7 @@ def in_order(
     threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     try:
-        yield from ahead(pool, work, items, workers + _AHEAD)
+        yield from map_bounded(pool, work, items, workers + _AHEAD)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         # Part of that setting is the process's own, not the thread's.

@@ -21,7 +21,7 @@ _NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
 _held: list[int] = []  # open files; a lock lasts as long as its file is open
 
 
-def hold(output: str | os.PathLike[str], poll_seconds: float = 1.0) -> None:
+def lock_output(output: str | os.PathLike[str], poll_seconds: float = 1.0) -> None:
     """Become the only writer of ``output`` until this process ends, however it ends.
 
     Where another process is that writer, wait for it to end, and say so once as a warning. Call it
