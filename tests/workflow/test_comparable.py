@@ -7,7 +7,7 @@ import shlex
 import pytest
 import yaml
 
-from repro.report.markdown import NOTEBOOK_COMMAND
+from repro.comparison.verdict import NOTEBOOK_COMMAND
 from support import ROOT
 
 
