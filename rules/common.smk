@@ -342,3 +342,9 @@ def unfinished_so_far():
 
 def captions():
     return [shipped(file) for file in sorted((BASE / "resources/captions").glob("*.rst"))]
+
+
+def page_templates():
+    """Return the templates of pages, with the CSS and the JavaScript they take up."""
+    files = sorted((BASE / "resources/page").glob("*"))
+    return [shipped(file) for file in files if file.name != "report.css"]

@@ -284,7 +284,7 @@ rule write_page:
         comparison=f"{RESULTS}/comparison.csv",
         claims=f"{RESULTS}/claims.csv",
         provenance=f"{RESULTS}/provenance.json",
-        look=[shipped("resources/page/page.css"), shipped("resources/page/sort.js")],
+        look=page_templates(),
         code=code("write_page"),
     output:
         comparison=report(
@@ -311,7 +311,7 @@ rule write_page:
     benchmark:
         f"{BENCHMARKS}/write_page.tsv"
     conda:
-        "../envs/numpy.yaml"
+        "../envs/report.yaml"
     threads: 1
     resources:
         mem_mb=1000,

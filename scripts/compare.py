@@ -25,7 +25,7 @@ def main() -> None:
         with atomic_path(target) as aside:
             table.to_csv(aside, index=False)
     write_text(snakemake.output.table, markdown.comparison(rows))
-    logger.info("%s", rows["verdict"].value_counts().to_dict())
+    logger.info("%s", rows["verdict"].value_counts().to_json())
 
 
 if __name__ == "__main__":

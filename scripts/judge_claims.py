@@ -42,7 +42,7 @@ def main() -> None:
     with atomic_path(snakemake.output.claims) as aside:
         judged.to_csv(aside, index=False)
     write_text(snakemake.output.table, markdown.claims(judged))
-    logger.info("%s", judged["verdict"].value_counts().to_dict())
+    logger.info("%s", judged["verdict"].value_counts().to_json())
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from repro.report import pages, provenance_page
-from repro.report.html_tables import Look
+from repro.report import pages
+from repro.report.summary import left_out
 from repro.system import logs
 from repro.system.files import write_text
 
@@ -26,13 +26,11 @@ def main() -> None:
     for heading, name, path in snakemake.params.figures:
         figures.setdefault(heading, {})[name] = os.path.relpath(path, folder)
 
-    look = Look(*(Path(path).read_text(encoding="utf-8") for path in snakemake.input.look))
-    left_out = provenance_page.left_out(record)
-    write_text(snakemake.output.comparison, pages.comparison_page(rows, judged, look, left_out))
-    write_text(snakemake.output.claims, pages.claims_page(judged, look))
-    write_text(snakemake.output.provenance, provenance_page.document(record, look))
-    origin = provenance_page.sentences(record)
-    write_text(snakemake.output.markdown, pages.markdown(rows, judged, figures, origin))
+    look, output = pages.templates(snakemake.input.look), snakemake.output
+    write_text(output.comparison, pages.comparison_page(rows, judged, look, left_out(record)))
+    write_text(output.claims, pages.claims_page(judged, look))
+    write_text(output.provenance, pages.provenance_page(record, look))
+    write_text(output.markdown, pages.markdown(rows, judged, figures, record))
 
 
 if __name__ == "__main__":

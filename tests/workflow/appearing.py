@@ -439,11 +439,8 @@ def card(held: Any, config: dict, model: str) -> None:
         held.same(path, f"says {said!r}", said in text, True)
     rows = []
     for row in own:
-        value = reported(row)
-        value = f"{shown(row.reported, row.metric)} in words" if value == "in words" else value
-        rows.append(
-            [row.split, value, shown(row.reproduced, row.metric), interval(row), said_of(row)]
-        )
+        figure = [reported(row), shown(row.reproduced, row.metric), signed(row.difference_pp)]
+        rows.append([row.split, *figure, interval(row), said_of(row)])
     found = [[row[0].split()[0], *row[1:]] for row in markdown_rows(text)[1:]]
     held.same(path, "figures", found, rows)
 

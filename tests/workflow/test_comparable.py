@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from repro.report.markdown import NOTEBOOK_COMMAND
+from repro.comparison.verdict import NOTEBOOK_COMMAND
 from support import ROOT
 
 

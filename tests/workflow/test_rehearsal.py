@@ -11,8 +11,7 @@ import pytest
 import yaml
 
 import rehearse
-from repro.comparison.claims import CANNOT
-from repro.comparison.compare import NOT_COMPARABLE
+from repro.comparison.verdict import ClaimVerdict, Verdict
 from support import ROOT
 
 IMAGES, NOTEBOOK = 48, 8
@@ -91,11 +90,11 @@ def every_rule_has_run(record, planned):
 
 def nothing_is_held_against_the_report(results, models):
     run = pd.read_csv(results / "comparison.csv")
-    assert set(run["verdict"]) == {NOT_COMPARABLE}
+    assert set(run["verdict"]) == {Verdict.NOT_COMPARABLE}
     assert set(run["why_not"]) == {"rehearsal"}
     assert set(run["model"]) == set(models)
     assert all(title.endswith(" (rehearsal)") for title in run["title"])
-    assert set(pd.read_csv(results / "claims.csv")["verdict"]) == {CANNOT}
+    assert set(pd.read_csv(results / "claims.csv")["verdict"]) == {ClaimVerdict.CANNOT}
     for model in rehearse.MODELS:
         card = (results / f"runs/{model}/model_card.md").read_text()
         assert "A rehearsal: flowers are drawn" in card

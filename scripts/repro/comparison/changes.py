@@ -12,15 +12,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from repro.comparison.reported import Report
+from repro.comparison.verdict import WhyNot
 from repro.fetch.proof import Proof
 from repro.fetch.registry import Entry
-from repro.plan import GENERATED as DRAWN
-from repro.plan import NO_WEIGHTS, Model, Plan
-
-GENERATED = "generated data"
-OTHER_DATA = "other data"
-RANDOM = "random weights"
-REHEARSAL = "rehearsal"
+from repro.plan import GENERATED, NO_WEIGHTS, Model, Plan
 
 
 def why_not(
@@ -35,16 +30,16 @@ def why_not(
         report: what ships.
     """
     if config["rehearsal"]:
-        return REHEARSAL
+        return WhyNot.REHEARSAL.value
     part = _part_of(model, config)
     net = config[part]["nets"][model]
     data = other_data(part, config, registry, report)
-    if data == GENERATED:
+    if data == WhyNot.GENERATED:
         return data
     found = [data] if data else []
     if net["reported"] is None:
-        found += [RANDOM] if net.get("weights") == NO_WEIGHTS else []
-        return "; ".join(found) or "not in the report"
+        found += [WhyNot.RANDOM.value] if net.get("weights") == NO_WEIGHTS else []
+        return "; ".join(found) or WhyNot.NOT_THERE.value
     changed = changes(model, config, registry, report)
     return "; ".join(found + ([f"changed: {'; '.join(changed)}"] if changed else []))
 
@@ -93,8 +88,8 @@ def other_data(
 ) -> str:
     """Return in words what of a part's data is not the report's; empty where all of it is."""
     folder = config["flowers"]["data"] if part == "flowers" else part
-    if folder == DRAWN:
-        return GENERATED
+    if folder == GENERATED:
+        return WhyNot.GENERATED.value
     shipped = report.parts[part].data
     other = [
         f"{folder}/{name}"
@@ -102,8 +97,8 @@ def other_data(
         if not _is(registry[f"{folder}/{name}"].proof, sha256)
     ]
     if len(other) == len(shipped):
-        return OTHER_DATA
-    return f"{OTHER_DATA}: {', '.join(other)}" if other else ""
+        return WhyNot.OTHER_DATA.value
+    return f"{WhyNot.OTHER_DATA}: {', '.join(other)}" if other else ""
 
 
 def changes(
@@ -151,7 +146,7 @@ def _of_weights(
     if name is None or sha256 is None:
         return []
     if name == NO_WEIGHTS:
-        return [RANDOM]
+        return [WhyNot.RANDOM.value]
     return [] if _is(registry[name].proof, sha256) else [f"other weights: {name}"]
 
 

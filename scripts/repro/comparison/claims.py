@@ -19,6 +19,7 @@ from scipy.stats import binomtest, chi2, kendalltau, theilslopes
 
 from repro.comparison.compare import Model, wilson
 from repro.comparison.reported import Claim, Report
+from repro.comparison.verdict import ClaimVerdict
 from repro.evaluation.metrics import predicted
 from repro.predictions import Predictions
 
@@ -31,11 +32,6 @@ COLUMNS = [
     "needs",
     "test",
 ]
-
-HOLDS = "holds"
-IN_PART = "holds in part"
-FAILS = "does not hold"
-CANNOT = "cannot be judged"
 
 # What the report leaves open, decided here once.
 _LAST_EPOCHS = 10  # "towards the end" of 50
@@ -117,7 +113,7 @@ def _judge(claim: Claim, report: Report, everything: Sequence[Evidence]) -> dict
         _by_protocol(protocol, claim, report, run, everything)
         for protocol in dict.fromkeys([claim.protocol, *others])
     ]
-    best = max(rows, key=lambda row: (row["verdict"] != CANNOT, row["evidence"] != ""))
+    best = max(rows, key=lambda row: (row["verdict"] != ClaimVerdict.CANNOT, row["evidence"] != ""))
     if not run:
         best["evidence"] = _of_stand_ins(claim, report, everything)
     return best
@@ -150,7 +146,7 @@ def _by_protocol(
     return {
         "claim": claim.number,
         "text": claim.text,
-        "verdict": _overall(findings) if findings and not absent else CANNOT,
+        "verdict": ClaimVerdict.CANNOT if absent or not findings else _overall(findings),
         "protocol": protocol if another else "",
         "evidence": evidence,
         "needs": needs,
@@ -178,11 +174,11 @@ def _of_stand_ins(claim: Claim, report: Report, everything: Sequence[Evidence]) 
     return "; ".join(f"in place of the report's models, {text}" for text in texts)
 
 
-def _overall(findings: Sequence[Finding]) -> str:
+def _overall(findings: Sequence[Finding]) -> ClaimVerdict:
     outcomes = {finding.holds for finding in findings}
     if outcomes == {True}:
-        return HOLDS
-    return FAILS if outcomes == {False} else IN_PART
+        return ClaimVerdict.HOLDS
+    return ClaimVerdict.FAILS if outcomes == {False} else ClaimVerdict.IN_PART
 
 
 def _named(found: Evidence, text: str) -> str:

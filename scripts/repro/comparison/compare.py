@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from repro.comparison.reported import RECIPES, Figure, Report
+from repro.comparison.verdict import Verdict
 from repro.errors import UserError
 from repro.evaluation.names import METRIC_COLUMNS
 
@@ -46,15 +47,6 @@ _OWN_FIGURES = (
     ("validation", "auc_ovr_softmax"),
 )
 
-TO_THE_DIGIT = "to the digit"
-WITHIN_SEEDS = "within the seeds' range"
-WITHIN_INTERVAL = "within the test set's interval"
-BETTER = "better than reported"
-WORSE = "worse than reported"
-BY_PROTOCOL = "by another protocol"
-NOT_COMPARABLE = "not comparable here"
-NOT_RUN = "not run"
-
 # Verdicts are about values that were computed in binary floating point and printed in decimal.
 _EPSILON = 1e-9
 
@@ -72,7 +64,7 @@ class Model:
         headline: the run whose figures stand for the model, e.g. "seed-123".
         comparable: whether its figures may be held against the report's.
         why_not: the reason where they may not, e.g. "generated data"
-            (:mod:`repro.comparison.changes`).
+            (:func:`repro.comparison.changes.why_not`).
         part: "mnist" or "flowers": which data set's models it belongs to.
         longer_of: id of the reported model of which this is the same net with more epochs.
         protocol: of a flower net, how its backbone ran; else empty.
@@ -133,7 +125,7 @@ def verdict(
     interval: tuple[float, float] | None = None,
     comparable: bool = True,
     same_protocol: bool = True,
-) -> str:
+) -> Verdict:
     """Return the verdict on one reported figure. The first rule that fits decides.
 
     1. *not run*: there is no reproduced value.
@@ -160,17 +152,17 @@ def verdict(
         same_protocol: whether both are by the same protocol.
     """
     if reproduced is None:
-        return NOT_RUN
+        return Verdict.NOT_RUN
     if not (comparable and same_protocol):
-        return BY_PROTOCOL if comparable else NOT_COMPARABLE
+        return Verdict.BY_PROTOCOL if comparable else Verdict.NOT_COMPARABLE
     slack = (precision or 0.0) / 2 + _EPSILON
     if precision is not None and abs(reproduced - reported) <= slack:
-        return TO_THE_DIGIT
+        return Verdict.TO_THE_DIGIT
     if len(runs) >= 2 and min(runs) - slack <= reported <= max(runs) + slack:
-        return WITHIN_SEEDS
+        return Verdict.WITHIN_SEEDS
     if interval is not None and interval[0] - slack <= reported <= interval[1] + slack:
-        return WITHIN_INTERVAL
-    return BETTER if reproduced > reported else WORSE
+        return Verdict.WITHIN_INTERVAL
+    return Verdict.BETTER if reproduced > reported else Verdict.WORSE
 
 
 def gather(paths: Iterable[str | os.PathLike[str]]) -> pd.DataFrame:
@@ -240,7 +232,7 @@ def _row(metrics: pd.DataFrame, model: Model | None, figure: Figure, title: str)
         "why_not": "",
         "where": figure.where,
         "note": figure.note,
-        "verdict": NOT_RUN,
+        "verdict": Verdict.NOT_RUN,
     }
     found = _statistics(metrics, model, figure.split, figure.metric) if model else None
     if model is None or found is None:
@@ -278,7 +270,7 @@ def _row_of_own(
         "recipe": model.recipe,
         "protocol": "",
         "why_not": model.why_not,
-        "verdict": NOT_COMPARABLE,
+        "verdict": Verdict.NOT_COMPARABLE,
         "where": "",
         "note": "",
         **found.columns(),

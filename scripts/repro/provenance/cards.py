@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from repro.comparison.compare import Model
+from repro.comparison.verdict import WhyNot
 from repro.features.loaded import Loaded
 from repro.report import markdown
 
@@ -31,16 +32,6 @@ _ABOUT_FLOWERS = (
     "It names one of {classes} flowers for any picture, whatever that shows; it has no answer for "
     "none of them."
 )
-_WHY_NOT = {
-    "rehearsal": "A rehearsal: flowers are drawn by a script, and weights of backbones are random. "
-    "The figures show that the run goes through; they are held against nothing.",
-    "generated data": "Its flowers are drawn by a script. The figures show that the way from image "
-    "to figure works; they say nothing about photographs, nor about the report.",
-    "other data": "It was trained on other images than the report's, so its figures cannot be held "
-    "against the report's.",
-    "random weights": "The backbone's weights are random, not pretrained; its figures cannot be "
-    "held against the report's.",
-}
 _CHANGED = (
     "It is not the report's model ({why_not}), so its figures cannot be held against the report's."
 )
@@ -130,7 +121,7 @@ def card(
         _KNOWN[model.recipe],
         _items(_mlp(recipe) if backbone is None else _head(recipe, data, backbone)),
         "## Figures",
-        _figures(figures),
+        markdown.figure_table([markdown.figure_cells(row) for row in figures.to_dict("records")]),
         _about_figures(figures, own, model),
         "## Limits",
         "\n".join(f"- {limit}" for limit in _limits(model, data, own, figures, backbone)),
@@ -214,33 +205,15 @@ def _items(entries: Mapping[str, str]) -> str:
     return "\n".join(f"- {name}: {text}" for name, text in entries.items())
 
 
-def _figures(figures: pd.DataFrame) -> str:
-    header = ["figure", "reported", "reproduced", "95 % interval", "verdict"]
-    rows = []
-    for row in figures.to_dict("records"):
-        metric, precision = row["metric"], row["reported_precision"]
-        reported = markdown.number(row["reported"], metric, precision)
-        rows.append(
-            [
-                markdown.figure_name(row),
-                f"{reported} in words" if reported and markdown.missing(precision) else reported,
-                markdown.number(row["reproduced"], metric),
-                markdown.between(row["wilson_low"], row["wilson_high"], metric),
-                markdown.verdict(row),
-            ]
-        )
-    return markdown.markdown(header, rows, numbers=(1, 2, 3))
-
-
 def _about_figures(figures: pd.DataFrame, own: pd.DataFrame, model: Model) -> str:
     lines = []
     if (figures["metric"] == "auc_ovr_softmax").any():
         lines.append("AUC: macro, one-vs-rest on softmax of the outputs.")
     many = figures[(figures["n_seeds"] > 1) & (figures["split"] == "test")]
     for row in many[many["metric"] == "accuracy"].to_dict("records"):
-        mean, sd = (markdown.number(row[key], "accuracy") for key in ("mean", "sd"))
+        spread = markdown.mean_and_sd(row)
         span = markdown.between(row["min"], row["max"], "accuracy")
-        lines.append(f"Test accuracy % over {row['n_seeds']} runs: {mean} ± {sd} ({span}).")
+        lines.append(f"Test accuracy % over {row['n_seeds']} runs: {spread} ({span}).")
     error = _metric(own, model.headline, "ece")
     if error is not None:
         lines.append(f"Expected calibration error on the test set: {error:.3f}.")
@@ -260,7 +233,7 @@ def _limits(
     backbone: Backbone | None,
 ) -> list[str]:
     why_not = model.why_not.partition(":")[0]
-    limits = [_WHY_NOT[why_not]] if why_not in _WHY_NOT else []
+    limits = [reason.meaning for reason in WhyNot if reason == why_not and reason.meaning]
     if model.reported and model.why_not and not limits:
         limits.append(_CHANGED.format(why_not=model.why_not))
     if not figures["protocol"].map(markdown.missing).all():

@@ -13,7 +13,6 @@ from repro.report import markdown
 from repro.report.style import COLOURS, GREY, REPORTED, REPRODUCED
 
 _ARROW = "\u2192"
-_PLUS_MINUS = "\u00b1"
 
 _DIAMOND: dict[str, Any] = {
     "linestyle": "none",
@@ -202,5 +201,4 @@ def _runs(axes: Axes, values: pd.Series, row: dict[str, Any], y: float) -> str:
         row["reported"]
     ):
         axes.plot(100 * (row["reported"] - row["mean"]), y, **_DIAMOND)
-    mean, sd = (markdown.number(row[key], row["metric"]) for key in ("mean", "sd"))
-    return f"{mean} {_PLUS_MINUS} {sd}, n = {row['n_seeds']}"
+    return f"{markdown.mean_and_sd(row)}, n = {row['n_seeds']}"

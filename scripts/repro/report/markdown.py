@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
+
+from repro.comparison.verdict import ANOTHER_PROTOCOL, NOTEBOOK_COMMAND
 
 METRIC_NAMES = {
     "accuracy": "accuracy %",
@@ -19,25 +21,25 @@ METRIC_NAMES = {
 }
 _DASH = "\u2013"
 _PLUS_MINUS = "\u00b1"
-_IN_WORDS = "in words"
 _LEGEND = """\
 Differences in percentage points. AUC: macro, one-vs-rest on softmax of the outputs.
 95 % interval: Wilson's, of the accuracy on held-out images.
 """
-# Said wherever a figure by another protocol is shown, and what runs the report's.
-ANOTHER_PROTOCOL = (
-    "The report's flower figures were made by its notebook, which leaves the frozen backbone in "
-    "training mode (protocol notebook). A run by another protocol is another experiment: its "
-    "figures stand beside the report's with their difference, and are neither better nor worse. "
-    "The default is frozen, the backbone in evaluation mode, which is what one means by a frozen "
-    "backbone: one pass of the images through it in place of one for each of nine epochs, so about "
-    "nine times cheaper. The notebook's way is run by"
-)
-NOTEBOOK_COMMAND = (
-    "snakemake --cores 4 --resources gpu=1 "
-    '--config "models=[resnet152_notebook, convnext_large_notebook]"'
-)
 _MOST = 30  # characters of a reason in a table
+
+
+class FigureCells(NamedTuple):
+    """What every table says of a figure, in words."""
+
+    figure: str
+    reported: str
+    reproduced: str
+    difference: str
+    interval: str
+    verdict: str
+
+
+_HEADER = FigureCells("figure", "reported", "reproduced", "diff.", "95 % interval", "verdict")
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> str:
@@ -69,32 +71,35 @@ def comparison(rows: pd.DataFrame) -> str:
 
 
 def _figures(rows: pd.DataFrame) -> str:
-    header = ["figure", "reported", "reproduced", "diff.", "95 % interval", "verdict"]
-    lines: list[list[str]] = []
+    lines: list[Sequence[str]] = []
     for (_, title), group in rows.groupby(["model", "title"], sort=False):
         reasons = [reason for reason in group["why_not"] if not missing(reason)]
         about = brief(reasons[0]) if reasons else f"recipe {group['recipe'].iloc[0]}"
         lines.append([f"**{title}**", "", "", "", "", f"*{about}*"])
-        lines += [_figure(row) for row in group.to_dict("records")]
-    return markdown(header, lines, numbers=(1, 2, 3, 4))
+        lines += [figure_cells(row) for row in group.to_dict("records")]
+    return figure_table(lines)
 
 
-def _figure(row: dict[str, Any]) -> list[str]:
-    metric = row["metric"]
-    reported = number(row["reported"], metric, row["reported_precision"])
-    if reported and missing(row["reported_precision"]):
-        reported = _IN_WORDS
-    return [
+def figure_table(lines: Sequence[Sequence[str]]) -> str:
+    """Return lines of :class:`FigureCells`, and headings between them, as Markdown."""
+    return markdown(_HEADER, lines, numbers=(1, 2, 3, 4))
+
+
+def figure_cells(row: Mapping[str, Any]) -> FigureCells:
+    """Return the cells of a row of the comparison; what is not known is empty."""
+    metric, precision = row["metric"], row["reported_precision"]
+    reported = number(row["reported"], metric, precision)
+    return FigureCells(
         figure_name(row),
-        reported,
+        "in words" if reported and missing(precision) else reported,
         number(row["reproduced"], metric),
         signed(row["difference_pp"]),
         between(row["wilson_low"], row["wilson_high"], metric),
         verdict(row),
-    ]
+    )
 
 
-def verdict(row: dict[str, Any]) -> str:
+def verdict(row: Mapping[str, Any]) -> str:
     """Return a figure's verdict, with the protocol where that decides it."""
     protocol = "" if missing(row["protocol"]) else f": {row['protocol']}"
     return f"{row['verdict']}{protocol}"
@@ -120,17 +125,15 @@ def _spread(rows: pd.DataFrame) -> str:
     for (_, title), group in many.groupby(["model", "title"], sort=False):
         lines.append([f"**{title}**", "", "", ""])
         for row in group.to_dict("records"):
-            metric = row["metric"]
-            mean, sd = number(row["mean"], metric), number(row["sd"], metric)
-            lines.append(
-                [
-                    figure_name(row),
-                    str(row["n_seeds"]),
-                    f"{mean} {_PLUS_MINUS} {sd}",
-                    between(row["min"], row["max"], metric),
-                ]
-            )
+            span = between(row["min"], row["max"], row["metric"])
+            lines.append([figure_name(row), str(row["n_seeds"]), mean_and_sd(row), span])
     return markdown(header, lines, numbers=(1, 2, 3))
+
+
+def mean_and_sd(row: Mapping[str, Any]) -> str:
+    """Return e.g. "94.64 ± 0.14" for a row of the comparison."""
+    mean, sd = (number(row[key], row["metric"]) for key in ("mean", "sd"))
+    return f"{mean} {_PLUS_MINUS} {sd}"
 
 
 def _notes(rows: pd.DataFrame) -> str:
@@ -166,13 +169,13 @@ def _claim(row: dict[str, Any]) -> str:
     return "\n".join(f"{line}  " for line in lines).rstrip() + "\n"
 
 
-def claim_verdict(row: dict[str, Any]) -> str:
+def claim_verdict(row: Mapping[str, Any]) -> str:
     """Return a claim's verdict, with the protocol where that is not the report's."""
     other = "" if missing(row["protocol"]) else f" by another protocol: {row['protocol']}"
     return f"{row['verdict']}{other}"
 
 
-def figure_name(row: dict[str, Any]) -> str:
+def figure_name(row: Mapping[str, Any]) -> str:
     """Return e.g. "test accuracy %" for a row of the comparison."""
     return f"{row['split']} {METRIC_NAMES.get(row['metric'], row['metric'])}"
 

@@ -1,125 +1,94 @@
-"""What a reader of a run opens first: the comparison and the claims, as HTML and as Markdown."""
+"""What a reader of a run opens first: comparison, claims and provenance, as HTML and as Markdown.
+
+A page is one HTML file that stands on its own: no network, tables that sort by a click. The
+templates in ``resources/page/`` say how it looks; here their rows are put together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from html import escape
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from jinja2 import DictLoader, Environment, StrictUndefined
 
-from repro.comparison import claims, compare
-from repro.report import html_tables
+from repro.comparison.verdict import ClaimVerdict, Verdict
 from repro.report import markdown as tables
-from repro.report.html_tables import Cell, Column, Look
-from repro.report.summary import CLAIM_VERDICTS, FIGURE_VERDICTS, sentences
+from repro.report.summary import origin, plain, sentences
 from repro.splits import SPLITS
 
 TITLE = "Does the report hold?"
-
-_KINDS = {
-    compare.TO_THE_DIGIT: "exact",
-    compare.WITHIN_SEEDS: "within",
-    compare.WITHIN_INTERVAL: "within",
-    compare.BETTER: "better",
-    compare.WORSE: "worse",
-    compare.BY_PROTOCOL: "open",
-    compare.NOT_COMPARABLE: "open",
-    compare.NOT_RUN: "open",
-    claims.HOLDS: "exact",
-    claims.IN_PART: "part",
-    claims.FAILS: "fails",
-    claims.CANNOT: "open",
-}
-# In words what repro.comparison.compare.verdict does.
-_MEANINGS = {
-    compare.TO_THE_DIGIT: "rounded as the report rounds, the headline run gives its figure.",
-    compare.WITHIN_SEEDS: "the reported figure lies between the lowest and the highest of "
-    "several runs, which differ in their seed or their split.",
-    compare.WITHIN_INTERVAL: "the reported figure lies in the 95 % interval of the accuracy "
-    "that the headline run has on held-out images.",
-    compare.BETTER: "none of these, and the headline run gives a higher figure.",
-    compare.WORSE: "none of these, and the headline run gives a lower figure.",
-    compare.BY_PROTOCOL: f"{tables.ANOTHER_PROTOCOL} {tables.NOTEBOOK_COMMAND}",
-    compare.NOT_COMPARABLE: "the figure comes from other data, or from another net, recipe or "
-    "split than the report's; below it stands what differs.",
-    compare.NOT_RUN: "this run did not train the model.",
-}
-_READING = (
-    "The headline run is the first seed; the mean and the sample standard deviation are over all "
-    "runs. Differences are in percentage points, for AUC too.",
-    "95 % interval: Wilson's, of the accuracy on held-out images. The training images, which the "
-    "net was fitted to, have none, and neither has an AUC.",
-    "AUC: macro average, one-vs-rest, on the softmax of the outputs.",
-    "Recipe: stated by the report or its notebook; replayed, found by trying and right to the "
-    "digit; inferred, found by trying and close; own, not the report's.",
-)
 _MINUS = "\u2212"
-_NO_BREAK = "\u00a0"
-_PLUS_MINUS = "\u00b1"
+_ARROW = "\u203a"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table.
+
+    Attributes:
+        text: what is read.
+        sort: what to sort by, a number or a text; the text itself if None.
+        small: a second, smaller line.
+        kind: of a verdict.
+    """
+
+    text: str
+    sort: float | str | None = None
+    small: str = ""
+    kind: str = ""
+
+
+def templates(files: Iterable[str | os.PathLike[str]]) -> Environment:
+    """Return the templates, with the CSS and the JavaScript they take up, by their names."""
+    texts = {Path(file).name: Path(file).read_text(encoding="utf-8") for file in files}
+    return Environment(
+        loader=DictLoader(texts),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
 
 
 def comparison_page(
-    rows: pd.DataFrame, judged: pd.DataFrame, look: Look, left_out: Sequence[str] = ()
+    rows: pd.DataFrame, judged: pd.DataFrame, look: Environment, left_out: Sequence[str] = ()
 ) -> str:
     """Return the page of the verdict and of every figure.
 
     Args:
         rows: comparison.csv.
         judged: claims.csv.
-        look: style and sorting.
+        look: the templates.
         left_out: sentences on images that were left out.
     """
-    notes = _numbered_notes(rows)
-    columns = [
-        Column("Model"),
-        Column("Figure", "short"),
-        Column("Reported", "number"),
-        Column("Reproduced", "number"),
-        Column("Difference (points)", "number"),
-        Column("Verdict"),
-        Column("95 % interval", "number"),
-        Column(f"Runs: mean{_NO_BREAK}{_PLUS_MINUS}{_NO_BREAK}sd", "number"),
-    ]
-    table = html_tables.table(
-        "Each figure of the report beside the one of this run. A click on a heading sorts.",
-        columns,
-        [_figure(row, notes) for row in rows.to_dict("records")],
-        look,
+    found = rows.loc[rows["reproduced"].notna(), "note"]
+    notes = list(dict.fromkeys(note for note in found if not tables.missing(note)))
+    return look.get_template("comparison.html.j2").render(
+        title=TITLE,
+        sentences=[*sentences(rows, judged), *left_out],
+        rows=[_figure(row, notes) for row in rows.to_dict("records")],
+        notes=map(_sentence, notes),
+        verdicts=[verdict for verdict in Verdict if verdict in set(rows["verdict"])],
     )
-    parts = [
-        html_tables.paragraphs([*sentences(rows, judged), *left_out], "verdict"),
-        table,
-        _notes(notes),
-        _meanings(set(rows["verdict"])),
-    ]
-    return html_tables.document(TITLE, "\n".join(part for part in parts if part), look)
 
 
-def _figure(row: Mapping[str, Any], notes: Mapping[str, int]) -> list[Cell]:
-    metric, verdict = row["metric"], row["verdict"]
-    reported = tables.number(row["reported"], metric, row["reported_precision"])
-    if reported and tables.missing(row["reported_precision"]):
-        reported = "in words"
-    mark = f" [{notes[row['note']]}]" if row["note"] in notes else ""
-    why = "" if tables.missing(row["why_not"]) else row["why_not"]
+def _figure(row: Mapping[str, Any], notes: Sequence[str]) -> list[Cell]:
+    metric, verdict = row["metric"], Verdict(row["verdict"])
+    said = tables.figure_cells(row)
+    mark = f" [{notes.index(row['note']) + 1}]" if row["note"] in notes else ""
     place = f"{SPLITS.index(row['split'])} {metric}"
     return [
         Cell(row["title"], small=f"recipe {row['recipe']}"),
-        Cell(f"{tables.figure_name(dict(row))}{mark}", place, small=_text(row["where"])),
-        Cell(reported, _key(row["reported"], metric)),
-        Cell(tables.number(row["reproduced"], metric), _key(row["reproduced"], metric)),
-        Cell(tables.signed(row["difference_pp"]).replace("-", _MINUS), _key(row["difference_pp"])),
-        Cell(
-            tables.verdict(dict(row)),
-            FIGURE_VERDICTS.index(verdict),
-            small=why,
-            kind=_KINDS[verdict],
-        ),
-        Cell(
-            tables.between(row["wilson_low"], row["wilson_high"], metric),
-            _key(row["wilson_low"], metric),
-        ),
+        Cell(f"{said.figure}{mark}", place, small=_text(row["where"])),
+        Cell(said.reported, _key(row["reported"], metric)),
+        Cell(said.reproduced, _key(row["reproduced"], metric)),
+        Cell(said.difference.replace("-", _MINUS), _key(row["difference_pp"])),
+        Cell(said.verdict, list(Verdict).index(verdict), _text(row["why_not"]), verdict.kind),
+        Cell(said.interval, _key(row["wilson_low"], metric)),
         _runs(row),
     ]
 
@@ -128,10 +97,7 @@ def _runs(row: Mapping[str, Any]) -> Cell:
     """Return mean and standard deviation of several runs, sorted by the latter."""
     if row["n_seeds"] < 2:
         return Cell("")
-    mean, sd = (tables.number(row[key], row["metric"]) for key in ("mean", "sd"))
-    return Cell(
-        f"{mean} {_PLUS_MINUS} {sd}", _key(row["sd"], row["metric"]), small=f"n = {row['n_seeds']}"
-    )
+    return Cell(tables.mean_and_sd(row), _key(row["sd"], row["metric"]), f"n = {row['n_seeds']}")
 
 
 def _text(value: Any) -> str:
@@ -150,72 +116,79 @@ def _key(value: Any, metric: str = "") -> float | str:
     return float(100 * value if metric.endswith("accuracy") else value)
 
 
-def _numbered_notes(rows: pd.DataFrame) -> dict[str, int]:
-    """Return the notes of figures that were run, each with its number."""
-    found = rows.loc[rows["reproduced"].notna(), "note"]
-    notes = dict.fromkeys(note for note in found if not tables.missing(note))
-    return {note: number for number, note in enumerate(notes, 1)}
-
-
-def _notes(notes: Mapping[str, int]) -> str:
-    texts = html_tables.paragraphs(
-        f"[{number}] {_sentence(note)}" for note, number in notes.items()
-    )
-    return f'<div class="notes">{texts}</div>' if texts else ""
-
-
-def _meanings(found: set[str]) -> str:
-    terms = "".join(
-        f"<dt>{html_tables.verdict(verdict, _KINDS[verdict])}</dt><dd>{escape(meaning)}</dd>"
-        for verdict, meaning in _MEANINGS.items()
-        if verdict in found
-    )
-    return (
-        "<details><summary>How to read the table</summary>"
-        f"{html_tables.paragraphs(_READING)}<dl>{terms}</dl></details>"
-    )
-
-
-def claims_page(judged: pd.DataFrame, look: Look) -> str:
+def claims_page(judged: pd.DataFrame, look: Environment) -> str:
     """Return the page of the claims in words.
 
     Args:
         judged: claims.csv.
-        look: style and sorting.
+        look: the templates.
     """
-    columns = [
-        Column("No.", "number"),
-        Column("The report says"),
-        Column("Verdict", "short"),
-        Column("What was found"),
-        Column("How it was tested"),
-    ]
-    rows = [_claim(row) for row in judged.to_dict("records")]
-    caption = "Each claim has a test of its own. A click on a heading sorts."
-    table = html_tables.table(caption, columns, rows, look)
-    return html_tables.document("What the report says in words", table, look)
+    return look.get_template("claims.html.j2").render(
+        title="What the report says in words",
+        rows=[_claim(row) for row in judged.to_dict("records")],
+    )
 
 
 def _claim(row: Mapping[str, Any]) -> list[Cell]:
-    verdict = row["verdict"]
+    verdict = ClaimVerdict(row["verdict"])
     needs = "" if tables.missing(row["needs"]) else f"Needed to judge it: {row['needs']}."
     other = "" if tables.missing(row["protocol"]) else f"by another protocol: {row['protocol']}"
     # What another experiment found is no verdict on the report, so it has no colour of one.
-    kind = _KINDS[compare.BY_PROTOCOL if other else verdict]
+    kind = Verdict.BY_PROTOCOL.kind if other else verdict.kind
     return [
         Cell(str(row["claim"]), row["claim"]),
         Cell(row["text"]),
-        Cell(verdict, CLAIM_VERDICTS.index(verdict), small=other, kind=kind),
+        Cell(verdict, list(ClaimVerdict).index(verdict), other, kind),
         Cell(_sentence(row["evidence"]), small=needs),
         Cell(row["test"]),
     ]
+
+
+def provenance_page(record: Mapping[str, Mapping[str, Any]], look: Environment) -> str:
+    """Return the page of how the run was made: a part for each key, with a line for each value.
+
+    Args:
+        record: provenance.json: ``identity``, what a second run shares, and ``circumstances``.
+        look: the templates.
+    """
+    return look.get_template("provenance.html.j2").render(
+        title="How this run was made",
+        sentences=origin(record),
+        halves=[
+            ("What a second run of this configuration shares", *_parts(record["identity"])),
+            ("What may differ", *_parts(record["circumstances"])),
+        ],
+    )
+
+
+def _parts(found: Mapping[str, Any]) -> tuple[list[list[Cell]], list[tuple[str, list[list[Cell]]]]]:
+    """Return the lines of single values, and those of each part with its heading."""
+    parts = {name: value for name, value in found.items() if isinstance(value, Mapping)}
+    single = {name: value for name, value in found.items() if name not in parts}
+    return _lines(single), [
+        (name.replace("_", " ").capitalize(), _lines(value)) for name, value in parts.items()
+    ]
+
+
+def _lines(values: Mapping[str, Any]) -> list[list[Cell]]:
+    return [[Cell(text) for text in line] for line in _flat(values)]
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the path and the text of every value, however deep it lies."""
+    for name, value in values.items():
+        path = f"{above} {_ARROW} {name}" if above else name
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, path)
+        else:
+            yield path, plain(value)
 
 
 def markdown(
     rows: pd.DataFrame,
     judged: pd.DataFrame,
     figures: Mapping[str, Mapping[str, str]],
-    origin: Sequence[str],
+    record: Mapping[str, Mapping[str, Any]],
 ) -> str:
     """Return the same as one plain Markdown document.
 
@@ -224,6 +197,7 @@ def markdown(
         judged: claims.csv.
         figures: by heading, the path of each figure, relative to the document, by its name. The
             first group is shown, the others are linked.
+        record: provenance.json.
     """
     (shown, first), *others = figures.items()
     parts = [
@@ -237,7 +211,7 @@ def markdown(
         "## Figures",
         "\n".join(_links(heading, paths) for heading, paths in others),
         "## Provenance",
-        "\n".join(f"- {sentence}" for sentence in origin),
+        "\n".join(f"- {sentence}" for sentence in origin(record)),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -1,37 +1,30 @@
-"""The whole comparison in three sentences: what was reproduced, what holds, what was not judged."""
+"""A run in sentences: what was reproduced, what holds, what was not judged; how it was made."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from repro.comparison import claims, compare
+from repro.comparison.verdict import ClaimVerdict, Verdict, WhyNot
+from repro.features.loaded import Loaded
 from repro.report import markdown
 
-# From the best to the least that can be said of a figure, and of a claim.
-FIGURE_VERDICTS = (
-    compare.TO_THE_DIGIT,
-    compare.WITHIN_SEEDS,
-    compare.WITHIN_INTERVAL,
-    compare.BETTER,
-    compare.WORSE,
-    compare.BY_PROTOCOL,
-    compare.NOT_COMPARABLE,
-    compare.NOT_RUN,
-)
-CLAIM_VERDICTS = (claims.HOLDS, claims.IN_PART, claims.FAILS, claims.CANNOT)
-
-_OPEN = (compare.BY_PROTOCOL, compare.NOT_COMPARABLE, compare.NOT_RUN)
-_DRAWN = "generated data"
-_PLURAL = {claims.HOLDS: "hold", claims.IN_PART: "hold in part", claims.FAILS: "do not hold"}
+_OPEN = [verdict for verdict in Verdict if verdict.kind == "open"]
+_PLURAL = {
+    ClaimVerdict.HOLDS: "hold",
+    ClaimVerdict.IN_PART: "hold in part",
+    ClaimVerdict.FAILS: "do not hold",
+}
+_SHOWN = 12  # digits of a hash that are enough to tell it from others
+_SHOWN_IMAGES = 20  # provenance.json has all
 _EN_DASH = "\u2013"
 _NO_BREAK = "\u00a0"
 
 
 def sentences(rows: pd.DataFrame, judged: pd.DataFrame) -> list[str]:
-    """Return three sentences that sum up a run.
+    """Return three sentences that sum up what a run found.
 
     Args:
         rows: comparison.csv.
@@ -48,7 +41,7 @@ def _of_figures(rows: pd.DataFrame) -> str:
             f"None of the report's {len(reported)} figures can be compared with what was run here."
         )
     counts = compared["verdict"].value_counts()
-    parts = [f"{counts[verdict]} {verdict}" for verdict in FIGURE_VERDICTS if verdict in counts]
+    parts = [f"{counts[verdict]} {verdict}" for verdict in Verdict if verdict in counts]
     text = (
         f"Of the report's {len(reported)} figures {len(compared)} can be compared with what was "
         f"run here: {listed(parts)}"
@@ -72,11 +65,11 @@ def _of_claims(judged: pd.DataFrame) -> str:
 
 def _counted(judged: pd.DataFrame) -> str:
     parts = []
-    for verdict in CLAIM_VERDICTS:
+    for verdict in ClaimVerdict:
         numbers = judged.loc[judged["verdict"] == verdict, "claim"].tolist()
         if numbers:
             words = verdict if len(numbers) == 1 else _PLURAL.get(verdict, verdict)
-            words = f"{words} here" if verdict == claims.CANNOT else words
+            words = f"{words} here" if verdict == ClaimVerdict.CANNOT else words
             parts.append(f"{len(numbers)} {words} ({ranges(numbers)})")
     return listed(parts)
 
@@ -95,7 +88,7 @@ def _of_what_is_open(rows: pd.DataFrame) -> str:
         reasons.setdefault(reason, []).extend(names)
     parts = [f"{' and '.join(names)} ({reason})" for reason, names in reasons.items()]
     text = f"Not held against the report: {'; '.join(parts)}"
-    if _DRAWN in reasons:
+    if WhyNot.GENERATED in reasons:
         text += f" {_EN_DASH} the flowers of this run are drawn, and say nothing about real ones"
     return f"{text}."
 
@@ -130,3 +123,62 @@ def ranges(numbers: Sequence[int]) -> str:
         joined = [f"{group[0]}{_EN_DASH}{group[-1]}"]
         texts += joined if len(group) > 2 else [str(number) for number in group]
     return ", ".join(texts)
+
+
+def origin(record: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return what of provenance.json a reader asks first: code, configuration, machine."""
+    identity, machine = record["identity"], record["circumstances"]["machine"]
+    code = identity["code"]
+    if code["commit"]:
+        state = "with changes that are not committed" if code["dirty"] else "unchanged"
+        commit = f"commit {code['commit'][:_SHOWN]}, {state}"
+    else:
+        commit = code["note"]
+    gpus = plain(machine["gpus"]) if machine["gpus"] else "no GPU"
+    cores = f"{machine['cores']} core{'' if machine['cores'] == 1 else 's'}"
+    networks = {**identity["features"], **identity["notebooks"]}
+    ordered = [
+        name for name, found in networks.items() if found["weights_loaded"] == Loaded.BY_ORDER
+    ]
+    by_order = (
+        f"Weights: those of {', '.join(ordered)} are loaded by order, not by name: no name in "
+        "their file is one of the network's."
+    )
+    return [
+        f"Code: {commit}; sha256 {code['sha256'][:_SHOWN]}.",
+        f"Configuration: config.yaml, sha256 {identity['configuration_sha256'][:_SHOWN]}.",
+        *left_out(record),
+        f"Machine: {machine['processor']}, {cores}, {gpus}; {machine['system']}, "
+        f"Python {identity['python']}; recorded {record['circumstances']['recorded']}.",
+        *([by_order] if ordered else []),
+        "Everything else, data, weights, results and versions by name and hash: provenance.json.",
+    ]
+
+
+def left_out(record: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return which images were left out as damaged: of the data, and of a network's features."""
+    identity = record["identity"]
+    found = {"the data": identity["damaged"]}
+    found |= {f"the features of {name}": of["damaged"] for name, of in identity["features"].items()}
+    return [
+        f"Left out of {where} as damaged: {len(images):,} image{'' if len(images) == 1 else 's'} "
+        f"({_numbers(images)})."
+        for where, images in found.items()
+        if images
+    ]
+
+
+def _numbers(images: Sequence[int]) -> str:
+    more = ", \u2026" if len(images) > _SHOWN_IMAGES else ""
+    return ", ".join(map(str, images[:_SHOWN_IMAGES])) + more
+
+
+def plain(value: Any) -> str:
+    """Return a value of provenance.json in words."""
+    if value in (None, "", {}, []):
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return " ".join(f"{name} {plain(item)}" for name, item in value.items())
+    return ", ".join(map(plain, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,115 @@
+"""What can be said of a figure or a claim of the report, and why nothing can be said of a figure.
+
+Each is a text as tables have it; a page shows it by its kind, and says what it means.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+# Said wherever a figure by another protocol is shown, and what runs the report's.
+ANOTHER_PROTOCOL = (
+    "The report's flower figures were made by its notebook, which leaves the frozen backbone in "
+    "training mode (protocol notebook). A run by another protocol is another experiment: its "
+    "figures stand beside the report's with their difference, and are neither better nor worse. "
+    "The default is frozen, the backbone in evaluation mode, which is what one means by a frozen "
+    "backbone: one pass of the images through it in place of one for each of nine epochs, so about "
+    "nine times cheaper. The notebook's way is run by"
+)
+NOTEBOOK_COMMAND = (
+    "snakemake --cores 4 --resources gpu=1 "
+    '--config "models=[resnet152_notebook, convnext_large_notebook]"'
+)
+
+
+class _Said(StrEnum):
+    """A text with its kind, which is a class of page.css, and its meaning; either may be empty."""
+
+    kind: str
+    meaning: str
+
+    def __new__(cls, text: str, kind: str = "", meaning: str = "") -> Self:
+        said = str.__new__(cls, text)
+        said._value_ = text
+        said.kind, said.meaning = kind, meaning
+        return said
+
+
+class Verdict(_Said):
+    """On a figure, from the best to the least; :func:`repro.comparison.compare.verdict` decides."""
+
+    TO_THE_DIGIT = (
+        "to the digit",
+        "exact",
+        "rounded as the report rounds, the headline run gives its figure.",
+    )
+    WITHIN_SEEDS = (
+        "within the seeds' range",
+        "within",
+        "the reported figure lies between the lowest and the highest of several runs, which differ "
+        "in their seed or their split.",
+    )
+    WITHIN_INTERVAL = (
+        "within the test set's interval",
+        "within",
+        "the reported figure lies in the 95 % interval of the accuracy that the headline run has "
+        "on held-out images.",
+    )
+    BETTER = (
+        "better than reported",
+        "better",
+        "none of these, and the headline run gives a higher figure.",
+    )
+    WORSE = (
+        "worse than reported",
+        "worse",
+        "none of these, and the headline run gives a lower figure.",
+    )
+    BY_PROTOCOL = "by another protocol", "open", f"{ANOTHER_PROTOCOL} {NOTEBOOK_COMMAND}"
+    NOT_COMPARABLE = (
+        "not comparable here",
+        "open",
+        "the figure comes from other data, or from another net, recipe or split than the report's; "
+        "below it stands what differs.",
+    )
+    NOT_RUN = "not run", "open", "this run did not train the model."
+
+
+class ClaimVerdict(_Said):
+    """On a claim in words, from the best to the least."""
+
+    HOLDS = "holds", "exact"
+    IN_PART = "holds in part", "part"
+    FAILS = "does not hold", "fails"
+    CANNOT = "cannot be judged", "open"
+
+
+class WhyNot(_Said):
+    """Why a model's figures say nothing about the report's, apart from what was changed in it."""
+
+    REHEARSAL = (
+        "rehearsal",
+        "",
+        "A rehearsal: flowers are drawn by a script, and weights of backbones are random. "
+        "The figures show that the run goes through; they are held against nothing.",
+    )
+    GENERATED = (
+        "generated data",
+        "",
+        "Its flowers are drawn by a script. The figures show that the way from image to figure "
+        "works; they say nothing about photographs, nor about the report.",
+    )
+    OTHER_DATA = (
+        "other data",
+        "",
+        "It was trained on other images than the report's, so its figures cannot be held against "
+        "the report's.",
+    )
+    RANDOM = (
+        "random weights",
+        "",
+        "The backbone's weights are random, not pretrained; its figures cannot be held against the "
+        "report's.",
+    )
+    NOT_THERE = "not in the report"
