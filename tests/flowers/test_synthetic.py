@@ -1,6 +1,5 @@
 """The synthetic flowers: their archive, their kinds, and how hard they are to tell apart."""
 
-import gzip
 import io
 import os
 import runpy
@@ -43,11 +42,13 @@ def drawn(tmp_path_factory):
     return draw(tmp_path_factory.mktemp("drawn"))
 
 
-def test_archive_has_the_official_layout(drawn):
+def test_archive_has_the_official_layout_no_time_and_no_owner(drawn):
+    assert drawn[0].read_bytes()[4:8] == b"\0\0\0\0", "gzip's time"
     with tarfile.open(drawn[0], "r:gz") as tar:
         entries = tar.getmembers()
     assert [entry.name for entry in entries] == [f"jpg/image_{n:05d}.jpg" for n in range(1, 21)]
     assert all(entry.isfile() and entry.mode == 0o644 for entry in entries)
+    assert {(e.mtime, e.uid, e.gid, e.uname, e.gname) for e in entries} == {(0, 0, 0, "", "")}
 
 
 def test_images_are_jpegs_of_the_asked_sides_in_both_orientations(drawn):
@@ -61,11 +62,13 @@ def test_images_are_jpegs_of_the_asked_sides_in_both_orientations(drawn):
     assert {width > height for width, height in sizes} == {True, False}
 
 
-def test_labels_have_the_official_form(drawn):
-    labels = loadmat(drawn[1])["labels"]
+def test_labels_and_sets_have_the_official_form(drawn):
+    labels, sets = loadmat(drawn[1])["labels"], loadmat(drawn[2])
     assert (labels.dtype, labels.shape) == (np.uint8, (1, 20))
     assert np.bincount(labels[0]).tolist() == [0, 4, 4, 4, 4, 4]
     assert np.count_nonzero(np.diff(labels)) == 4, "a kind's images follow one another"
+    assert {name for name in sets if name[0] != "_"} == {"trnid", "valid", "tstid"}
+    assert (sets["tstid"].dtype, sets["tstid"].shape) == (np.uint16, (1, 10))
 
 
 @pytest.mark.parametrize(("images", "share"), [(4, 1), (20, 5), (60, 10), (30_000, 10)])
@@ -76,12 +79,6 @@ def test_split_gives_each_label_its_share(images, share):
     assert sorted(ids) == list(range(1, len(order) + 1)), "every image in one part, once"
     for name in ("trnid", "valid"):
         assert np.array_equal(order[parts[name][0] - 1], np.repeat([1, 2, 3], share))
-
-
-def test_setid_is_read_back_as_written(drawn):
-    parts = loadmat(drawn[2])
-    assert {name for name in parts if not name.startswith("__")} == {"trnid", "valid", "tstid"}
-    assert parts["tstid"].shape == (1, 10) and parts["tstid"].dtype == np.uint16
 
 
 @pytest.mark.parametrize("name", ["imagelabels", "setid"])
@@ -98,29 +95,17 @@ def test_mat_files_have_the_official_variables(drawn, name):
 
 def test_same_seed_gives_the_same_bytes_whatever_the_workers(drawn, tmp_path, monkeypatch):
     monkeypatch.setattr("time.time", lambda: 2e9)  # another day
-    again = draw(tmp_path, workers=2)
+    again, other = draw(tmp_path / "again", workers=2), draw(tmp_path / "other", seed=4)
     assert [hash_of(file) for file in again] == [hash_of(file) for file in drawn]
-
-
-def test_archive_holds_no_time_and_no_owner(drawn):
-    assert drawn[0].read_bytes()[4:8] == b"\0\0\0\0", "gzip's time"
-    with gzip.open(drawn[0]) as packed, tarfile.open(fileobj=packed) as tar:
-        assert {(e.mtime, e.uid, e.gid, e.uname, e.gname) for e in tar} == {(0, 0, 0, "", "")}
-
-
-def test_another_seed_gives_other_pictures(drawn, tmp_path):
-    other = draw(tmp_path, seed=4)
     assert not set(pictures(other[0])) & set(pictures(drawn[0]))
 
 
 def test_a_picture_does_not_depend_on_how_many_are_drawn(drawn, tmp_path):
-    def by_kind(files):
-        labels, images = loadmat(files[1])["labels"][0], pictures(files[0])
-        return {k: [i for i, own in zip(images, labels, strict=True) if own == k] for k in (1, 2)}
-
-    fewer = by_kind(draw(tmp_path, kinds=2))
-    more = by_kind(drawn)
-    assert fewer == {label: images[:4] for label, images in more.items()}
+    fewer, more = (
+        set(zip(loadmat(files[1])["labels"][0], pictures(files[0]), strict=True))
+        for files in (draw(tmp_path, kinds=2, images_per_kind=5), drawn)
+    )
+    assert len(fewer & more) == 8, "four of each kind"
 
 
 def test_a_failure_leaves_no_archive(tmp_path, monkeypatch):
@@ -133,28 +118,26 @@ def test_a_failure_leaves_no_archive(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_no_two_kinds_are_alike_but_for_their_colour():
+def test_no_two_kinds_are_alike_and_forms_look_unlike_without_colours():
     kinds = [vars(kind(label)) for label in range(1, KINDS + 1)]
-    colours = {"colour", "heart", "second", "name"}
-    looks = [{trait: k[trait] for trait in sorted(k.keys() - {"name"})} for k in kinds]
-    shapes = [tuple(look[trait] for trait in look.keys() - colours) for look in looks]
-    assert len({tuple(look.values()) for look in looks}) == KINDS
-    assert len(set(shapes)) >= 2 * FORMS, "in each form two look unlike in black and white"
-    assert len({k["name"] for k in kinds}) == KINDS
+
+    def looks(*but):
+        return {tuple(k[trait] for trait in k if trait not in ("name", *but)) for k in kinds}
+
+    assert len(looks()) == len({k["name"] for k in kinds}) == KINDS
+    assert len(looks("form", "colour", "heart", "second")) >= 2 * FORMS
+    forms = {
+        k["colour"]: {other["form"] for other in kinds if other["colour"] == k["colour"]}
+        for k in kinds
+    }
+    assert np.median([len(some) for some in forms.values()]) >= 4, "a colour serves several forms"
 
 
-def test_every_colour_serves_several_kinds_of_unlike_form():
-    forms = {}
-    for label in range(1, KINDS + 1):
-        forms.setdefault(kind(label).colour, set()).add(kind(label).form)
-    assert np.median([len(some) for some in forms.values()]) >= 4
-
-
-@pytest.mark.parametrize("size", [(64, 64), (64, 200), (200, 65)])
-def test_every_kind_is_painted_at_any_size_without_a_warning(size):
+def test_every_kind_is_painted_at_any_size_without_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for label in range(1, KINDS + 1):
+            size = [(64, 64), (64, 200), (200, 65)][label % 3]
             picture = paint(kind(label), size, np.random.default_rng(label))
             assert (picture.shape, picture.dtype) == ((size[1], size[0], 3), np.uint8)
             assert picture.std() > 3, f"on the picture of kind {label} something is to be seen"
@@ -196,5 +179,5 @@ def test_script_draws_what_the_rule_asks(drawn, tmp_path, monkeypatch):
     runpy.run_path(str(ROOT / "scripts/draw_flowers.py"), {"snakemake": rule}, "__main__")
     assert [hash_of(file) for file in files[1:]] == [hash_of(file) for file in drawn[1:]]
     assert len(pictures(files[0])) == 20
-    assert names.read_text().splitlines()[1] == "1,white daisy 1"
+    assert names.read_text().splitlines()[:2] == ["label,name", "1,white daisy 1"]
     assert "5 kinds, 4 images each, seed 3" in (tmp_path / "draw.log").read_text()
