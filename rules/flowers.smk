@@ -71,9 +71,9 @@ rule split_flowers:
         f"{BENCHMARKS}/split_flowers/{{split}}.tsv"
     wildcard_constraints:
         split="main|seed-[0-9]+",
+    localrule: True
     conda:
         "../envs/numpy.yaml"
-    threads: 1
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
@@ -99,9 +99,9 @@ rule layout_flowers:
         f"{LOGS}/layout_flowers/{{split}}.log",
     benchmark:
         f"{BENCHMARKS}/layout_flowers/{{split}}.tsv"
+    localrule: True
     conda:
         "../envs/numpy.yaml"
-    threads: 1
     resources:
         mem_mb=growing(1000),
         runtime=growing(30),
@@ -188,7 +188,6 @@ for model, net in nets_with_features().items():
             localrule: True
             conda:
                 "../envs/numpy.yaml"
-            threads: 1
             resources:
                 mem_mb=growing(1000),
                 runtime=growing(30),

@@ -13,9 +13,9 @@ rule prepare_mnist:
         f"{LOGS}/prepare_mnist.log",
     benchmark:
         f"{BENCHMARKS}/prepare_mnist.tsv"
+    localrule: True
     conda:
         "../envs/numpy.yaml"
-    threads: 1
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
@@ -48,7 +48,6 @@ for model, net in NETS["mnist"].items():
             f"{BENCHMARKS}/train_{model}/{{run}}.tsv"
         conda:
             f"../envs/{net['framework']}.yaml"
-        threads: 1
         resources:
             mem_mb=growing(2000),
             runtime=growing(30),

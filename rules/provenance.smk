@@ -23,11 +23,7 @@ rule record_run:
         metrics=of_all_runs("metrics.csv"),
         histories=of_all_runs("history.csv"),
         predictions=of_all_runs("predictions.npz"),
-        figures=[
-            rules.plot_comparison.output.png,
-            rules.plot_seeds.output.png,
-            *figures_of(MODELS),
-        ],
+        figures=COMPARISON_FIGURES + figures_of(MODELS),
         splits=[
             *([f"{DATA}/mnist/split.csv"] if models_of("mnist") else []),
             *flower_splits(),
@@ -47,9 +43,9 @@ rule record_run:
         f"{LOGS}/record_run.log",
     benchmark:
         f"{BENCHMARKS}/record_run.tsv"
+    localrule: True
     conda:
         "../envs/torch.yaml"
-    threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
@@ -88,9 +84,9 @@ rule write_crate:
         f"{LOGS}/write_crate.log",
     benchmark:
         f"{BENCHMARKS}/write_crate.tsv"
+    localrule: True
     conda:
         "../envs/workflow.yaml"
-    threads: 1
     resources:
         mem_mb=1000,
         runtime=10,

@@ -63,11 +63,16 @@ def test_a_changed_net_is_its_own(read):
     assert found["torch_2hidden_long"]["longer_of"] is None
 
 
-def curves_of(rule):
+def curves_of(rules):
     """Return the report's curve that a model's figures are drawn with, by model."""
-    models = ("numpy_1hidden", "numpy_2hidden", "torch_2hidden", "resnet152", "convnext_large")
+    drawn = {
+        "plot_mnist": ("numpy_1hidden", "numpy_2hidden", "torch_2hidden"),
+        "plot_flowers": ("resnet152", "convnext_large"),
+    }
     inputs = {
-        model: rule.expand_input({"model": model, "quantity": "accuracy"})[0] for model in models
+        model: rules[rule].expand_input({"model": model})[0]
+        for rule, models in drawn.items()
+        for model in models
     }
     return {
         model: str(found.reported).removeprefix("resources/")
@@ -80,12 +85,12 @@ def test_every_curve_of_the_report_is_drawn(read, project):
     report = yaml.safe_load((project.folder / "resources/reported.yaml").read_text())
     named = {key: entry["curve"] for key, entry in report["models"].items() if "curve" in entry}
     assert "numpy_1hidden" in named
-    assert curves_of(read()["plot_curves"]) == named
+    assert curves_of(read()) == named
 
 
 def test_no_curve_is_drawn_behind_another_net(read):
     changed = {"mnist": {"nets": {"numpy_1hidden": {"hidden": [100]}}}}
-    assert set(curves_of(read(changed)["plot_curves"])) == {"resnet152", "convnext_large"}
+    assert set(curves_of(read(changed))) == {"resnet152", "convnext_large"}
 
 
 @pytest.mark.parametrize("file", ["README.md", "config.yaml"])
