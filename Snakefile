@@ -35,33 +35,8 @@ onstart:
     mark(Path(".snakemake/locks"), cluster=workflow.resource_settings.nodes is not None)
 
 
-# Targets, and rules that take seconds or need the network: they run where Snakemake runs, and take
-# no place in a cluster's queue.
-localrules:
-    all,
-    mnist,
-    flowers,
-    provenance,
-    fetch,
-    prepare_mnist,
-    split_flowers,
-    layout_flowers,
-    evaluate,
-    compare,
-    judge_claims,
-    plot_benchmarks,
-    plot_curves,
-    plot_comparison,
-    plot_confusion,
-    plot_gallery,
-    plot_reliability,
-    plot_runtime,
-    plot_seeds,
-    save_configuration,
-    record_run,
-    write_page,
-    write_crate,
-    report,
+# Targets, and rules that take seconds or need the network, are local: they run where Snakemake runs,
+# and take no place in a cluster's queue.
 
 
 rule all:
@@ -69,6 +44,7 @@ rule all:
     input:
         f"{RESULTS}/report.html",
         f"{RESULTS}/ro-crate-metadata.json",
+    localrule: True
     message:
         "Everything: table, plots and report"
 
@@ -76,6 +52,7 @@ rule all:
 rule mnist:
     input:
         products(PLAN.of("mnist")),
+    localrule: True
     message:
         "The MNIST half: its nets trained, their metrics and plots"
 
@@ -83,6 +60,7 @@ rule mnist:
 rule flowers:
     input:
         products(PLAN.of("flowers")),
+    localrule: True
     message:
         "The flowers half: images by label, heads trained, their metrics and plots"
 

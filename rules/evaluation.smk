@@ -17,9 +17,9 @@ rule evaluate:
         f"{LOGS}/evaluate/{{model}}/{{run}}.log",
     benchmark:
         f"{BENCHMARKS}/evaluate/{{model}}/{{run}}.tsv"
+    localrule: True
     conda:
         "../envs/numpy.yaml"
-    threads: 1
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
@@ -52,9 +52,9 @@ rule compare:
         f"{LOGS}/compare.log",
     benchmark:
         f"{BENCHMARKS}/compare.tsv"
+    localrule: True
     conda:
         "../envs/numpy.yaml"
-    threads: 1
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
@@ -80,9 +80,9 @@ rule judge_claims:
         f"{LOGS}/judge_claims.log",
     benchmark:
         f"{BENCHMARKS}/judge_claims.tsv"
+    localrule: True
     conda:
         "../envs/numpy.yaml"
-    threads: 1
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),

@@ -11,9 +11,9 @@ rule fetch:
         f"{BENCHMARKS}/fetch/{{file}}.tsv"
     wildcard_constraints:
         file="|".join(map(re.escape, REGISTRY)),
+    localrule: True
     conda:
         "../envs/workflow.yaml"
-    threads: 1
     resources:
         mem_mb=growing(1000),
         runtime=growing(120),

@@ -73,9 +73,9 @@ rule split_flowers:
         f"{BENCHMARKS}/split_flowers/{{split}}.tsv"
     wildcard_constraints:
         split=either(SPLITS),
+    localrule: True
     conda:
         "../envs/numpy.yaml"
-    threads: 1
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
@@ -101,9 +101,9 @@ rule layout_flowers:
         f"{LOGS}/layout_flowers/{{split}}.log",
     benchmark:
         f"{BENCHMARKS}/layout_flowers/{{split}}.tsv"
+    localrule: True
     conda:
         "../envs/numpy.yaml"
-    threads: 1
     resources:
         mem_mb=growing(1000),
         runtime=growing(30),
@@ -190,7 +190,6 @@ for model in [net for net in PLAN.described("flowers") if net.keeps_features]:
             localrule: True
             conda:
                 "../envs/numpy.yaml"
-            threads: 1
             resources:
                 mem_mb=growing(1000),
                 runtime=growing(30),

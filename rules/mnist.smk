@@ -13,9 +13,9 @@ rule prepare_mnist:
         f"{LOGS}/prepare_mnist.log",
     benchmark:
         f"{BENCHMARKS}/prepare_mnist.tsv"
+    localrule: True
     conda:
         "../envs/numpy.yaml"
-    threads: 1
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
@@ -50,7 +50,6 @@ for model in PLAN.described("mnist"):
             run=either(run.name for run in model.runs),
         conda:
             f"../envs/{model.framework}.yaml"
-        threads: 1
         resources:
             mem_mb=growing(2000),
             runtime=growing(30),

@@ -10,11 +10,7 @@ rule record_run:
         metrics=of_all_runs("metrics.csv"),
         histories=of_all_runs(HISTORY),
         predictions=of_all_runs(PREDICTIONS),
-        figures=[
-            rules.plot_comparison.output.png,
-            rules.plot_seeds.output.png,
-            *figures_of(PLAN.models),
-        ],
+        figures=COMPARISON_FIGURES + figures_of(PLAN.models),
         splits=[
             *([f"{DATA}/mnist/split.csv"] if PLAN.of("mnist") else []),
             *split_files(PLAN.splits),
@@ -34,9 +30,9 @@ rule record_run:
         f"{LOGS}/record_run.log",
     benchmark:
         f"{BENCHMARKS}/record_run.tsv"
+    localrule: True
     conda:
         "../envs/torch.yaml"
-    threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
@@ -75,9 +71,9 @@ rule write_crate:
         f"{LOGS}/write_crate.log",
     benchmark:
         f"{BENCHMARKS}/write_crate.tsv"
+    localrule: True
     conda:
         "../envs/workflow.yaml"
-    threads: 1
     resources:
         mem_mb=1000,
         runtime=10,

@@ -9,14 +9,14 @@ FIGURE_NAMES = {
 }
 # Benchmarks of this project, drawn where their results are at hand.
 BENCHMARK_NAMES = {
-    "bench_mnist": "Speed of the from-scratch net",
-    "bench_flowers": "Speed of the flower nets' passes",
-}
-BENCHMARK_FIGURES = {
-    f"{RESULTS}/figures/{name}.png": title
-    for name, title in BENCHMARK_NAMES.items()
+    name: title
+    for name, title in {
+        "bench_mnist": "Speed of the from-scratch net",
+        "bench_flowers": "Speed of the flower nets' passes",
+    }.items()
     if (BASE / f"docs/{name}.csv").exists()
 }
+BENCHMARK_FIGURES = [f"{RESULTS}/figures/{name}.png" for name in BENCHMARK_NAMES]
 COMPARISON_FIGURES = [f"{RESULTS}/figures/comparison.png", f"{RESULTS}/figures/seeds.png"]
 # Heading, name and file of each figure, for the page in Markdown.
 NAMED_FIGURES = [
@@ -28,216 +28,107 @@ NAMED_FIGURES = [
         for figure in figures_of([model])
     ),
     ["Time and memory", "Run time and peak memory of this run", f"{RESULTS}/figures/runtime.png"],
-    *(["Time and memory", title, file] for file, title in BENCHMARK_FIGURES.items()),
+    *(
+        ["Time and memory", title, file]
+        for title, file in zip(BENCHMARK_NAMES.values(), BENCHMARK_FIGURES)
+    ),
 ]
 
 
-rule plot_curves:
-    input:
-        histories=of_model(HISTORY),
-        reported=curve_of,
-        style=shipped("resources/style.mplstyle"),
-        code=code("plot_curves"),
-    output:
-        png=report(
-            f"{RESULTS}/figures/{{model}}/{{quantity}}.png",
-            caption="../resources/captions/curves.rst",
-            category="Curves",
-            labels=lambda wildcards: {
-                "model": title_of(wildcards),
-                "figure": "{quantity} per epoch",
+# A part's nets have the same figures, drawn by one job a net.
+for part, losses in LOSS_CURVES.items():
+
+    rule:
+        name:
+            f"plot_{part}"
+        input:
+            histories=of_model(HISTORY),
+            reported=curve_of,
+            metrics=of_headline("metrics.csv"),
+            confusion=of_headline("confusion.csv"),
+            mistakes=of_headline("mistakes.csv"),
+            reliability=of_headline("reliability.csv"),
+            images=images_of,
+            # The photographs themselves: the table above holds their paths.
+            folder=photographs_of,
+            style=shipped("resources/style.mplstyle"),
+            code=code("plot_model"),
+        output:
+            **{
+                figure: report(
+                    f"{RESULTS}/figures/{{model}}/{figure}.png",
+                    caption=f"../resources/captions/{figure}.rst",
+                    category="Errors" if figure in CLOSER_LOOKS else "Curves",
+                    labels=lambda wildcards, figure=figure: {
+                        "model": title_of(wildcards),
+                        "figure": FIGURE_NAMES[figure],
+                    },
+                )
+                for figure in ("accuracy", *losses, *CLOSER_LOOKS)
             },
-        ),
-        svg=f"{RESULTS}/figures/{{model}}/{{quantity}}.svg",
-    log:
-        f"{LOGS}/plot_curves/{{model}}-{{quantity}}.log",
-    benchmark:
-        f"{BENCHMARKS}/plot_curves/{{model}}-{{quantity}}.tsv"
-    wildcard_constraints:
-        quantity="accuracy|loss",
-    conda:
-        "../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        title=title_of,
-        model="{model}",
-        quantity="{quantity}",
-        splits=splits_of,
-        reported_label=reported_label_of,
-        curve_note=curve_note_of,
-        loss_label=loss_label_of,
-    message:
-        "Plot {wildcards.quantity} per epoch of {wildcards.model}"
-    script:
-        "../scripts/plot_curves.py"
+            svg=[
+                f"{RESULTS}/figures/{{model}}/{figure}.svg"
+                for figure in ("accuracy", *losses, *CLOSER_LOOKS)
+            ],
+        log:
+            f"{LOGS}/plot_{part}/{{model}}.log",
+        benchmark:
+            f"{BENCHMARKS}/plot_{part}/{{model}}.tsv"
+        wildcard_constraints:
+            model=either(model.name for model in PLAN.described(part)),
+        localrule: True
+        conda:
+            "../envs/report.yaml"
+        resources:
+            mem_mb=1000,
+            runtime=10,
+        params:
+            quantities=["accuracy", *losses],
+            title=title_of,
+            splits=splits_of,
+            reported_label=reported_label_of,
+            curve_note=curve_note_of,
+            loss_label=loss_label_of,
+        message:
+            "Plot curves and errors of {wildcards.model}"
+        script:
+            "../scripts/plot_model.py"
 
 
 rule plot_comparison:
     input:
+        metrics=f"{RESULTS}/metrics.csv",
         comparison=f"{RESULTS}/comparison.csv",
         style=shipped("resources/style.mplstyle"),
         code=code("plot_comparison"),
     output:
-        png=report(
+        comparison=report(
             f"{RESULTS}/figures/comparison.png",
             caption="../resources/captions/plot_comparison.rst",
             category="Comparison",
             labels={"what": "3. Reproduced minus reported (chart)"},
         ),
-        svg=f"{RESULTS}/figures/comparison.svg",
-    log:
-        f"{LOGS}/plot_comparison.log",
-    benchmark:
-        f"{BENCHMARKS}/plot_comparison.tsv"
-    conda:
-        "../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    message:
-        "Plot reported against reproduced"
-    script:
-        "../scripts/plot_comparison.py"
-
-
-rule plot_confusion:
-    input:
-        confusion=of_headline("confusion.csv"),
-        style=shipped("resources/style.mplstyle"),
-        code=code("plot_confusion"),
-    output:
-        png=report(
-            f"{RESULTS}/figures/{{model}}/confusion.png",
-            caption="../resources/captions/confusion.rst",
-            category="Errors",
-            labels=lambda wildcards: {
-                "model": title_of(wildcards),
-                "figure": FIGURE_NAMES["confusion"],
-            },
-        ),
-        svg=f"{RESULTS}/figures/{{model}}/confusion.svg",
-    log:
-        f"{LOGS}/plot_confusion/{{model}}.log",
-    benchmark:
-        f"{BENCHMARKS}/plot_confusion/{{model}}.tsv"
-    conda:
-        "../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        title=title_of,
-    message:
-        "Plot confusion of classes of {wildcards.model}"
-    script:
-        "../scripts/plot_confusion.py"
-
-
-rule plot_gallery:
-    input:
-        mistakes=of_headline("mistakes.csv"),
-        images=images_of,
-        # The photographs themselves: the table above holds their paths.
-        folder=photographs_of,
-        style=shipped("resources/style.mplstyle"),
-        code=code("plot_gallery"),
-    output:
-        png=report(
-            f"{RESULTS}/figures/{{model}}/gallery.png",
-            caption="../resources/captions/gallery.rst",
-            category="Errors",
-            labels=lambda wildcards: {
-                "model": title_of(wildcards),
-                "figure": FIGURE_NAMES["gallery"],
-            },
-        ),
-        svg=f"{RESULTS}/figures/{{model}}/gallery.svg",
-    log:
-        f"{LOGS}/plot_gallery/{{model}}.log",
-    benchmark:
-        f"{BENCHMARKS}/plot_gallery/{{model}}.tsv"
-    conda:
-        "../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        title=title_of,
-    message:
-        "Plot most confident mistakes of {wildcards.model}"
-    script:
-        "../scripts/plot_gallery.py"
-
-
-rule plot_reliability:
-    input:
-        metrics=of_headline("metrics.csv"),
-        reliability=of_headline("reliability.csv"),
-        style=shipped("resources/style.mplstyle"),
-        code=code("plot_reliability"),
-    output:
-        png=report(
-            f"{RESULTS}/figures/{{model}}/reliability.png",
-            caption="../resources/captions/reliability.rst",
-            category="Errors",
-            labels=lambda wildcards: {
-                "model": title_of(wildcards),
-                "figure": FIGURE_NAMES["reliability"],
-            },
-        ),
-        svg=f"{RESULTS}/figures/{{model}}/reliability.svg",
-    log:
-        f"{LOGS}/plot_reliability/{{model}}.log",
-    benchmark:
-        f"{BENCHMARKS}/plot_reliability/{{model}}.tsv"
-    conda:
-        "../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        title=title_of,
-    message:
-        "Plot reliability of probabilities of {wildcards.model}"
-    script:
-        "../scripts/plot_reliability.py"
-
-
-rule plot_seeds:
-    input:
-        metrics=f"{RESULTS}/metrics.csv",
-        comparison=f"{RESULTS}/comparison.csv",
-        style=shipped("resources/style.mplstyle"),
-        code=code("plot_seeds"),
-    output:
-        png=report(
+        seeds=report(
             f"{RESULTS}/figures/seeds.png",
             caption="../resources/captions/seeds.rst",
             category="Comparison",
             labels={"what": "4. Spread over seeds and splits (chart)"},
         ),
-        svg=f"{RESULTS}/figures/seeds.svg",
+        svg=[f"{RESULTS}/figures/comparison.svg", f"{RESULTS}/figures/seeds.svg"],
     log:
-        f"{LOGS}/plot_seeds.log",
+        f"{LOGS}/plot_comparison.log",
     benchmark:
-        f"{BENCHMARKS}/plot_seeds.tsv"
+        f"{BENCHMARKS}/plot_comparison.tsv"
+    localrule: True
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
     message:
-        "Plot the spread over seeds and splits"
+        "Plot reproduced against reported, and the spread over runs"
     script:
-        "../scripts/plot_seeds.py"
+        "../scripts/plot_comparison.py"
 
 
 # Times differ from run to run, so they stand in a file of their own. Benchmarks are no inputs: one
@@ -247,22 +138,32 @@ rule plot_runtime:
         products(PLAN.models),
         COMPARISON_FIGURES,
         f"{RESULTS}/claims.csv",
+        **{name: shipped(f"docs/{name}.csv") for name in BENCHMARK_NAMES},
         style=shipped("resources/style.mplstyle"),
         code=code("plot_runtime"),
     output:
+        **{
+            name: report(
+                f"{RESULTS}/figures/{name}.png",
+                caption=f"../resources/captions/{name}.rst",
+                category="Time and memory",
+                labels={"what": title},
+            )
+            for name, title in BENCHMARK_NAMES.items()
+        },
         table=f"{RESULTS}/runtime.csv",
-        png=report(
+        runtime=report(
             f"{RESULTS}/figures/runtime.png",
             caption="../resources/captions/runtime.rst",
             category="Time and memory",
             labels={"what": "Run time and peak memory of this run, by rule"},
         ),
-        svg=f"{RESULTS}/figures/runtime.svg",
+        svg=[f"{RESULTS}/figures/{name}.svg" for name in ("runtime", *BENCHMARK_NAMES)],
     log:
         f"{LOGS}/plot_runtime.log",
+    localrule: True
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
@@ -274,7 +175,7 @@ rule plot_runtime:
         models=PLAN.model_of_rule,
         splits=PLAN.splits,
     message:
-        "Plot run time and peak memory by rule"
+        "Plot run time and peak memory by rule, and the benchmarks"
     script:
         "../scripts/plot_runtime.py"
 
@@ -310,9 +211,9 @@ rule write_page:
         f"{LOGS}/write_page.log",
     benchmark:
         f"{BENCHMARKS}/write_page.tsv"
+    localrule: True
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
@@ -324,39 +225,6 @@ rule write_page:
         "../scripts/write_page.py"
 
 
-rule plot_benchmarks:
-    input:
-        times=shipped("docs/{benchmark}.csv"),
-        style=shipped("resources/style.mplstyle"),
-        code=code("plot_benchmarks"),
-    output:
-        png=report(
-            f"{RESULTS}/figures/{{benchmark}}.png",
-            caption="../resources/captions/benchmarks.rst",
-            category="Time and memory",
-            labels=lambda wildcards: {"what": BENCHMARK_NAMES[wildcards.benchmark]},
-        ),
-        svg=f"{RESULTS}/figures/{{benchmark}}.svg",
-    log:
-        f"{LOGS}/plot_benchmarks/{{benchmark}}.log",
-    benchmark:
-        f"{BENCHMARKS}/plot_benchmarks/{{benchmark}}.tsv"
-    wildcard_constraints:
-        benchmark="|".join(BENCHMARK_NAMES),
-    conda:
-        "../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        benchmark="{benchmark}",
-    message:
-        "Plot {wildcards.benchmark} as ratios"
-    script:
-        "../scripts/plot_benchmarks.py"
-
-
 rule save_configuration:
     input:
         code=code("save_configuration"),
@@ -364,9 +232,9 @@ rule save_configuration:
         config=f"{RESULTS}/config.yaml",
     log:
         f"{LOGS}/save_configuration.log",
+    localrule: True
     conda:
         "../envs/workflow.yaml"
-    threads: 1
     resources:
         mem_mb=500,
         runtime=5,
@@ -384,7 +252,7 @@ rule report:
     input:
         products(PLAN.models),
         COMPARISON_FIGURES,
-        list(BENCHMARK_FIGURES),
+        BENCHMARK_FIGURES,
         f"{RESULTS}/comparison.html",
         f"{RESULTS}/figures/runtime.png",
         config=f"{RESULTS}/config.yaml",
@@ -394,9 +262,9 @@ rule report:
         page=f"{RESULTS}/report.html",
     log:
         f"{LOGS}/report.log",
+    localrule: True
     conda:
         "../envs/workflow.yaml"
-    threads: 1
     resources:
         mem_mb=1000,
         runtime=10,

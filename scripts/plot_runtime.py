@@ -1,9 +1,11 @@
-"""Gather run time and peak memory of every job, and plot them by rule."""
+"""Gather run time and peak memory of every job and plot them by rule, beside the benchmarks."""
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from repro.provenance.run_times import by_rule, jobs
-from repro.report import style
+from repro.report import benchmarks, style
 from repro.report.run_times import run_times
 from repro.system import logs
 from repro.system.files import atomic_path
@@ -11,15 +13,19 @@ from repro.system.files import atomic_path
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
+DRAWN_BY = {"bench_mnist": benchmarks.mnist, "bench_flowers": benchmarks.flowers}
+
 
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
-    params = snakemake.params
+    source, params, output = snakemake.input, snakemake.params, snakemake.output
     of_jobs = jobs(params.benchmarks, params.unfinished, params.runs, params.splits, params.models)
-    with atomic_path(snakemake.output.table) as aside:
+    with atomic_path(output.table) as aside:
         of_jobs.to_csv(aside, index=False)
-    with style.styled(snakemake.input.style):
-        style.save(run_times(by_rule(of_jobs)), snakemake.output.png, snakemake.output.svg)
+    with style.styled(source.style):
+        style.save(run_times(by_rule(of_jobs)), output.runtime)
+        for name in DRAWN_BY.keys() & source.keys():
+            style.save(DRAWN_BY[name](pd.read_csv(source[name])), output[name])
     logger.info("%d jobs, %.0f s in all", len(of_jobs), of_jobs["wall_s"].sum())
 
 

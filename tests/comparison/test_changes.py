@@ -42,7 +42,9 @@ def why_not(model, more=None):
     """Return why a model is not held against the report, with ``more`` over the shipped files."""
     config = merged(deepcopy(CONFIG), more or {})
     registry = load_registry([ROOT / "resources/registry.yaml"], config["downloads"])
-    return changes.why_not(model, config, registry, REPORT)
+    found = changes.why_not(model, config, registry, REPORT)
+    assert type(found) is str
+    return found
 
 
 def of_net(model, **keys):

@@ -37,7 +37,7 @@ def folder(tmp_path):
     write(tmp_path, "train_net/seed-2", 64, rss="580")
     write(tmp_path, "train_net_long/seed-1", 180)
     write(tmp_path, "evaluate/net/seed-1", 2)
-    write(tmp_path, "plot_curves/net-accuracy", 2)
+    write(tmp_path, "plot_mnist/net", 2)
     write(tmp_path, "split_flowers/main", 0.5)
     # left by other settings, or by a rule that is no more
     write(tmp_path, "train_net/seed-7", 1000)
@@ -45,7 +45,7 @@ def folder(tmp_path):
     write(tmp_path, "evaluate/old/seed-1", 1000)
     write(tmp_path, "train_old", 1000)
     write(tmp_path, "split_flowers/seed-9", 1000)
-    write(tmp_path, "plot_curves/old-loss", 1000)
+    write(tmp_path, "plot_mnist/old", 1000)
     write(tmp_path, "gone", 1000)
     write(tmp_path, "train_net", 1000)
     (tmp_path / "evaluate/net/seed-1.txt").write_text("not a benchmark")
@@ -60,7 +60,7 @@ def patterns(folder):
         "train_net_long": f"{folder}/train_net_long/{{run}}.tsv",
         "train_old": f"{folder}/train_old.tsv",
         "split_flowers": f"{folder}/split_flowers/{{split}}.tsv",
-        "plot_curves": f"{folder}/plot_curves/{{model}}-{{quantity}}.tsv",
+        "plot_mnist": f"{folder}/plot_mnist/{{model}}.tsv",
         "fetch": f"{folder}/fetch/{{file}}.tsv",
         "features_net": f"{folder}/features_net/{{cover,all|(seed)-[0-9]{{1,9}}}}.tsv",
     }
@@ -97,7 +97,7 @@ class TestJobs:
             ("compare", ""),
             ("evaluate", "net/seed-1"),
             ("fetch", "mnist/labels"),
-            ("plot_curves", "net/accuracy"),
+            ("plot_mnist", "net"),
             ("split_flowers", "main"),
             ("train_net", "seed-1"),
             ("train_net", "seed-2"),
@@ -163,7 +163,7 @@ class TestFigure:
         assert [text.get_text() for text in time.texts][:2] == ["3 min 0 s", "2 min 4 s"]
         assert "(s)" in time.get_xlabel()
         assert "(MiB)" in memory.get_xlabel()
-        figures.save(figure, tmp_path / "a.png", tmp_path / "a.svg")
+        figures.save(figure, tmp_path / "a.png")
 
     @pytest.mark.parametrize(
         ("earlier", "text"),

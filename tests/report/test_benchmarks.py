@@ -61,7 +61,7 @@ def test_a_panel_for_each_network(passes, tmp_path):
     for axes in figure.axes:
         assert names(axes) == ["notebook's way", "this project"]
         assert [bar.get_width() for bar in axes.patches] == pytest.approx([2, 1])
-    figures.save(figure, tmp_path / "a.png", tmp_path / "a.svg")
+    figures.save(figure, tmp_path / "a.png")
 
 
 def test_the_shipped_benchmark_can_be_drawn(root):

@@ -17,6 +17,7 @@ from repro.report.comparison import comparison as draw_comparison
 from repro.report.comparison import spread
 from repro.report.curves import curves
 from repro.report.errors import confused_pairs, confusion_matrix, gallery, reliability
+from scripts_support import run_rule
 from support import TELLING
 
 SETS = ("train", "validation", "test")
@@ -339,7 +340,47 @@ class TestSave:
     def test_the_same_table_gives_the_same_bytes(self, tmp_path):
         for name in ("a", "b"):
             figure = curves([history()], "accuracy", SETS, "Net")
-            figures.save(figure, tmp_path / f"{name}.png", tmp_path / f"{name}.svg")
+            figures.save(figure, tmp_path / f"{name}.png")
         for kind in ("png", "svg"):
             assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
         assert (tmp_path / "a.svg").read_text().startswith("<?xml")
+
+
+@pytest.mark.parametrize("quantities", [["accuracy"], ["accuracy", "loss"]])
+def test_each_figure_of_a_model_stands_in_its_own_file(root, tmp_path, quantities):
+    tables = {
+        "histories": history(),
+        "metrics": pd.DataFrame({"split": ["test"], "metric": ["ece"], "value": [0.055]}),
+        "confusion": pd.DataFrame({"true": [1, 2], "taken_for": [2, 2], "count": 3, "n": 3}),
+        "mistakes": pd.DataFrame({"id": [1], "true": [1], "taken_for": [2], "confidence": [0.75]}),
+        "reliability": pd.DataFrame({"confidence": [0.5], "accuracy": [0.4], "count": [10]}),
+    }
+    for name, table in tables.items():
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    np.save(tmp_path / "images.npy", np.zeros((2, 784), np.uint8))
+    said = {
+        "accuracy": "train, at the end 86.00 %",
+        "loss": "Loss (nats)",
+        "confusion": "Taken for",
+        "gallery": "taken for 2",
+        "reliability": "Expected calibration error 5.5 %",
+    }
+    wanted = [name for name in said if name != "loss" or "loss" in quantities]
+    run_rule(
+        "plot_model",
+        tmp_path,
+        input={name: tmp_path / f"{name}.csv" for name in tables if name != "histories"}
+        | {"histories": [tmp_path / "histories.csv"], "reported": []}
+        | {"images": tmp_path / "images.npy", "style": root / "resources/style.mplstyle"},
+        output={name: tmp_path / f"{name}.png" for name in wanted},
+        params={
+            "quantities": quantities,
+            "splits": SETS,
+            "title": "Net",
+            "reported_label": "as reported",
+            "loss_label": "Loss (nats)",
+        },
+    )
+    for name in wanted:
+        assert said[name] in (tmp_path / f"{name}.svg").read_text().replace("\u00a0", " ")
+    assert {file.stem for file in tmp_path.glob("*.png")} == set(wanted)

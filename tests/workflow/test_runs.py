@@ -84,7 +84,11 @@ def test_touched_code_reruns_nothing(finished):
             {"train_tiny", "train_numpy_1hidden"},
         ),
         ("scripts/split_flowers.py", {"split_flowers", "train_tiny"}, {"features_tiny"}),
-        ("scripts/repro/report/style.py", {"plot_curves"}, {"evaluate", "compare"}),
+        (
+            "scripts/repro/report/style.py",
+            {"plot_mnist", "plot_flowers", "plot_comparison"},
+            {"evaluate", "compare"},
+        ),
         ("scripts/fetch.py", set(), {"fetch"}),
         ("rules/mnist.smk", {"record_run", "write_crate"}, {"train_numpy_1hidden", "evaluate"}),
     ],

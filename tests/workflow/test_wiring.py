@@ -123,8 +123,11 @@ NAMES = {
     "{accuracy,loss,confusion,gallery,reliability}.png",
     "COMPARED": "results/figures/{comparison,seeds}.png",
     "BENCHMARKS": "results/figures/{bench_mnist,bench_flowers}.png",
-    "CAPTIONS": "resources/captions/{benchmarks,claims_page,comparison,comparison_page,confusion,"
-    "curves,gallery,plot_comparison,provenance_page,reliability,runtime,seeds,workflow}.rst",
+    "CAPTIONS": "resources/captions/{accuracy,bench_flowers,bench_mnist,claims_page,comparison,"
+    "comparison_page,confusion,gallery,loss,plot_comparison,provenance_page,reliability,runtime,"
+    "seeds,workflow}.rst",
+    "PAGE": "{claims.html.j2,comparison.html.j2,page.css,page.html.j2,provenance.html.j2,sort.js,"
+    "table.html.j2}",
     "RULES": "rules/{common,evaluation,fetch,flowers,mnist,provenance,report}.smk",
     "RESULTS": "data/oxford102/manifests/main.csv results/runs/$ALL/metrics.csv $FIGURES",
     "REPORT": "results/report.html $RESULTS $COMPARED $BENCHMARKS results/comparison.html "
@@ -397,143 +400,92 @@ FULL_TABLES = {
         >claims = results/claims.csv
         >table = results/claims.md
     """,
-    "plot_curves": """
+    "plot_mnist": """
+        images = data/mnist/images.npy
+        folder = -
         style = $STYLE
-        .model = $model
         .title = $title
-        .quantity = $quantity
-        >png = results/figures/$model/$quantity.png
-        >svg = results/figures/$model/$quantity.svg
+        .quantities = accuracy
+        .splits = train validation
+        .reported_label = as reported
+        >accuracy = results/figures/$model/accuracy.png
+        >confusion = results/figures/$model/confusion.png
+        >gallery = results/figures/$model/gallery.png
+        >reliability = results/figures/$model/reliability.png
+        >svg = results/figures/$model/{accuracy,confusion,gallery,reliability}.svg
 
-        $model                  | $quantity | histories
-        numpy_1hidden           | accuracy  | $RUNS/{seed-11,seed-12}/history.csv
-        torch_2hidden_long      | accuracy  | $RUNS/{seed-21,seed-22}/history.csv
-        own                     | accuracy  | $RUNS/{seed-23,seed-24}/history.csv
-        resnet152               | accuracy  | $RUNS/{seed-31,seed-32,split-6,split-7}/history.csv
-        resnet152               | loss      | $RUNS/{seed-31,seed-32,split-6,split-7}/history.csv
-        convnext_large_notebook | accuracy  | $RUNS/{seed-41,seed-42,split-8}/history.csv
-        convnext_large_notebook | loss      | $RUNS/{seed-41,seed-42,split-8}/history.csv
-        lite                    | accuracy  | $RUNS/{seed-51,seed-52,split-9,split-6}/history.csv
-        lite                    | loss      | $RUNS/{seed-51,seed-52,split-9,split-6}/history.csv
-        raw                     | accuracy  | $RUNS/{seed-91,split-92}/history.csv
-        raw                     | loss      | $RUNS/{seed-91,split-92}/history.csv
+        $model             | histories                           | .loss_label
+        numpy_1hidden      | $RUNS/{seed-11,seed-12}/history.csv | Loss (mean squared error)
+        torch_2hidden_long | $RUNS/{seed-21,seed-22}/history.csv | Loss (mean squared error)
+        own                | $RUNS/{seed-23,seed-24}/history.csv | Loss (cross-entropy, nats)
 
-        $model                  | $quantity | .splits               | .loss_label
-        numpy_1hidden           | accuracy  | train validation      | Loss (mean squared error)
-        torch_2hidden_long      | accuracy  | train validation      | Loss (mean squared error)
-        own                     | accuracy  | train validation      | Loss (cross-entropy, nats)
-        resnet152               | accuracy  | train validation test | $NLL
-        resnet152               | loss      | train validation test | $NLL
-        convnext_large_notebook | accuracy  | train validation test | $NLL
-        convnext_large_notebook | loss      | train validation test | $NLL
-        lite                    | accuracy  | train validation test | $NLL
-        lite                    | loss      | train validation test | $NLL
-        raw                     | accuracy  | train validation test | $NLL
-        raw                     | loss      | train validation test | $NLL
+        $model             | metrics                   | confusion
+        numpy_1hidden      | $RUNS/seed-11/metrics.csv | $RUNS/seed-11/confusion.csv
+        torch_2hidden_long | $RUNS/seed-21/metrics.csv | $RUNS/seed-21/confusion.csv
+        own                | $RUNS/seed-23/metrics.csv | $RUNS/seed-23/confusion.csv
 
-        $model                  | $quantity | reported
-        numpy_1hidden           | accuracy  | resources/reported/numpy_1hidden_first_epochs.csv
-        torch_2hidden_long      | accuracy  | -
-        own                     | accuracy  | -
-        resnet152               | accuracy  | resources/reported/resnet152_history.csv
-        resnet152               | loss      | resources/reported/resnet152_history.csv
-        convnext_large_notebook | accuracy  | resources/reported/convnext_large_history.csv
-        convnext_large_notebook | loss      | resources/reported/convnext_large_history.csv
-        lite                    | accuracy  | -
-        lite                    | loss      | -
-        raw                     | accuracy  | -
-        raw                     | loss      | -
+        $model             | mistakes                   | reliability
+        numpy_1hidden      | $RUNS/seed-11/mistakes.csv | $RUNS/seed-11/reliability.csv
+        torch_2hidden_long | $RUNS/seed-21/mistakes.csv | $RUNS/seed-21/reliability.csv
+        own                | $RUNS/seed-23/mistakes.csv | $RUNS/seed-23/reliability.csv
 
-        $model                  | $quantity | .reported_label                 | .curve_note
-        numpy_1hidden           | accuracy  | as reported                     | $REPLAYED
-        torch_2hidden_long      | accuracy  | as reported                     | -
-        own                     | accuracy  | as reported                     | -
-        resnet152               | accuracy  | as reported (protocol notebook) | $NINE_EPOCHS
-        resnet152               | loss      | as reported (protocol notebook) | $NINE_EPOCHS
-        convnext_large_notebook | accuracy  | as reported                     | $TWO_SETS
-        convnext_large_notebook | loss      | as reported                     | $TWO_SETS
-        lite                    | accuracy  | as reported                     | -
-        lite                    | loss      | as reported                     | -
-        raw                     | accuracy  | as reported (protocol notebook) | $NINE_EPOCHS
-        raw                     | loss      | as reported (protocol notebook) | $NINE_EPOCHS
+        $model             | reported                                          | .curve_note
+        numpy_1hidden      | resources/reported/numpy_1hidden_first_epochs.csv | $REPLAYED
+        torch_2hidden_long | -                                                 | -
+        own                | -                                                 | -
     """,
-    "plot_confusion": """
+    "plot_flowers": """
+        images = data/oxford102/images.csv
+        folder = data/oxford102/images
         style = $STYLE
         .title = $title
-        >png = results/figures/$model/confusion.png
-        >svg = results/figures/$model/confusion.svg
+        .quantities = accuracy loss
+        .splits = train validation test
+        .loss_label = $NLL
+        >accuracy = results/figures/$model/accuracy.png
+        >loss = results/figures/$model/loss.png
+        >confusion = results/figures/$model/confusion.png
+        >gallery = results/figures/$model/gallery.png
+        >reliability = results/figures/$model/reliability.png
+        >svg = results/figures/$model/{accuracy,loss,confusion,gallery,reliability}.svg
 
-        $model                  | confusion
-        numpy_1hidden           | $RUNS/seed-11/confusion.csv
-        torch_2hidden_long      | $RUNS/seed-21/confusion.csv
-        own                     | $RUNS/seed-23/confusion.csv
-        resnet152               | $RUNS/seed-31/confusion.csv
-        convnext_large_notebook | $RUNS/seed-41/confusion.csv
-        lite                    | $RUNS/seed-51/confusion.csv
-        raw                     | $RUNS/seed-91/confusion.csv
-    """,
-    "plot_gallery": """
-        style = $STYLE
-        .title = $title
-        >png = results/figures/$model/gallery.png
-        >svg = results/figures/$model/gallery.svg
+        $model                  | histories
+        resnet152               | $RUNS/{seed-31,seed-32,split-6,split-7}/history.csv
+        convnext_large_notebook | $RUNS/{seed-41,seed-42,split-8}/history.csv
+        lite                    | $RUNS/{seed-51,seed-52,split-9,split-6}/history.csv
+        raw                     | $RUNS/{seed-91,split-92}/history.csv
 
-        $model                  | mistakes
-        numpy_1hidden           | $RUNS/seed-11/mistakes.csv
-        torch_2hidden_long      | $RUNS/seed-21/mistakes.csv
-        own                     | $RUNS/seed-23/mistakes.csv
-        resnet152               | $RUNS/seed-31/mistakes.csv
-        convnext_large_notebook | $RUNS/seed-41/mistakes.csv
-        lite                    | $RUNS/seed-51/mistakes.csv
-        raw                     | $RUNS/seed-91/mistakes.csv
+        $model                  | metrics                   | confusion
+        resnet152               | $RUNS/seed-31/metrics.csv | $RUNS/seed-31/confusion.csv
+        convnext_large_notebook | $RUNS/seed-41/metrics.csv | $RUNS/seed-41/confusion.csv
+        lite                    | $RUNS/seed-51/metrics.csv | $RUNS/seed-51/confusion.csv
+        raw                     | $RUNS/seed-91/metrics.csv | $RUNS/seed-91/confusion.csv
 
-        $model                  | images                    | folder
-        numpy_1hidden           | data/mnist/images.npy     | -
-        torch_2hidden_long      | data/mnist/images.npy     | -
-        own                     | data/mnist/images.npy     | -
-        resnet152               | data/oxford102/images.csv | data/oxford102/images
-        convnext_large_notebook | data/oxford102/images.csv | data/oxford102/images
-        lite                    | data/oxford102/images.csv | data/oxford102/images
-        raw                     | data/oxford102/images.csv | data/oxford102/images
-    """,
-    "plot_reliability": """
-        style = $STYLE
-        .title = $title
-        >png = results/figures/$model/reliability.png
-        >svg = results/figures/$model/reliability.svg
+        $model                  | mistakes                   | reliability
+        resnet152               | $RUNS/seed-31/mistakes.csv | $RUNS/seed-31/reliability.csv
+        convnext_large_notebook | $RUNS/seed-41/mistakes.csv | $RUNS/seed-41/reliability.csv
+        lite                    | $RUNS/seed-51/mistakes.csv | $RUNS/seed-51/reliability.csv
+        raw                     | $RUNS/seed-91/mistakes.csv | $RUNS/seed-91/reliability.csv
 
-        $model                  | metrics                   | reliability
-        numpy_1hidden           | $RUNS/seed-11/metrics.csv | $RUNS/seed-11/reliability.csv
-        torch_2hidden_long      | $RUNS/seed-21/metrics.csv | $RUNS/seed-21/reliability.csv
-        own                     | $RUNS/seed-23/metrics.csv | $RUNS/seed-23/reliability.csv
-        resnet152               | $RUNS/seed-31/metrics.csv | $RUNS/seed-31/reliability.csv
-        convnext_large_notebook | $RUNS/seed-41/metrics.csv | $RUNS/seed-41/reliability.csv
-        lite                    | $RUNS/seed-51/metrics.csv | $RUNS/seed-51/reliability.csv
-        raw                     | $RUNS/seed-91/metrics.csv | $RUNS/seed-91/reliability.csv
+        $model                  | reported                                      | .curve_note
+        resnet152               | resources/reported/resnet152_history.csv      | $NINE_EPOCHS
+        convnext_large_notebook | resources/reported/convnext_large_history.csv | $TWO_SETS
+        lite                    | -                                             | -
+        raw                     | -                                             | $NINE_EPOCHS
+
+        $model                  | .reported_label
+        resnet152               | as reported (protocol notebook)
+        convnext_large_notebook | as reported
+        lite                    | as reported
+        raw                     | as reported (protocol notebook)
     """,
     "plot_comparison": """
-        comparison = results/comparison.csv
-        style = $STYLE
-        >png = results/figures/comparison.png
-        >svg = results/figures/comparison.svg
-    """,
-    "plot_seeds": """
         metrics = results/metrics.csv
         comparison = results/comparison.csv
         style = $STYLE
-        >png = results/figures/seeds.png
-        >svg = results/figures/seeds.svg
-    """,
-    "plot_benchmarks": """
-        times = docs/$benchmark.csv
-        style = $STYLE
-        .benchmark = $benchmark
-        >png = results/figures/$benchmark.png
-        >svg = results/figures/$benchmark.svg
-
-        $benchmark
-        bench_mnist
-        bench_flowers
+        >comparison = results/figures/comparison.png
+        >seeds = results/figures/seeds.png
+        >svg = results/figures/{comparison,seeds}.svg
     """,
     "plot_runtime": """
         * = $RESULTS $COMPARED results/claims.csv
@@ -543,15 +495,19 @@ FULL_TABLES = {
         .runs = $RUNS_BY_NET
         .models = ...
         .splits = $SPLITS
+        bench_mnist = docs/bench_mnist.csv
+        bench_flowers = docs/bench_flowers.csv
         >table = results/runtime.csv
-        >png = results/figures/runtime.png
-        >svg = results/figures/runtime.svg
+        >runtime = results/figures/runtime.png
+        >bench_mnist = results/figures/bench_mnist.png
+        >bench_flowers = results/figures/bench_flowers.png
+        >svg = results/figures/{runtime,bench_mnist,bench_flowers}.svg
     """,
     "write_page": """
         comparison = results/comparison.csv
         claims = results/claims.csv
         provenance = results/provenance.json
-        look = resources/page/{page.css,sort.js}
+        look = resources/page/$PAGE
         .figures = ...
         >comparison = results/comparison.html
         >claims = results/claims.html
@@ -655,10 +611,9 @@ MINE_TABLES = {
         petal  | seed-61 | 61    | results/runs/petal/seed-61/history.csv
         petal  | seed-62 | 62    | results/runs/petal/seed-62/history.csv
     """,
-    "plot_curves": """
-        $model | $quantity | reported
-        petal  | accuracy  | -
-        petal  | loss      | -
+    "plot_flowers": """
+        $model | reported | images
+        petal  | -        | data/mine/images.csv
     """,
     "record_run": """
         splits = data/mine/splits/main.csv
@@ -758,14 +713,12 @@ DRAWN_TABLES = {
         moved  | seed-1
         moved  | split-2
     """,
-    "plot_curves": """
+    "plot_flowers": """
         .title = $title
 
-        $model | $quantity | reported
-        still  | accuracy  | -
-        still  | loss      | -
-        moved  | accuracy  | -
-        moved  | loss      | -
+        $model | reported
+        still  | -
+        moved  | -
     """,
     "record_run": """
         .sources = $RESNET:394f9c45 $LITE:57934424
@@ -886,15 +839,11 @@ MACHINES = """
     evaluate                      | evaluate           | numpy       | 1       | -   | no
     compare                       | compare            | numpy       | 1       | -   | no
     judge_claims                  | judge_claims       | numpy       | 1       | -   | no
-    plot_curves                   | plot_curves        | report      | 1       | -   | no
+    plot_mnist                    | plot_model         | report      | 1       | -   | no
+    plot_flowers                  | plot_model         | report      | 1       | -   | no
     plot_comparison               | plot_comparison    | report      | 1       | -   | no
-    plot_confusion                | plot_confusion     | report      | 1       | -   | no
-    plot_gallery                  | plot_gallery       | report      | 1       | -   | no
-    plot_reliability              | plot_reliability   | report      | 1       | -   | no
-    plot_seeds                    | plot_seeds         | report      | 1       | -   | no
-    plot_benchmarks               | plot_benchmarks    | report      | 1       | -   | no
     plot_runtime                  | plot_runtime       | report      | 1       | -   | no
-    write_page                    | write_page         | numpy       | 1       | -   | no
+    write_page                    | write_page         | report      | 1       | -   | no
     save_configuration            | save_configuration | workflow    | 1       | -   | no
     record_run                    | record_run         | torch       | 1       | -   | no
     write_crate                   | write_crate        | workflow    | 1       | -   | no
@@ -920,12 +869,13 @@ MAKERS = {
     "results/runs/numpy_1hidden/seed-11/model.npz": ["train_numpy_1hidden"],
     "results/runs/numpy_1hidden/11/model.npz": [],
     "results/runs/numpy_1hidden/seed-11/x/model.npz": [],
-    "results/figures/raw/accuracy.png": ["plot_curves"],
-    "results/figures/raw/loss.svg": ["plot_curves"],
-    "results/figures/raw/gallery.png": ["plot_gallery"],
+    "results/figures/raw/accuracy.png": ["plot_flowers"],
+    "results/figures/raw/loss.svg": ["plot_flowers"],
+    "results/figures/own/gallery.png": ["plot_mnist"],
+    "results/figures/own/loss.png": [],
     "results/figures/raw/width.png": [],
     "results/figures/old/raw/confusion.png": [],
-    "results/figures/bench_mnist.png": ["plot_benchmarks"],
+    "results/figures/bench_mnist.png": ["plot_runtime"],
     "results/figures/bench_heads.png": [],
     "data/oxford102/splits/main.csv": ["split_flowers"],
     "data/oxford102/splits/seed-9.csv": ["split_flowers"],
@@ -1157,7 +1107,7 @@ def update(below: dict, above: dict) -> None:
 def test_times_are_looked_up_where_rules_leave_them(plans):
     plan = plans["full"]
     timed = {job.rule: job.benchmark for job in plan.jobs if job.benchmark}
-    late = {"plot_runtime": {"write_page", "plot_benchmarks", "record_run", "write_crate"}}
+    late = {"plot_runtime": {"write_page", "record_run", "write_crate"}}
     late["record_run"] = {"record_run", "write_crate"}
     for rule, unasked in late.items():
         (job,) = plan.of(rule)

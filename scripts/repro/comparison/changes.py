@@ -23,6 +23,8 @@ def why_not(
 ) -> str:
     """Return why a model's figures say nothing about the report's; empty where they do.
 
+    It is a plain text, no member of an enumeration: rules have it among their parameters.
+
     Args:
         model: a net of the configuration.
         config: the configuration.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -26,10 +27,10 @@ def styled(style: str | os.PathLike[str]) -> AbstractContextManager[None]:
     return mpl.rc_context(fname=style)
 
 
-def save(figure: Figure, png: str | os.PathLike[str], svg: str | os.PathLike[str]) -> None:
-    """Write the figure as PNG and SVG; the same figure gives the same bytes."""
+def save(figure: Figure, png: str | os.PathLike[str]) -> None:
+    """Write the figure as PNG, and beside it as SVG; the same figure gives the same bytes."""
     FigureCanvasAgg(figure)
     with atomic_path(png) as aside:
         figure.savefig(aside, format="png", metadata={"Software": None})
-    with atomic_path(svg) as aside:
+    with atomic_path(Path(png).with_suffix(".svg")) as aside:
         figure.savefig(aside, format="svg", metadata={"Date": None, "Creator": None})

@@ -1,0 +1,65 @@
+"""Plot all figures of one model: its curves, and where it errs."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from repro.history import read_history
+from repro.report import errors, style
+from repro.report.curves import curves
+from repro.report.gallery import digits, photographs
+from repro.system import logs
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+MAX_CLASSES = 20  # as many as fit with their counts
+SHOWN = 12  # images
+
+
+def figures() -> Iterator[tuple[str, Figure]]:
+    """Yield each figure by its name."""
+    source, params = snakemake.input, snakemake.params
+    for quantity in params.quantities:
+        yield (
+            quantity,
+            curves(
+                [read_history(path) for path in source.histories],
+                quantity,
+                params.splits,
+                params.title,
+                reported=read_history(source.reported) if source.reported else None,
+                reported_label=params.reported_label,
+                loss_label=params.loss_label,
+            ),
+        )
+
+    counts = pd.read_csv(source.confusion)
+    few = counts["true"].nunique() <= MAX_CLASSES
+    draw = errors.confusion_matrix if few else errors.confused_pairs
+    yield "confusion", draw(counts, params.title)
+
+    mistakes = pd.read_csv(source.mistakes).head(SHOWN)
+    read = digits if source.images.endswith(".npy") else photographs
+    images = read(mistakes["id"].tolist(), source.images)
+    yield "gallery", errors.gallery(images, mistakes.to_dict("records"), params.title)
+
+    metrics = pd.read_csv(source.metrics)
+    ece = metrics.loc[(metrics["split"] == "test") & (metrics["metric"] == "ece"), "value"].iloc[0]
+    yield (
+        "reliability",
+        errors.reliability(pd.read_csv(source.reliability), float(ece), params.title),
+    )
+
+
+def main() -> None:
+    logs.set_up(snakemake.log[0])
+    with style.styled(snakemake.input.style):
+        for name, figure in figures():
+            style.save(figure, snakemake.output[name])
+
+
+if __name__ == "__main__":
+    main()
