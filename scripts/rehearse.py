@@ -238,9 +238,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--parts",
         nargs="*",
-        choices=("run", "notebook"),
+        choices=("run", "notebook", "rates"),
         default=("run", "notebook"),
-        help="what to run; the rest of the page is the last rehearsal's",
+        help="what to run; the rest of the page is the last rehearsal's. rates: the forward passes "
+        "alone once more, for a run that had not the machine to itself",
     )
     parser.add_argument("--output", type=Path, help="write the page there too")
     return parser.parse_args(arguments)
@@ -266,6 +267,13 @@ def main() -> None:
         write_json(file, record)
         for kill in page.unfinished(record):
             logger.warning("no features job was part done at a look: not killed: %s", kill)
+    if "rates" in options.parts:
+        part = Part(options.images, options.cores)
+        part.make()
+        record["run"]["load_at_rest"] = os.getloadavg()[0]
+        for model, rate in rates(part).items():
+            record["run"]["nets"][model]["at_rest"] = rate
+        write_json(file, record)
     if "notebook" in options.parts and options.notebook:
         folders = {key: f"{overlay[key]}-notebook" for key in overlay if key.endswith("_dir")}
         short = {"head": {"epochs": NOTEBOOK_EPOCHS}}

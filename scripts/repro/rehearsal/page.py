@@ -61,11 +61,12 @@ def _about(record: Record) -> str:
 def _whole(record: Record) -> str:
     run = record["run"]
     forward = sum(run["images"] / _forward(net) for net in run["nets"].values())
+    least = "at least " if "load_at_rest" in run else ""
     jobs = sum(row["jobs"] for row in run["rules"])
     disk = sum(row["bytes"] for row in run["rules"])
     return (
         f"{jobs} jobs in {minutes(run['wall_s'])}, kills and restarts included. "
-        f"Forward passes are {100 * forward / run['wall_s']:.0f} % of that: "
+        f"Forward passes are {least}{100 * forward / run['wall_s']:.0f} % of that: "
         f"{minutes(forward)} at the rates measured forward only. "
         f"The rules leave {size(disk)} behind; the stand-ins take {size(record['made_bytes'])} "
         "more."
@@ -89,7 +90,7 @@ def _rules(run: Record) -> str:
 
 
 def _forward(net: Record) -> float:
-    return float(net["before"] + net["after"]) / 2
+    return float(net.get("at_rest", (net["before"] + net["after"]) / 2))
 
 
 def _passes(record: Record) -> str:
@@ -107,12 +108,22 @@ def _passes(record: Record) -> str:
                 f"{rate:.2f}",
                 f"{net['before']:.2f}",
                 f"{net['after']:.2f}",
+                *([f"{net['at_rest']:.2f}"] if "at_rest" in net else []),
                 f"{100 * rate / _forward(net):.0f} %",
             ]
         )
     header = ["net", "images", "seconds", "images a second"]
-    header += ["forward only, before", "after", "of forward only"]
-    return markdown(header, rows, numbers=range(1, 7))
+    header += ["forward only, before", "after"]
+    header += ["at rest"] if "load_at_rest" in run else []
+    header += ["of forward only"]
+    table = markdown(header, rows, numbers=range(1, len(header)))
+    if "load_at_rest" not in run:
+        return table
+    return (
+        f"{table}\nOther work had a share of the cores before, during and after the run. At rest: "
+        f"measured once more without it, at a load of {run['load_at_rest']:.1f}; the shares are of "
+        "that, so the least they can be."
+    )
 
 
 def _kills(run: Record) -> str:
