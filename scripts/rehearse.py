@@ -270,7 +270,6 @@ def main() -> None:
     if "rates" in options.parts:
         part = Part(options.images, options.cores)
         part.make()
-        record["run"]["load_at_rest"] = os.getloadavg()[0]
         for model, rate in rates(part).items():
             record["run"]["nets"][model]["at_rest"] = rate
         write_json(file, record)

@@ -61,7 +61,7 @@ def _about(record: Record) -> str:
 def _whole(record: Record) -> str:
     run = record["run"]
     forward = sum(run["images"] / _forward(net) for net in run["nets"].values())
-    least = "at least " if "load_at_rest" in run else ""
+    least = "at least " if _measured_at_rest(run) else ""
     jobs = sum(row["jobs"] for row in run["rules"])
     disk = sum(row["bytes"] for row in run["rules"])
     return (
@@ -93,6 +93,10 @@ def _forward(net: Record) -> float:
     return float(net.get("at_rest", (net["before"] + net["after"]) / 2))
 
 
+def _measured_at_rest(run: Record) -> bool:
+    return all("at_rest" in net for net in run["nets"].values())
+
+
 def _passes(record: Record) -> str:
     run = record["run"]
     seconds = {row["rule"]: row["wall_s"] for row in run["rules"]}
@@ -114,15 +118,14 @@ def _passes(record: Record) -> str:
         )
     header = ["net", "images", "seconds", "images a second"]
     header += ["forward only, before", "after"]
-    header += ["at rest"] if "load_at_rest" in run else []
+    header += ["at rest"] if _measured_at_rest(run) else []
     header += ["of forward only"]
     table = markdown(header, rows, numbers=range(1, len(header)))
-    if "load_at_rest" not in run:
+    if not _measured_at_rest(run):
         return table
     return (
         f"{table}\nOther work had a share of the cores before, during and after the run. At rest: "
-        f"measured once more without it, at a load of {run['load_at_rest']:.1f}; the shares are of "
-        "that, so the least they can be."
+        "measured once more without it. The shares are of that, so the least they can be."
     )
 
 
