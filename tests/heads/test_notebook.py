@@ -233,6 +233,7 @@ def test_training_mode_is_on_while_the_head_trains_and_off_while_it_is_evaluated
     assert [mode for mode in network.modes if mode[0]] == [(True, 8), (True, 8), (True, 2)]
     assert sum(monitored) == 36 + 18
     torch.manual_seed(1)
+    head_module(3, recipe.hidden, len(tree.labels))  # a new head draws first
     assert network.drawn == [torch.rand(()) for _ in range(3)]
 
 
