@@ -183,7 +183,7 @@ def flowers_proofs(*files):
 
 def weights_of(model):
     """Return the file of a model's weights, or none for random ones."""
-    return [fetched(name) for name in model.weights]
+    return fetched(*model.weights) if model.weights else []
 
 
 # --- flowers: splits and features ---
