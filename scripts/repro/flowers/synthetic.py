@@ -32,8 +32,7 @@ from scipy.io import savemat
 
 from repro.system.files import atomic_path
 
-KINDS = 102
-"""As many kinds as Oxford-102 has classes."""
+KINDS = 102  # as many as Oxford-102 has classes
 
 Points = NDArray[np.complex128]  # x + iy, y downwards
 Reals = NDArray[np.float64]
@@ -328,9 +327,10 @@ def _above(canvas: _Canvas, kind: Kind, pose: _Pose, petal: Petal) -> None:
         row = pose._replace(size=pose.size * (1 - 0.84 * inwards))
         canvas.petals(petal, row, angles, 1 - 0.25 * inwards)
     shape, number, length, disc = _CENTRES[kind.centre]
-    around = np.linspace(0, 2 * math.pi, number, endpoint=False) + rng.normal(0, 0.08, number)
-    stamen = _petal(shape, kind.heart, "plain", kind.heart, 3)
-    canvas.petals(stamen, pose._replace(size=length * pose.size), around)
+    if number:
+        around = np.linspace(0, 2 * math.pi, number, endpoint=False) + rng.normal(0, 0.08, number)
+        stamen = _petal(shape, kind.heart, "plain", kind.heart, 3)
+        canvas.petals(stamen, pose._replace(size=length * pose.size), around)
     if kind.view == "low":
         pose = pose._replace(at=pose.at - 0.2j * pose.size, lean=0.8)
     canvas.disc(pose, disc, kind.heart)
