@@ -15,13 +15,13 @@ SCRIPTS = BASE / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from repro.comparison.changes import model_table, why_not
-from repro.system.code_inputs import code_of, code_of_project, look_first_in
+from repro.comparison.reported import load as load_report
 from repro.config import check, check_names, check_repeats
 from repro.errors import UserError
-from repro.system.disk import check_folder, check_writable
 from repro.fetch.registry import load_registry
 from repro.plan import ARCHIVE, HISTORY, LABELS, MNIST_FILES, PREDICTIONS, SETID, Plan
-from repro.comparison.reported import load as load_report
+from repro.system.code_inputs import code_of, code_of_project, look_first_in
+from repro.system.disk import check_folder, check_writable
 from repro.system.run_lock import mark
 
 look_first_in(SCRIPTS)
@@ -116,7 +116,7 @@ def of_all_runs(name):
 
 def of_model(name):
     """Return an input function: the file ``name`` of each run of a model."""
-    return lambda wildcards: of_runs(PLAN.nets[wildcards.model], name)
+    return lambda wildcards: of_runs(model_of(wildcards), name)
 
 
 def of_headline(name):
@@ -291,7 +291,7 @@ def reported_model(wildcards):
 
 def curve_of(wildcards):
     """Return the report's own curve of a model, where it is known and may be held against it."""
-    if why_not(wildcards.model, config, REGISTRY, REPORT):
+    if why_not(model_of(wildcards), PLAN, REGISTRY, REPORT):
         return []
     curve = reported_model(wildcards).curve
     return shipped(curve) if curve else []

@@ -8,6 +8,7 @@ fewer images.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import platform
@@ -22,6 +23,7 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from snakemake.utils import update_config
 
 from repro.errors import UserError
 from repro.features.extraction import CPU_BATCH
@@ -45,14 +47,9 @@ PACKAGES = ("torch", "torchvision", "numpy", "pillow", "snakemake")
 
 
 def merged(onto: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration with another laid over it, as Snakemake does it."""
-    found = dict(onto)
-    for key, value in changes.items():
-        below = found.get(key)
-        if isinstance(value, Mapping) and isinstance(below, Mapping):
-            found[key] = merged(below, value)
-        else:
-            found[key] = value
+    """Return a configuration with another laid over it."""
+    found = copy.deepcopy(dict(onto))
+    update_config(found, changes)
     return found
 
 

@@ -1,5 +1,6 @@
 """What tests share that is no fixture."""
 
+import copy
 import os
 import shutil
 import struct
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from snakemake.utils import update_config
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -81,3 +83,10 @@ def of_another_user(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake.write_text(f'#!/bin/sh\n{settings} exec {real} "$@"\n')
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{fake.parent}{os.pathsep}{os.environ['PATH']}")
+
+
+def merged(config: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration with another laid over it, as Snakemake does it."""
+    found = copy.deepcopy(config)
+    update_config(found, changes)
+    return found

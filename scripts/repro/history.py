@@ -22,8 +22,8 @@ logger = logging.getLogger("repro")
 class HistoryRow(NamedTuple):
     """Figures of one epoch on one split; accuracy in 0..1.
 
-    On the training split both are running averages over the epoch's batches, taken while the
-    weights change, as in the report's notebook. On the others they are taken at the epoch's end.
+    They are taken at the epoch's end; but those of a flower net on the training images are running
+    averages over the epoch's batches, taken while the weights change, as in the report's notebook.
     """
 
     epoch: int

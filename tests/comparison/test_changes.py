@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from copy import deepcopy
 
 import pytest
 import yaml
@@ -11,8 +10,9 @@ import yaml
 from oracle_verdicts import nets_that_run
 from repro.comparison import changes, reported
 from repro.fetch.registry import load_registry
+from repro.plan import Plan
 from repro.system.code_inputs import code_of
-from support import ROOT
+from support import ROOT, merged
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 SCHEMA = yaml.safe_load((ROOT / "config/schema.yaml").read_text())
@@ -29,20 +29,12 @@ NETS = [
 ]
 
 
-def merged(onto, more):
-    for key, value in more.items():
-        if isinstance(value, dict) and isinstance(onto.get(key), dict):
-            merged(onto[key], value)
-        else:
-            onto[key] = value
-    return onto
-
-
 def why_not(model, more=None):
     """Return why a model is not held against the report, with ``more`` over the shipped files."""
-    config = merged(deepcopy(CONFIG), more or {})
+    config = merged(CONFIG, more or {})
     registry = load_registry([ROOT / "resources/registry.yaml"], config["downloads"])
-    found = changes.why_not(model, config, registry, REPORT)
+    plan = Plan(config)
+    found = changes.why_not(plan.nets[model], plan, registry, REPORT)
     assert type(found) is str
     return found
 
@@ -179,10 +171,10 @@ def variations(part, model):
 
 
 def by_the_oracle(model, more):
-    config = merged(deepcopy(CONFIG), {**more, "models": [model]})
+    config = merged(CONFIG, {**more, "models": [model]})
     config["downloads"] = {
         name: {"sha256": entry.get("sha256") or entry["sha256_prefix"]}
-        for name, entry in merged(deepcopy(FILES), config["downloads"]).items()
+        for name, entry in merged(FILES, config["downloads"]).items()
     }
     return nets_that_run(config, AS_DATA)[model]["why_not"]
 
@@ -244,11 +236,11 @@ def test_reading_the_snakefile_loads_no_statistics():
 
 def test_a_longer_net_is_the_same_but_for_its_epochs():
     def unlike(**keys):
-        config = merged(deepcopy(CONFIG), of_net("torch_2hidden_long", **keys))
+        config = merged(CONFIG, of_net("torch_2hidden_long", **keys))
         registry = load_registry([ROOT / "resources/registry.yaml"])
-        return changes.changes(
-            "torch_2hidden_long", config, registry, REPORT, of="torch_2hidden", but=("epochs",)
-        )
+        plan = Plan(config)
+        long = plan.nets["torch_2hidden_long"]
+        return changes.changes(long, plan, registry, REPORT, of="torch_2hidden", but=("epochs",))
 
     assert unlike() == ()
     assert unlike(hidden=[64]) == ("hidden [50, 50] → [64]",)

@@ -12,7 +12,7 @@ import yaml
 
 import rehearse
 from repro.comparison.verdict import ClaimVerdict, Verdict
-from support import ROOT
+from support import ROOT, merged
 
 IMAGES, NOTEBOOK = 48, 8
 # What a rehearsal may change.
@@ -30,7 +30,7 @@ OF_SOURCES_AND_FOLDERS = {
 def test_the_rehearsal_changes_nothing_but_sources_folders_and_the_word():
     default = yaml.safe_load((ROOT / "config.yaml").read_text())
     overlay = yaml.safe_load((ROOT / "config/rehearsal.yaml").read_text())
-    found = rehearse.merged(default, overlay)
+    found = merged(default, overlay)
     assert {key for key in found if found[key] != default.get(key)} <= OF_SOURCES_AND_FOLDERS
     assert (default["rehearsal"], found["rehearsal"]) == (False, True)
     # Nothing of a real run is touched.
@@ -79,7 +79,7 @@ def small(project):
         "mnist": {"split": tiny["mnist"]["split"], "nets": nets},
         "flowers": {"head": {"epochs": 2}, "split_seeds": [2]},
     }
-    return rehearse.merged(config, changes)
+    return merged(config, changes)
 
 
 def every_rule_has_run(record, planned):

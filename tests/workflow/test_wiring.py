@@ -20,7 +20,7 @@ import yaml
 
 from planning import Job, Plan, plan
 from repro.system.code_inputs import code_of_project
-from support import ROOT
+from support import ROOT, merged
 
 # Every seed, split and file differs from every other; what is not said here is as shipped.
 FULL = """
@@ -1091,17 +1091,8 @@ def test_what_is_compared_with_the_report(plans, name):
 
 def test_the_configuration_is_saved_whole(plans):
     (job,) = plans["full"].of("save_configuration")
-    wanted = yaml.safe_load((ROOT / "config.yaml").read_text())
-    update(wanted, yaml.safe_load(FULL))
+    wanted = merged(yaml.safe_load((ROOT / "config.yaml").read_text()), yaml.safe_load(FULL))
     assert job.params["config"] == wanted
-
-
-def update(below: dict, above: dict) -> None:
-    for key, value in above.items():
-        if isinstance(value, dict) and key in below:
-            update(below[key], value)
-        else:
-            below[key] = value
 
 
 def test_times_are_looked_up_where_rules_leave_them(plans):

@@ -15,34 +15,30 @@ from repro.comparison.reported import Report
 from repro.comparison.verdict import WhyNot
 from repro.fetch.proof import Proof
 from repro.fetch.registry import Entry
-from repro.plan import GENERATED, NO_WEIGHTS, Model, Plan
+from repro.plan import NO_WEIGHTS, Model, Plan
 
 
-def why_not(
-    model: str, config: Mapping[str, Any], registry: Mapping[str, Entry], report: Report
-) -> str:
+def why_not(model: Model, plan: Plan, registry: Mapping[str, Entry], report: Report) -> str:
     """Return why a model's figures say nothing about the report's; empty where they do.
 
     It is a plain text, no member of an enumeration: rules have it among their parameters.
 
     Args:
-        model: a net of the configuration.
-        config: the configuration.
+        model: a net of the plan.
+        plan: what the configuration asks for.
         registry: every download, the user's own over those that ship.
         report: what ships.
     """
-    if config["rehearsal"]:
+    if plan.config["rehearsal"]:
         return WhyNot.REHEARSAL.value
-    part = _part_of(model, config)
-    net = config[part]["nets"][model]
-    data = other_data(part, config, registry, report)
+    data = _other_data(model.part, plan, registry, report)
     if data == WhyNot.GENERATED:
         return data
     found = [data] if data else []
-    if net["reported"] is None:
-        found += [WhyNot.RANDOM.value] if net.get("weights") == NO_WEIGHTS else []
+    if model.net["reported"] is None:
+        found += [WhyNot.RANDOM.value] if model.net.get("weights") == NO_WEIGHTS else []
         return "; ".join(found) or WhyNot.NOT_THERE.value
-    changed = changes(model, config, registry, report)
+    changed = changes(model, plan, registry, report)
     return "; ".join(found + ([f"changed: {'; '.join(changed)}"] if changed else []))
 
 
@@ -53,7 +49,7 @@ def model_table(plan: Plan, registry: Mapping[str, Entry], report: Report) -> li
     """
     table = []
     for model in plan.models:
-        reason = why_not(model.name, plan.config, registry, report)
+        reason = why_not(model, plan, registry, report)
         reported = model.net["reported"]
         table.append(
             {
@@ -81,16 +77,14 @@ def _longer_of(
     reported = shorter and shorter.net["reported"]
     if not reported:
         return None
-    unlike = changes(model.name, plan.config, registry, report, of=reported, but=("epochs",))
+    unlike = changes(model, plan, registry, report, of=reported, but=("epochs",))
     return None if unlike else str(reported)
 
 
-def other_data(
-    part: str, config: Mapping[str, Any], registry: Mapping[str, Entry], report: Report
-) -> str:
+def _other_data(part: str, plan: Plan, registry: Mapping[str, Entry], report: Report) -> str:
     """Return in words what of a part's data is not the report's; empty where all of it is."""
-    folder = config["flowers"]["data"] if part == "flowers" else part
-    if folder == GENERATED:
+    folder = plan.config["flowers"]["data"] if part == "flowers" else part
+    if part == "flowers" and plan.generated:
         return WhyNot.GENERATED.value
     shipped = report.parts[part].data
     other = [
@@ -104,8 +98,8 @@ def other_data(
 
 
 def changes(
-    model: str,
-    config: Mapping[str, Any],
+    model: Model,
+    plan: Plan,
     registry: Mapping[str, Entry],
     report: Report,
     *,
@@ -115,8 +109,8 @@ def changes(
     """Return what of a model's weights, recipe and split is not the reported model's.
 
     Args:
-        model: a net of the configuration.
-        config: the configuration.
+        model: a net of the plan.
+        plan: what the configuration asks for.
         registry: every download, the user's own over those that ship.
         report: what ships.
         of: the reported model, where it is not the one that the net is there to reproduce.
@@ -126,19 +120,15 @@ def changes(
         One text a change, e.g. "hidden [50] → [100]", "split.validation 5000 → 50",
         "random weights", "other weights: weights/mine.pth".
     """
-    part = _part_of(model, config)
-    net = config[part]["nets"][model]
+    net, part = model.net, report.parts[model.part]
+    config = plan.config[model.part]
     shipped = dict(report.models[of or net["reported"]].net)
     texts = _of_weights(net, shipped.pop("weights", None), registry)
     wanted = {key: value for key, value in shipped.items() if key not in but}
     texts += _unlike(wanted, net, "")
-    texts += _unlike(report.parts[part].split, config[part]["split"], "split.")
-    texts += _unlike(report.parts[part].head, config[part].get("head", {}), "head.")
+    texts += _unlike(part.split, config["split"], "split.")
+    texts += _unlike(part.head, config.get("head", {}), "head.")
     return tuple(texts)
-
-
-def _part_of(model: str, config: Mapping[str, Any]) -> str:
-    return "mnist" if model in config["mnist"]["nets"] else "flowers"
 
 
 def _of_weights(

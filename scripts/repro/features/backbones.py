@@ -390,3 +390,13 @@ def _loaded(
 def batch_norms(module: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
     """Return a network's BatchNorm layers."""
     return [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+
+
+def statistics(module: nn.Module) -> dict[str, Tensor]:
+    """Return what its BatchNorm layers have taken from images: running means and variances."""
+    return {
+        f"{name}.{part}": getattr(layer, part)
+        for name, layer in module.named_modules()
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm)
+        for part in ("running_mean", "running_var")
+    }

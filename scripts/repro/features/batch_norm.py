@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from repro.errors import UserError
-from repro.features.backbones import Backbone, Preprocess, batch_norms
+from repro.features.backbones import Backbone, Preprocess, batch_norms, statistics
 from repro.features.extraction import binding, check
 from repro.features.forward import Forward
 from repro.features.pixels import read_batch
@@ -141,24 +141,15 @@ def adapt_batch_norm(
             layer.eval()
 
 
-def _statistics(module: nn.Module) -> dict[str, Tensor]:
-    return {
-        f"{name}.{part}": getattr(layer, part)
-        for name, layer in module.named_modules()
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm)
-        for part in ("running_mean", "running_var")
-    }
-
-
 def _hash_of_statistics(module: nn.Module) -> str:
     digest = hashlib.sha256()
-    for tensor in _statistics(module).values():
+    for tensor in statistics(module).values():
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
 def _write_statistics(kept: Path, key: str, module: nn.Module) -> None:
-    tensors = {name: t.detach().cpu().contiguous() for name, t in _statistics(module).items()}
+    tensors = {name: t.detach().cpu().contiguous() for name, t in statistics(module).items()}
     with atomic_path(kept) as aside:
         aside.write_bytes(save(tensors, {"key": key}))
 
@@ -170,7 +161,7 @@ def _read_statistics(kept: Path, key: str, module: nn.Module) -> bool:
         with safe_open(kept, framework="pt") as file:
             if (file.metadata() or {}).get("key") != key:
                 return False
-            for name, tensor in _statistics(module).items():
+            for name, tensor in statistics(module).items():
                 tensor.copy_(file.get_tensor(name))
     except SafetensorError as error:
         logger.warning("%s: cannot be read as statistics (%s)", kept, error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.errors import UserError
+from repro.system.files import hash_of
 
 _PAGE = re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE)
 
@@ -34,7 +34,7 @@ class Proof:
         if self.size is not None and found_size != self.size:
             return f"{found_size:,} bytes, expected {self.size:,}{_looks_like_page(path)}"
         for key, expected in self._hashes().items():
-            found = _digest(path, key.removesuffix("_prefix"))
+            found = hash_of(path, key.removesuffix("_prefix"))
             if not found.startswith(expected):
                 return f"{key} of {found}, expected {expected}{_looks_like_page(path)}"
         return None
@@ -48,13 +48,6 @@ class Proof:
         begins = {"sha256_prefix": "sha256 beginning"}
         hashes = [f"{begins.get(key, key)} {value}" for key, value in self._hashes().items()]
         return ", ".join(size + hashes)
-
-
-def _digest(path: str | os.PathLike[str], algorithm: str) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(
-            stream, lambda: hashlib.new(algorithm, usedforsecurity=False)
-        ).hexdigest()
 
 
 def _looks_like_page(path: str | os.PathLike[str]) -> str:

@@ -21,7 +21,7 @@ from torch.nn import functional
 from torchvision.datasets import ImageFolder
 
 from repro.errors import UserError
-from repro.features.backbones import Preprocess, dry_run, feature_width
+from repro.features.backbones import Preprocess, dry_run, feature_width, statistics
 from repro.features.extraction import CPU_BATCH
 from repro.features.forward import Forward
 from repro.features.pixels import Batch, read_batch
@@ -342,12 +342,7 @@ class _Training:
         rows = np.concatenate([self.tree.rows(split) for split in SPLITS])
         ids = np.array([image.id for image in self.tree.images], np.int64)
         head = {f"head.{key}": tensor for key, tensor in self.head.state_dict().items()}
-        drifted = {
-            f"backbone.{name}.{part}": getattr(layer, part)
-            for name, layer in self.backbone.named_modules()
-            if isinstance(layer, nn.modules.batchnorm._BatchNorm)
-            for part in ("running_mean", "running_var")
-        }
+        drifted = {f"backbone.{key}": each for key, each in statistics(self.backbone).items()}
         return NotebookResult(
             self.history,
             Predictions(

@@ -19,7 +19,6 @@ from numpy.typing import DTypeLike, NDArray
 from repro.errors import UserError
 from repro.system.disk import writing
 
-_BLOCK = 1 << 20
 # It can only be read by setting it; here no other thread is at work yet.
 _UMASK = os.umask(0o077)
 os.umask(_UMASK)
@@ -163,9 +162,8 @@ def read_json(path: str | os.PathLike[str], way_out: str) -> dict[str, Any]:
 
 
 def hash_of(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
-    """Return the hex digest of the file's bytes, read block by block."""
-    digest = hashlib.new(algorithm, usedforsecurity=False)
+    """Return the hex digest of the file's bytes."""
     with open(path, "rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(
+            stream, lambda: hashlib.new(algorithm, usedforsecurity=False)
+        ).hexdigest()
