@@ -42,10 +42,10 @@ reliability: $(READY)
 reproduce: unlock
 	@snakemake --cores 4 --resources gpu=1
 
-## make rehearse     the full run with stand-ins for what it fetches; writes docs/REHEARSAL.md (IMAGES=n, NOTEBOOK=n, KILL=1)
+## make rehearse     the full run with stand-ins for what it fetches; writes docs/REHEARSAL.md (IMAGES=n, NOTEBOOK=n, KILL=1, PARTS=rates)
 rehearse: unlock
 	@python scripts/rehearse.py $(if $(IMAGES),--images $(IMAGES),--output docs/REHEARSAL.md) \
-		$(if $(NOTEBOOK),--notebook $(NOTEBOOK)) $(if $(KILL),--kill)
+		$(if $(NOTEBOOK),--notebook $(NOTEBOOK)) $(if $(KILL),--kill) $(if $(PARTS),--parts $(PARTS))
 
 ## make bench-mnist  time the from-scratch nets against others; writes docs/BENCH_MNIST.md
 bench-mnist: unlock
