@@ -1,7 +1,6 @@
 """`make rehearse` on some dozens of images: the default run with both big nets, and its page."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -39,9 +38,6 @@ def test_the_rehearsal_changes_nothing_but_sources_folders_and_the_word():
 
 
 @pytest.mark.heavy
-@pytest.mark.skipif(
-    "WHOLE" not in os.environ, reason="rehearses the default run with both big nets: set WHOLE=1"
-)
 def test_the_default_run_is_rehearsed_with_both_big_nets(project):
     """On a small MNIST, with few epochs and splits."""
     config = small(project)
