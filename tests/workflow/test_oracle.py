@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -213,9 +212,6 @@ ELSEWHERE = {"results/report.html"}
 
 
 @pytest.mark.heavy
-@pytest.mark.skipif(
-    "WHOLE" not in os.environ, reason="holds a whole run against the oracle: set WHOLE=1"
-)
 def test_every_number_of_every_file(project, mnist_parts, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(WATCHED)
     config, raw = prepare(project, tmp_path / "raw", mnist_parts)
