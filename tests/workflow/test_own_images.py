@@ -80,7 +80,7 @@ def test_own_images_with_a_gap_in_their_labels(project, happened):
 @pytest.mark.parametrize(
     ("labels", "count", "words"),
     [
-        ([1, 2, 0] * 4, None, "'labels' is 0 for image 3, expected whole numbers from 1"),
+        ([1, 2, 0] * 4, None, "'labels' is 0 at place 3, expected whole numbers from 1"),
         ([1, 2, 4] * 4, 11, "11 images but 12 labels: images without label [], labels without"),
     ],
 )
