@@ -340,6 +340,12 @@ def unfinished_so_far():
     return {name: path for name, path in kept.items() if path}
 
 
+def reference_runs():
+    """Return the reference runs that ship, tables and what is known of them."""
+    files = sorted((BASE / "resources/reference").glob("*.*"))
+    return [shipped(file) for file in files]
+
+
 def captions():
     return [shipped(file) for file in sorted((BASE / "resources/captions").glob("*.rst"))]
 

@@ -38,6 +38,7 @@ rule compare:
     input:
         metrics=of_all_runs("metrics.csv"),
         reported=shipped("resources/reported.yaml"),
+        reference=reference_runs(),
         code=code("compare"),
     output:
         metrics=f"{RESULTS}/metrics.csv",
@@ -45,8 +46,9 @@ rule compare:
             f"{RESULTS}/comparison.csv",
             caption="../resources/captions/comparison.rst",
             category="Comparison",
-            labels={"what": "5. All figures (CSV file)"},
+            labels={"what": "4. All figures (CSV file)"},
         ),
+        overview=f"{RESULTS}/overview.json",
         table=f"{RESULTS}/comparison.md",
     log:
         f"{LOGS}/compare.log",
@@ -72,6 +74,7 @@ rule judge_claims:
         histories=of_all_runs(HISTORY),
         predictions=of_all_runs(PREDICTIONS),
         reported=shipped("resources/reported.yaml"),
+        reference=reference_runs(),
         code=code("judge_claims"),
     output:
         claims=f"{RESULTS}/claims.csv",
@@ -88,7 +91,6 @@ rule judge_claims:
         runtime=growing(10),
     params:
         models=TABLE,
-        runs=[[model.name, run.name, run.split] for model in PLAN.models for run in model.runs],
     message:
         "Judge what the report says in words"
     script:

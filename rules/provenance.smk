@@ -10,7 +10,7 @@ rule record_run:
         metrics=of_all_runs("metrics.csv"),
         histories=of_all_runs(HISTORY),
         predictions=of_all_runs(PREDICTIONS),
-        figures=COMPARISON_FIGURES + figures_of(PLAN.models),
+        figures=[COMPARISON_FIGURE] + figures_of(PLAN.models),
         splits=[
             *([f"{DATA}/mnist/split.csv"] if PLAN.of("mnist") else []),
             *split_files(PLAN.splits),

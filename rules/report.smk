@@ -17,11 +17,10 @@ BENCHMARK_NAMES = {
     if (BASE / f"docs/{name}.csv").exists()
 }
 BENCHMARK_FIGURES = [f"{RESULTS}/figures/{name}.png" for name in BENCHMARK_NAMES]
-COMPARISON_FIGURES = [f"{RESULTS}/figures/comparison.png", f"{RESULTS}/figures/seeds.png"]
+COMPARISON_FIGURE = f"{RESULTS}/figures/comparison.png"
 # Heading, name and file of each figure, for the page in Markdown.
 NAMED_FIGURES = [
-    ["Comparison", "Reproduced minus reported", COMPARISON_FIGURES[0]],
-    ["Comparison", "Spread over seeds and splits", COMPARISON_FIGURES[1]],
+    ["Comparison", "Reproduced minus reported", COMPARISON_FIGURE],
     *(
         [model.title, FIGURE_NAMES[Path(figure).stem], figure]
         for model in PLAN.models
@@ -108,13 +107,7 @@ rule plot_comparison:
             category="Comparison",
             labels={"what": "3. Reproduced minus reported (chart)"},
         ),
-        seeds=report(
-            f"{RESULTS}/figures/seeds.png",
-            caption="../resources/captions/seeds.rst",
-            category="Comparison",
-            labels={"what": "4. Spread over seeds and splits (chart)"},
-        ),
-        svg=[f"{RESULTS}/figures/comparison.svg", f"{RESULTS}/figures/seeds.svg"],
+        svg=f"{RESULTS}/figures/comparison.svg",
     log:
         f"{LOGS}/plot_comparison.log",
     benchmark:
@@ -126,7 +119,7 @@ rule plot_comparison:
         mem_mb=1000,
         runtime=10,
     message:
-        "Plot reproduced against reported, and the spread over runs"
+        "Plot reproduced against reported"
     script:
         "../scripts/plot_comparison.py"
 
@@ -136,7 +129,7 @@ rule plot_comparison:
 rule plot_runtime:
     input:
         products(PLAN.models),
-        COMPARISON_FIGURES,
+        COMPARISON_FIGURE,
         f"{RESULTS}/claims.csv",
         **{name: shipped(f"docs/{name}.csv") for name in BENCHMARK_NAMES},
         style=shipped("resources/style.mplstyle"),
@@ -183,6 +176,7 @@ rule plot_runtime:
 rule write_page:
     input:
         comparison=f"{RESULTS}/comparison.csv",
+        overview=f"{RESULTS}/overview.json",
         claims=f"{RESULTS}/claims.csv",
         provenance=f"{RESULTS}/provenance.json",
         look=page_templates(),
@@ -251,7 +245,7 @@ rule save_configuration:
 rule report:
     input:
         products(PLAN.models),
-        COMPARISON_FIGURES,
+        COMPARISON_FIGURE,
         BENCHMARK_FIGURES,
         f"{RESULTS}/comparison.html",
         f"{RESULTS}/figures/runtime.png",
@@ -272,7 +266,7 @@ rule report:
         snakefile=shipped("Snakefile"),
         content=[
             f"{RESULTS}/comparison.html",
-            *COMPARISON_FIGURES,
+            COMPARISON_FIGURE,
             *figures_of(PLAN.models),
             f"{RESULTS}/figures/runtime.png",
             *BENCHMARK_FIGURES,

@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING
 
 from repro.comparison import compare as comparison
-from repro.comparison import reported
+from repro.comparison import overview, reference, reported
 from repro.report import markdown
+from repro.report.summary import of_figures
 from repro.system import logs
-from repro.system.files import atomic_path, write_text
+from repro.system.files import atomic_path, write_json, write_text
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -16,7 +17,10 @@ def main() -> None:
     logger = logs.set_up(snakemake.log[0])
     models = [comparison.Model.of(entry) for entry in snakemake.params.models]
     metrics = comparison.gather(snakemake.input.metrics)
-    rows = comparison.compare(metrics, models, reported.load(snakemake.input.reported))
+    report = reported.load(snakemake.input.reported)
+    references = reference.load(snakemake.input.reference)
+    rows = comparison.compare(metrics, models, report, references)
+    above = overview.overview(metrics, models, report, references)
 
     for table, target in (
         (metrics, snakemake.output.metrics),
@@ -24,7 +28,9 @@ def main() -> None:
     ):
         with atomic_path(target) as aside:
             table.to_csv(aside, index=False)
-    write_text(snakemake.output.table, markdown.comparison(rows))
+    write_json(snakemake.output.overview, above)
+    said = "\n".join(f"- {sentence}" for sentence in of_figures(rows, above))
+    write_text(snakemake.output.table, f"{said}\n\n{markdown.comparison(rows)}")
     logger.info("%s", rows["verdict"].value_counts().to_json())
 
 

@@ -4,10 +4,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from repro.comparison import claims, reported
+from repro.comparison import claims, reference, reported
 from repro.comparison.compare import Model
 from repro.history import read_history
-from repro.plan import MAIN
 from repro.report import markdown
 from repro.system import logs
 from repro.system.files import atomic_path, write_text
@@ -16,26 +15,22 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 
-def by_run(paths: list[str], runs: list[list[str]], model: str) -> dict[str, str]:
-    """Return each run's path; ``runs`` names (model, run, split) in the paths' order."""
-    pairs = zip(paths, runs, strict=True)
-    return {run: path for path, (name, run, _) in pairs if name == model}
-
-
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
     metrics = pd.read_csv(snakemake.input.metrics)
-    runs = snakemake.params.runs
+    references = reference.load(snakemake.input.reference)
+    files = zip(snakemake.input.histories, snakemake.input.predictions, strict=True)
     everything = []
     for model in (Model.of(entry) for entry in snakemake.params.models):
-        histories = by_run(snakemake.input.histories, runs, model.name)
+        # Files come by model and run, in the order of the models and of each one's runs.
+        own = {run: next(files) for run in model.runs}
         everything.append(
             claims.Evidence(
                 model,
                 metrics[metrics["model"] == model.name],
-                {run: read_history(path) for run, path in histories.items()},
-                by_run(snakemake.input.predictions, runs, model.name),
-                [run for name, run, split in runs if name == model.name and split != MAIN],
+                {run: read_history(history) for run, (history, _) in own.items()},
+                {run: predictions for run, (_, predictions) in own.items()},
+                references.get(model.reported or ""),
             )
         )
     judged = claims.judge(reported.load(snakemake.input.reported), everything)

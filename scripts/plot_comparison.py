@@ -1,11 +1,11 @@
-"""Plot how far each figure is from the reported one, and the spread over runs of each model."""
+"""Plot how far each figure is from the reported one, against what chance and what matters."""
 
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from repro.report import style
-from repro.report.comparison import comparison, spread
+from repro.report.comparison import comparison
 from repro.system import logs
 
 if TYPE_CHECKING:
@@ -14,10 +14,9 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logs.set_up(snakemake.log[0])
-    rows = pd.read_csv(snakemake.input.comparison)
+    rows, metrics = map(pd.read_csv, (snakemake.input.comparison, snakemake.input.metrics))
     with style.styled(snakemake.input.style):
-        style.save(comparison(rows), snakemake.output.comparison)
-        style.save(spread(pd.read_csv(snakemake.input.metrics), rows), snakemake.output.seeds)
+        style.save(comparison(rows, metrics), snakemake.output.comparison)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def model_table(plan: Plan, registry: Mapping[str, Entry], report: Report) -> li
                 "reported": reported,
                 "recipe": "own" if reported and reason else model.net["recipe"],
                 "protocol": model.protocol,
-                "headline": model.headline.name,
+                "runs": {run.name: run.split for run in model.runs},
                 "comparable": not reason,
                 "why_not": reason,
             }

@@ -1,24 +1,29 @@
 """The report's claims in words, and a library of tests that they name.
 
-A test looks at what was run of the models that the claim is about, and finds for each whether the
-claim holds, with the numbers that carry it. Where the models were not run, or on other data than
+A test looks at every run of the models that the claim is about: each run gives one number, and what
+is tested is their mean over runs. A single run is described, not tested: its epochs are not
+independent, and one of anything has no spread. Where the models were not run, or on other data than
 the report's, the claim cannot be judged, and what would be needed is said instead. Flower nets that
 ran by another protocol than the report's judge it only under that protocol's name.
+
+What the tests make of chance: ``docs/VERDICTS.md``.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest, chi2, kendalltau, theilslopes
+from scipy.stats import binomtest
 
-from repro.comparison.compare import Model, wilson
+from repro.comparison.compare import Model
+from repro.comparison.reference import Reference
 from repro.comparison.reported import Claim, Report
+from repro.comparison.statistics import Mean, Spread, prediction_half_width, sd_interval, wilson
 from repro.comparison.verdict import ClaimVerdict
 from repro.evaluation.metrics import predicted
 from repro.predictions import Predictions
@@ -33,10 +38,7 @@ COLUMNS = [
     "test",
 ]
 
-# What the report leaves open, decided here once.
-_LAST_EPOCHS = 10  # "towards the end" of 50
-_AUC_WITHIN = 0.01  # "about 0.99": within the last digit stated
-_LOSS_RISE = 0.05  # a gap is "reasonable" while validation loss is within 5 % of its lowest
+_SETS = ("train", "validation", "test")
 _SPLITS_NEEDED = 10
 _P = 0.05
 
@@ -50,32 +52,56 @@ class Evidence:
         metrics: its rows of metrics.csv, all runs.
         histories: history of each run that has one, by the run's name.
         predictions: path of the predictions of each run that has them, by the run's name.
-        on_other_splits: names of the runs on other splits than the main one.
+        reference: reference runs of the reported model, where there are any.
     """
 
     model: Model
     metrics: pd.DataFrame
     histories: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     predictions: Mapping[str, str | os.PathLike[str]] = field(default_factory=dict)
-    on_other_splits: Collection[str] = ()
+    reference: Reference | None = None
 
-    @property
-    def history(self) -> pd.DataFrame | None:
-        """The history of the headline run."""
-        return self.histories.get(self.model.headline)
-
-    def value(self, split: str, metric: str) -> float:
-        """Return a metric of the headline run; raise NotEnoughError where it was not made."""
-        own = self.metrics[self.metrics["run"] == self.model.headline]
-        found = own.loc[(own["split"] == split) & (own["metric"] == metric), "value"]
-        if found.empty:
+    def values(self, split: str, metric: str) -> pd.Series:
+        """Return a metric by run; raise NotEnoughError where it was not made."""
+        rows = self.metrics[(self.metrics["split"] == split) & (self.metrics["metric"] == metric)]
+        if rows.empty:
             raise NotEnoughError(f"the {split} {metric} of {self.model.title}")
-        return float(found.iloc[0])
+        return rows.set_index("run")["value"]
 
     def n(self, split: str) -> int:
-        """Return the number of images in a split of the headline run."""
+        """Return the number of images in a set of the headline run."""
         own = self.metrics[self.metrics["run"] == self.model.headline]
         return int(own.loc[own["split"] == split, "n"].iloc[0])
+
+    @property
+    def resampled(self) -> float:
+        """Test images to training images of runs on several splits; 0 where they share one."""
+        several = len(set(self.model.runs.values())) > 1
+        return self.n("test") / self.n("train") if several else 0.0
+
+    def mean(self, values: Sequence[float]) -> Mean | None:
+        """Return the mean of one number a run; None for a single run."""
+        return Mean.of(values, self.resampled) if len(values) > 1 else None
+
+    def curves(self, split: str, quantity: str) -> list[pd.Series]:
+        """Return a quantity by epoch for each run that has it, the headline first.
+
+        Raises:
+            NotEnoughError: no run has the history, or not this quantity in three epochs.
+        """
+        found = [_series(self.histories[run], split, quantity) for run in self._told]
+        if not found or min(map(len, found)) < 3:
+            what = f"the {split} {quantity} of three epochs or more" if found else "the history"
+            raise NotEnoughError(f"{what} of {self.model.title}")
+        return found
+
+    def has_curve(self, split: str, quantity: str) -> bool:
+        """Whether its histories have this quantity on this set."""
+        return all(len(_series(self.histories[run], split, quantity)) for run in self._told)
+
+    @property
+    def _told(self) -> list[str]:
+        return [run for run in self.model.runs if run in self.histories]
 
 
 class NotEnoughError(Exception):
@@ -84,15 +110,29 @@ class NotEnoughError(Exception):
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether a claim holds of one model (None: in part), and the numbers that carry it."""
+    """Whether a claim holds of one model, the numbers that carry it, and what is lacking."""
 
-    holds: bool | None
+    verdict: ClaimVerdict
     text: str
+    needs: str = ""
 
-
-def _of_parts(hold: Sequence[bool]) -> bool | None:
-    """Return True where all parts of a claim hold, None (in part) where some do, else False."""
-    return all(hold) or (None if any(hold) else False)
+    @classmethod
+    def of(cls, found: Evidence, parts: Sequence[bool | None], text: str) -> Finding:
+        """Put together what a test found of the parts of a claim; None: chance could be all."""
+        text = _named(found, text)
+        if len(found.model.runs) < 2:
+            return cls(
+                ClaimVerdict.CANNOT,
+                text,
+                f"a second run of {found.model.title}; one run is described, not tested",
+            )
+        if set(parts) == {True}:
+            return cls(ClaimVerdict.HOLDS, text)
+        if True in parts:
+            return cls(ClaimVerdict.IN_PART, text)
+        if False in parts:
+            return cls(ClaimVerdict.FAILS, text)
+        return cls(ClaimVerdict.CANNOT, text, f"more runs of {found.model.title}")
 
 
 def judge(report: Report, everything: Sequence[Evidence]) -> pd.DataFrame:
@@ -136,6 +176,8 @@ def _by_protocol(
         findings = TESTS[claim.test].judge(claim, own, everything) if own else []
     except NotEnoughError as error:
         needs = str(error)
+    lacking = [finding.needs for finding in findings if finding.needs]
+    needs = "; ".join(dict.fromkeys(lacking)) or needs
     if absent:
         needs = f"{' and '.join(absent)} on the report's data, by its recipe"
     evidence = "; ".join(finding.text for finding in findings)
@@ -175,20 +217,14 @@ def _of_stand_ins(claim: Claim, report: Report, everything: Sequence[Evidence]) 
 
 
 def _overall(findings: Sequence[Finding]) -> ClaimVerdict:
-    outcomes = {finding.holds for finding in findings}
-    if outcomes == {True}:
-        return ClaimVerdict.HOLDS
-    return ClaimVerdict.FAILS if outcomes == {False} else ClaimVerdict.IN_PART
+    outcomes = {finding.verdict for finding in findings}
+    if len(outcomes) == 1:
+        return outcomes.pop()
+    return ClaimVerdict.CANNOT if ClaimVerdict.CANNOT in outcomes else ClaimVerdict.IN_PART
 
 
 def _named(found: Evidence, text: str) -> str:
     return f"{found.model.title}: {text}"
-
-
-def _needed_history(found: Evidence) -> pd.DataFrame:
-    if found.history is None:
-        raise NotEnoughError(f"the history of {found.model.title}")
-    return found.history
 
 
 def _series(history: pd.DataFrame, split: str, quantity: str) -> pd.Series:
@@ -197,51 +233,56 @@ def _series(history: pd.DataFrame, split: str, quantity: str) -> pd.Series:
     return pd.Series(rows[quantity].to_numpy(), index=rows["epoch"].to_numpy()).sort_index()
 
 
-@dataclass(frozen=True)
-class Slope:
-    """Theil-Sen slope per epoch with its 95 % confidence limits, in the quantity's unit."""
+def slope(series: pd.Series) -> float:
+    """Return a run's slope per epoch, by least squares, in the quantity's unit."""
+    return float(np.polyfit(series.index.to_numpy(), series.to_numpy(), 1)[0])
 
-    value: float
-    low: float
-    high: float
 
-    @classmethod
-    def of(cls, series: pd.Series) -> Slope:
-        """Fit; the median of all pairwise slopes is not led astray by one odd epoch."""
-        fit = theilslopes(series.to_numpy(), series.index.to_numpy(), alpha=0.95)
-        return cls(float(fit.slope), float(fit.low_slope), float(fit.high_slope))
+def _above(mean: Mean | None) -> bool | None:
+    """Whether a mean over runs is above zero (True) or below (False); None: chance could be all."""
+    if mean is None:
+        return None
+    return True if mean.p_above < _P else (False if mean.p_below < _P else None)
 
-    def in_points(self) -> str:
-        """Return e.g. "+0.021 points per epoch (+0.019 to +0.023)" for accuracies."""
-        low, high = 100 * self.low, 100 * self.high
-        return f"{100 * self.value:+.3f} points per epoch ({low:+.3f} to {high:+.3f})"
+
+def _inside(mean: Mean | None, margin: float) -> bool | None:
+    """Whether a mean is within a margin of zero (True) or beyond (False); None: it may be both."""
+    if mean is None:
+        return None
+    if -margin <= mean.low and mean.high <= margin:
+        return True
+    return False if mean.low > margin or mean.high < -margin else None
+
+
+def _with_interval(values: Sequence[float], mean: Mean | None, digits: int) -> str:
+    """Return e.g. "+0.021 ± 0.004" over several runs, or the number of a single one."""
+    centre = f"{np.mean(values):+.{digits}f}"
+    return f"{centre} \u00b1 {mean.half:.{digits}f}" if mean else centre
+
+
+def _over(found: Evidence) -> str:
+    runs = len(found.model.runs)
+    return f"over {runs} runs" if runs > 1 else "in one run"
 
 
 def stay_close(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
-    """In every epoch the train accuracy lies in the interval of the validation's."""
+    """Train minus validation accuracy, averaged over the epochs, is within the margin."""
     findings = []
     for found in own:
-        history, n = _needed_history(found), found.n("validation")
-        train = _series(history, "train", "accuracy")
-        validation = _series(history, "validation", "accuracy")
-        gaps = (train - validation).dropna()
-        inside = [
-            wilson(validation[epoch], n)[0] <= train[epoch] <= wilson(validation[epoch], n)[1]
-            for epoch in gaps.index
-        ]
-        widest = gaps.abs().idxmax()
-        low, high = wilson(validation[widest], n)
-        findings.append(
-            Finding(
-                all(inside),
-                _named(
-                    found,
-                    f"inside in {sum(inside)} of {len(gaps)} epochs; widest gap "
-                    f"{100 * gaps[widest]:+.2f} points at epoch {widest} (half the interval is "
-                    f"{50 * (high - low):.2f}), {100 * gaps.iloc[-1]:+.2f} at the end",
-                ),
-            )
+        pairs = zip(
+            found.curves("train", "accuracy"), found.curves("validation", "accuracy"), strict=True
         )
+        curves = [100 * (train - validation).dropna() for train, validation in pairs]
+        gaps = [float(gap.mean()) for gap in curves]
+        mean = found.mean(gaps)
+        headline = curves[0]
+        widest = headline.abs().idxmax()
+        text = (
+            f"train minus validation {_with_interval(gaps, mean, 2)} points on average over the "
+            f"epochs, {_over(found)}; widest in the headline run {headline[widest]:+.2f} at epoch "
+            f"{widest}, {headline.iloc[-1]:+.2f} at the end"
+        )
+        findings.append(Finding.of(found, [_inside(mean, claim.parameters["points"])], text))
     return findings
 
 
@@ -256,61 +297,84 @@ def keep_rising(
     findings = []
     for found in longer:
         short = shorter[found.model.longer_of]
-        reported_epochs = int(_needed_history(short)["epoch"].max())
-        history = _needed_history(found)
-        last = int(history["epoch"].max())
-        beyond = history[history["epoch"] > reported_epochs]
+        last = int(short.curves("train", "accuracy")[0].index.max())
+        end = int(found.curves("train", "accuracy")[0].index.max())
         texts, rises = [], []
-        for split in ("train", "validation", "test"):
-            series = _series(beyond, split, "accuracy")
-            if len(series) > 2:
-                slope = Slope.of(series)
-                rises.append(slope.low > 0)
-                texts.append(f"{split} {slope.in_points()}")
+        for split in _SETS:
+            if found.has_curve(split, "accuracy"):
+                curves = found.curves(split, "accuracy")
+                slopes = [100 * slope(curve[curve.index > last]) for curve in curves]
+                mean = found.mean(slopes)
+                texts.append(f"{split} {_with_interval(slopes, mean, 4)}")
             else:
-                before, after = (part.value(split, "accuracy") for part in (short, found))
-                rises.append(after > before)
-                texts.append(f"{split} from {100 * before:.2f} to {100 * after:.2f} %")
-        findings.append(
-            Finding(
-                _of_parts(rises),
-                _named(found, f"epochs {reported_epochs + 1} to {last}, {', '.join(texts)}"),
-            )
-        )
+                # No curve: the same seed's two runs, one beside the other.
+                before, after = (100 * part.values(split, "accuracy") for part in (short, found))
+                gains = (after - before).dropna().tolist()
+                mean = found.mean(gains)
+                gain = _with_interval(gains, mean, 2)
+                texts.append(f"{split} {gain} in all, by seed")
+            rises.append(_above(mean))
+        text = f"epochs {last + 1} to {end}, points per epoch {_over(found)}: {', '.join(texts)}"
+        findings.append(Finding.of(found, rises, text))
     return findings
 
 
 def level_off(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
-    """Over the last epochs train rises, validation does not, and a gap stands open."""
+    """Over the last epochs train rises, validation stays level, and a gap stands open."""
+    epochs, points = claim.parameters["epochs"], claim.parameters["points"]
     findings = []
     for found in own:
-        history = _needed_history(found)
-        late = history[history["epoch"] > history["epoch"].max() - _LAST_EPOCHS]
-        train = _series(late, "train", "accuracy")
-        validation = _series(late, "validation", "accuracy")
-        if len(train) < 3:
-            raise NotEnoughError(f"three epochs of {found.model.title}")
-        rise, level = Slope.of(train), Slope.of(validation)
-        gap = float((train - validation).mean())
-        low, high = wilson(float(validation.iloc[-1]), found.n("validation"))
-        rises, is_level, is_open = rise.low > 0, level.low <= 0, gap > (high - low) / 2
+        late = {
+            split: [
+                100 * curve[curve.index > curve.index.max() - epochs]
+                for curve in found.curves(split, "accuracy")
+            ]
+            for split in ("train", "validation")
+        }
+        steps = len(late["train"][0]) - 1
+        rises = [steps * slope(curve) for curve in late["train"]]
+        moves = [steps * slope(curve) for curve in late["validation"]]
+        pairs = zip(late["train"], late["validation"], strict=True)
+        gaps = [float((train - validation).mean()) for train, validation in pairs]
+        low, high = wilson(float(late["validation"][0].iloc[-1]) / 100, found.n("validation"))
+        rise, move, gap = (found.mean(values) for values in (rises, moves, gaps))
         text = (
-            f"over the last {len(train)} epochs train {rise.in_points()}, validation "
-            f"{level.in_points()}; train minus validation {100 * gap:.2f} points on average "
-            f"(half the interval is {50 * (high - low):.2f})"
+            f"over the last {steps + 1} epochs, {_over(found)}, train "
+            f"{_with_interval(rises, rise, 3)} points, validation "
+            f"{_with_interval(moves, move, 3)}; train minus validation "
+            f"{_with_interval(gaps, gap, 2)} (half the validation set's interval is "
+            f"{50 * (high - low):.2f})"
         )
-        holds = _of_parts([is_level, is_open]) if rises else False
-        findings.append(Finding(holds, _named(found, text)))
+        is_open = gap.value > 50 * (high - low) if gap else None
+        findings.append(Finding.of(found, [_above(rise), _inside(move, points), is_open], text))
     return findings
 
 
 def aucs_about(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
-    """The macro AUC (one-vs-rest on softmax, validation) is within 0.01 of that stated."""
+    """The macro AUC (one-vs-rest on softmax, validation) of one more run would be about it."""
     findings = []
+    split, metric = "validation", "auc_ovr_softmax"
     for found in own:
-        auc = found.value("validation", "auc_ovr_softmax")
-        close = abs(auc - claim.parameters["auc"]) <= _AUC_WITHIN
-        findings.append(Finding(close, _named(found, f"{auc:.4f}")))
+        values = found.values(split, metric).tolist()
+        spread = Spread.of(values)
+        known = found.reference.spread(split, metric) if found.reference else None
+        if known and (spread is None or known.df > spread.df):
+            spread = known
+        if spread is None:
+            needs = f"a second run of {found.model.title}; one run is described, not tested"
+            text = _named(found, f"{values[0]:.4f}")
+            findings.append(Finding(ClaimVerdict.CANNOT, text, needs))
+            continue
+        away = float(np.mean(values)) - claim.parameters["auc"]
+        half, within = prediction_half_width(spread, len(values)), claim.parameters["within"]
+        verdict = ClaimVerdict.CANNOT
+        if abs(away) + half <= within:
+            verdict = ClaimVerdict.HOLDS
+        elif abs(away) - half > within:
+            verdict = ClaimVerdict.FAILS
+        needs = f"more runs of {found.model.title}" if verdict == ClaimVerdict.CANNOT else ""
+        text = f"{np.mean(values):.4f} \u00b1 {half:.4f}, {_over(found)}"
+        findings.append(Finding(verdict, _named(found, text), needs))
     return findings
 
 
@@ -329,116 +393,102 @@ def accuracies_grow(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]
 
 
 def _trend(found: Evidence, quantity: str, sign: int) -> Finding:
-    """Find whether a quantity follows the epochs on every set (Kendall's tau, one-sided)."""
-    history = _needed_history(found)
+    """Find whether a quantity follows the epochs on every set."""
+    scale, unit = (100, " %") if quantity == "accuracy" else (1, "")
     texts, follows = [], []
-    for split in ("train", "validation", "test"):
-        series = _series(history, split, quantity)
-        if len(series) < 3:
-            raise NotEnoughError(f"the {split} {quantity} of every epoch of {found.model.title}")
-        test = kendalltau(
-            series.index.to_numpy(),
-            series.to_numpy(),
-            alternative="greater" if sign > 0 else "less",
-        )
-        against = int((sign * series.diff().dropna() < 0).sum())
-        follows.append(bool(test.pvalue < _P and sign * (series.iloc[-1] - series.iloc[0]) > 0))
-        scale, unit = (100, " %") if quantity == "accuracy" else (1, "")
+    for split in _SETS:
+        curves = [scale * curve for curve in found.curves(split, quantity)]
+        slopes = [slope(curve) for curve in curves]
+        mean = found.mean(slopes)
+        follows.append(_above(found.mean([sign * each for each in slopes])))
+        first, last = (np.mean([curve.iloc[at] for curve in curves]) for at in (0, -1))
         texts.append(
-            f"{split} {scale * series.iloc[0]:.2f} to {scale * series.iloc[-1]:.2f}{unit} "
-            f"(τ {test.statistic:+.2f}, {against} of {len(series) - 1} steps against it)"
+            f"{split} {first:.2f} to {last:.2f}{unit} ({_with_interval(slopes, mean, 3)} an epoch)"
         )
-    return Finding(_of_parts(follows), _named(found, ", ".join(texts)))
+    return Finding.of(found, follows, f"{', '.join(texts)}, {_over(found)}")
 
 
 def _the_rise(found: Evidence, rise: Mapping[str, Any]) -> Finding:
-    """Find whether the loss rises between the two epochs and is lower again after them."""
+    """Find in how many runs the loss rises between the two epochs and is lower again after them."""
+    epochs = [rise["before"], rise["after"], rise["evened_out"]]
     seen, texts = [], []
     for split in rise["rise_on"]:
-        series = _series(_needed_history(found), split, "loss")
-        epochs = (rise["before"], rise["after"], rise["evened_out"])
-        if missing := [epoch for epoch in epochs if epoch not in series.index]:
-            raise NotEnoughError(f"epoch {missing[0]} of {found.model.title}")
-        before, after, later = (series[epoch] for epoch in epochs)
-        seen.append(after > before and later < after)
-        texts.append(f"{split} {after - before:+.3f}")
-    where = f"between epochs {rise['before']} and {rise['after']}"
-    outcome = f"seen on {sum(seen)} of {len(seen)} sets"
-    text = f"loss {where}: {', '.join(texts)}; the small rise is {outcome}"
-    return Finding(True if all(seen) else None, _named(found, text))
+        steps = []
+        for curve in found.curves(split, "loss"):
+            if missing := [epoch for epoch in epochs if epoch not in curve.index]:
+                raise NotEnoughError(f"epoch {missing[0]} of {found.model.title}")
+            before, after, later = curve[epochs]
+            steps.append(after - before)
+            seen.append(after > before and later < after)
+        texts.append(f"{split} {np.mean(steps):+.3f}")
+    text = (
+        f"loss between epochs {epochs[0]} and {epochs[1]}: {', '.join(texts)}; a small rise that "
+        f"evens out is seen in {sum(seen)} of {len(seen)} curves"
+    )
+    return Finding.of(found, [2 * sum(seen) >= len(seen)], text)
 
 
 def reasonable_gap(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
     """Train loss ends below the others, and validation loss has not begun to climb."""
     findings = []
     for found in own:
-        history = _needed_history(found)
-        ends = {}
-        for split in ("train", "validation", "test"):
-            series = _series(history, split, "loss")
-            if series.empty:
-                raise NotEnoughError(f"the {split} loss of {found.model.title}")
-            ends[split] = float(series.iloc[-1])
-        lowest = float(_series(history, "validation", "loss").min())
-        below = ends["train"] < min(ends["validation"], ends["test"])
-        reasonable = ends["validation"] <= (1 + _LOSS_RISE) * lowest
+        curves = {split: found.curves(split, "loss") for split in _SETS}
+        ends = {split: [float(curve.iloc[-1]) for curve in curves[split]] for split in _SETS}
+        held_out = zip(ends["train"], ends["validation"], ends["test"], strict=True)
+        gaps = [min(validation, test) - train for train, validation, test in held_out]
         # A loss of nothing at all, as tiny sets can come to, has no multiples.
-        rise = (
-            f"validation is {100 * (ends['validation'] / lowest - 1):.1f} % above its lowest"
-            if lowest > 0
-            else "the lowest of validation was 0"
+        climbs = [
+            100 * (curve.iloc[-1] / curve.min() - 1) if curve.min() > 0 else 0.0
+            for curve in curves["validation"]
+        ]
+        gap, climb = found.mean(gaps), found.mean(climbs)
+        text = (
+            ", ".join(f"{split} {np.mean(ends[split]):.3f}" for split in _SETS)
+            + f" at the end; train is below both by {_with_interval(gaps, gap, 3)}, validation is "
+            f"{_with_interval(climbs, climb, 1)} % from its lowest, {_over(found)}"
         )
-        findings.append(
-            Finding(
-                True if below and reasonable else (None if below else False),
-                _named(
-                    found,
-                    ", ".join(f"{split} {value:.3f}" for split, value in ends.items())
-                    + f" at the end; {rise}",
-                ),
-            )
-        )
+        parts = [_above(gap), _inside(climb, claim.parameters["percent"])]
+        findings.append(Finding.of(found, parts, text))
     return findings
+
+
+# What "moves by" can mean, each as a multiple of the standard deviation over splits.
+_READINGS = {
+    "as a standard deviation": 1.0,
+    "as the usual change from one split to another": 2 / np.sqrt(np.pi),
+    "as the largest of twenty such changes": 1.96 * np.sqrt(2),
+}
 
 
 def spread_over_splits(
     claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]
 ) -> list[Finding]:
-    """The stated movement lies in the 95 % interval of the standard deviation."""
+    """The stated movement lies in the 95 % interval of the standard deviation, or a multiple."""
     findings = []
     for found in own:
-        of_splits = found.metrics[found.metrics["run"].isin(found.on_other_splits)]
-        test = of_splits[(of_splits["split"] == "test") & (of_splits["metric"] == "accuracy")]
-        values = 100 * test["value"].to_numpy()
+        values = 100 * found.values("test", "accuracy")
+        # Each split once: what differs is the split, not the seed.
+        splits = pd.Series(found.model.runs)[list(values.index)]
+        values = values[~splits.duplicated().to_numpy()].to_numpy()
         if len(values) < _SPLITS_NEEDED:
             raise NotEnoughError(
                 f"{_SPLITS_NEEDED} random splits of {found.model.title}, "
                 f"{len(values)} were run (flowers.split_seeds)"
             )
         sd, low, high = sd_interval(values)
-        n, mean = int(test["n"].iloc[0]), values.mean() / 100
+        points = claim.parameters["points"]
+        fits = {name: low * by <= points <= high * by for name, by in _READINGS.items()}
+        n, mean = found.n("test"), values.mean() / 100
         chance = 100 * float(np.sqrt(mean * (1 - mean) / n))
-        findings.append(
-            Finding(
-                low <= claim.parameters["points"] <= high,
-                _named(
-                    found,
-                    f"test accuracy {values.mean():.2f} % over {len(values)} splits, standard "
-                    f"deviation {sd:.2f} points (95 % {low:.2f} to {high:.2f}), from "
-                    f"{values.min():.2f} to {values.max():.2f}; drawing {n} test images "
-                    f"alone gives {chance:.2f}",
-                ),
-            )
+        holds = [name for name, fit in fits.items() if fit]
+        text = (
+            f"test accuracy {values.mean():.2f} % over {len(values)} splits, standard deviation "
+            f"{sd:.2f} points (95 % {low:.2f} to {high:.2f}), from {values.min():.2f} to "
+            f"{values.max():.2f}; drawing {n} test images alone gives {chance:.2f}; {points} "
+            f"points fit {' and '.join(holds) or 'no reading'}"
         )
+        findings.append(Finding.of(found, list(fits.values()), text))
     return findings
-
-
-def sd_interval(values: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float, float]:
-    """Return the sample standard deviation and its 95 % interval (chi-squared, normal values)."""
-    degrees = len(values) - 1
-    sd = float(np.std(values, ddof=1))
-    low, high = (sd * float(np.sqrt(degrees / chi2.ppf(q, degrees))) for q in (0.975, 0.025))
-    return sd, low, high
 
 
 @dataclass(frozen=True)
@@ -475,24 +525,40 @@ def mcnemar(first: Predictions, second: Predictions) -> McNemar:
 
 
 def beats(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
-    """The first is right more often where the two disagree, beyond chance."""
+    """The first is better in the mean over paired runs, beyond chance."""
     pair = [next((x for x in own if x.model.reported == key), None) for key in claim.models]
     better, worse = pair
     if better is None or worse is None:
         return []
+    values = [100 * part.values("test", "accuracy") for part in (better, worse)]
+    paired = [
+        run
+        for run, split in better.model.runs.items()
+        if worse.model.runs.get(run) == split and all(run in each for each in values)
+    ]
+    if not paired:
+        raise NotEnoughError("runs of both models on the same split")
+    gains = (values[0] - values[1])[paired].tolist()
+    mean = better.mean(gains)
+    won = sum(gain > 0 for gain in gains)
+    text = (
+        f"better on test by {_with_interval(gains, mean, 2)} points, in {won} of {len(gains)} "
+        f"paired runs; {_one_run(better, worse)}"
+    )
+    return [Finding.of(better, [_above(mean)], text)]
+
+
+def _one_run(better: Evidence, worse: Evidence) -> str:
+    """Return what the headline runs' predictions say of these two trained nets (McNemar)."""
     paths = [part.predictions.get(part.model.headline) for part in (better, worse)]
     if None in paths:
         raise NotEnoughError("the predictions of both models")
     outcome = mcnemar(*(Predictions.load(path) for path in paths if path is not None))
-    accuracies = [100 * part.value("test", "accuracy") for part in (better, worse)]
-    return [
-        Finding(
-            outcome.only_first > outcome.only_second and outcome.p < _P,
-            f"test accuracy {accuracies[0]:.2f} against {accuracies[1]:.2f} %; of {outcome.shared} "
-            f"shared test images {outcome.only_first} only {better.model.title} got right, "
-            f"{outcome.only_second} only {worse.model.title}; exact McNemar p = {outcome.p:.2g}",
-        )
-    ]
+    return (
+        f"of {outcome.shared} test images that the headline runs share {outcome.only_first} only "
+        f"{better.model.title} got right, {outcome.only_second} only {worse.model.title} (exact "
+        f"McNemar p = {outcome.p:.2g})"
+    )
 
 
 @dataclass(frozen=True)
@@ -510,58 +576,63 @@ class ClaimTest:
     about_any_net: bool = False
 
 
+_T = "mean over runs, one-sided t test at 5 %"
+
 # By name; repro.comparison.reported has the parameters of each.
 TESTS = {
     test.judge.__name__: test
     for test in (
         ClaimTest(
             stay_close,
-            "In every epoch train accuracy lies in the 95 % Wilson interval of validation "
-            "accuracy.",
+            "Train minus validation accuracy, averaged over the epochs: the 95 % interval of its "
+            "mean over runs lies within the points stated in the report's file.",
         ),
         ClaimTest(
             keep_rising,
-            "Beyond the report's epochs the Theil-Sen slope of accuracy is above zero with 95 % "
-            "confidence; a set without a curve ends higher in the longer run.",
+            f"One slope of accuracy a run, over the epochs beyond the report's: above zero ({_T}). "
+            "A set without a curve ends higher than in the shorter run of the same seed.",
         ),
         ClaimTest(
             level_off,
-            f"Over the last {_LAST_EPOCHS} epochs the Theil-Sen slope of train accuracy is above "
-            "zero, that of validation accuracy is not (95 %), and train is on average above "
-            "validation by more than half its Wilson interval.",
+            "Over the last epochs, one rise a run, slope times epochs: that of train accuracy is "
+            f"above zero ({_T}), that of validation accuracy has its 95 % interval within the "
+            "points stated, and train is above validation by more than half its Wilson interval.",
         ),
         ClaimTest(
             aucs_about,
-            "Macro AUC, one-vs-rest on softmax of the outputs, validation set: within "
-            f"{_AUC_WITHIN} of the stated value.",
+            "Macro AUC, one-vs-rest on softmax of the outputs, validation set: the 95 % prediction "
+            "interval for one further run is within the margin about the stated value.",
         ),
         ClaimTest(
             losses_fall,
-            "Kendall's tau of loss and epoch is below zero (one-sided p < 0.05) on each set; the "
-            "single rise is looked for at the epochs stated.",
+            f"One slope of the loss a run and set: below zero ({_T}). The single rise is looked "
+            "for at the epochs stated.",
             about_any_net=True,
         ),
         ClaimTest(
             accuracies_grow,
-            "Kendall's tau of accuracy and epoch is above zero (one-sided p < 0.05) on each set.",
+            f"One slope of accuracy a run and set: above zero ({_T}).",
             about_any_net=True,
         ),
         ClaimTest(
             reasonable_gap,
-            "Train loss ends below validation and test loss; the gap counts as reasonable while "
-            f"validation loss is within {100 * _LOSS_RISE:.0f} % of its lowest.",
+            f"Train loss ends below validation and test loss ({_T}); the gap counts as reasonable "
+            "while the 95 % interval of validation loss is within the stated per cent of its "
+            "lowest.",
             about_any_net=True,
         ),
         ClaimTest(
             spread_over_splits,
-            f"Over at least {_SPLITS_NEEDED} random splits the stated movement lies in the 95 % "
-            "interval (chi-squared) of the standard deviation of test accuracy.",
+            f"Over at least {_SPLITS_NEEDED} random splits: the stated movement lies in the 95 % "
+            "interval (chi-squared) of the standard deviation of test accuracy, of the usual "
+            "change between two splits, of the largest of twenty. In part: by some readings.",
             about_any_net=True,
         ),
         ClaimTest(
             beats,
-            "McNemar's exact test on the shared test images: more disagreements fall to the "
-            "first, p < 0.05.",
+            f"Difference of test accuracy between the two on the same split ({_T}, its variance "
+            "corrected for splits that share images). McNemar's exact test stands beside it as the "
+            "view of one run.",
         ),
     )
 }

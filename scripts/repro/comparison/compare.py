@@ -1,4 +1,7 @@
-"""Reported beside reproduced: one row and one verdict per figure."""
+"""Reported beside reproduced: one row and one verdict per figure.
+
+The scheme, why it is so, and how often it errs: ``docs/VERDICTS.md``.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
+from repro.comparison.reference import Reference
 from repro.comparison.reported import RECIPES, Figure, Report
+from repro.comparison.statistics import Spread, prediction_half_width, runs_needed, wilson
 from repro.comparison.verdict import Verdict
 from repro.errors import UserError
 from repro.evaluation.names import METRIC_COLUMNS
@@ -23,14 +27,19 @@ COLUMNS = [
     "split",
     "reported",
     "reported_precision",
-    "reproduced",
-    "difference_pp",
-    "mean",
+    "headline",  # the figure of the run that stands for the model
+    "mean",  # over all its runs
+    "n_runs",
     "sd",
     "min",
     "max",
-    "n_seeds",
-    "wilson_low",
+    "difference",  # mean minus reported; of a figure to the digit, headline minus reported
+    "half_width",  # of the difference's 95 % interval
+    "spread_of",  # the runs that it is known from
+    "margin",  # a smaller difference does not matter
+    "runs_needed",  # until chance could not hide a difference that matters
+    "to_the_digit",  # whether the headline rounds to what is printed
+    "wilson_low",  # of the headline's accuracy on held-out images
     "wilson_high",
     "recipe",
     "verdict",
@@ -61,7 +70,8 @@ class Model:
         framework: e.g. "NumPy", "PyTorch".
         reported: id of its counterpart in the report, or None.
         recipe: "stated", "replayed" or "inferred"; "own" for a model that is not the report's.
-        headline: the run whose figures stand for the model, e.g. "seed-123".
+        runs: the split of the data that each run is on, by the run's name; the headline, whose
+            figures stand for the model, comes first.
         comparable: whether its figures may be held against the report's.
         why_not: the reason where they may not, e.g. "generated data"
             (:func:`repro.comparison.changes.why_not`).
@@ -75,12 +85,17 @@ class Model:
     framework: str
     reported: str | None
     recipe: str
-    headline: str
+    runs: Mapping[str, str]
     comparable: bool
     why_not: str
     part: str = ""
     longer_of: str | None = None
     protocol: str = ""
+
+    @property
+    def headline(self) -> str:
+        """The name of the run whose figures stand for the model."""
+        return next(iter(self.runs))
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Model:
@@ -107,62 +122,58 @@ class Model:
         return model
 
 
-def wilson(fraction: float, n: int) -> tuple[float, float]:
-    """Return the 95 % Wilson score interval of a fraction of ``n`` images (Wilson 1927)."""
-    hits = round(fraction * n)
-    if abs(hits - fraction * n) > 1e-6 * max(n, 1):
-        raise ValueError(f"{fraction} is not a whole number of images out of {n}")
-    interval = binomtest(hits, n).proportion_ci(confidence_level=0.95, method="wilson")
-    return float(interval.low), float(interval.high)
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict, and the two numbers behind it.
+
+    Attributes:
+        verdict: on the figure.
+        difference: D, the mean of the runs minus the reported figure; of a figure to the digit,
+            the headline minus it.
+        half_width: h, half the 95 % interval of D; None where no spread is known.
+    """
+
+    verdict: Verdict
+    difference: float
+    half_width: float | None
 
 
-def verdict(
+def judge(
     reported: float,
-    precision: float | None,
-    reproduced: float | None,
+    digit: float | None,
+    runs: Sequence[float],
+    spread: Spread | None,
+    margin: float,
     *,
-    runs: Sequence[float] = (),
-    interval: tuple[float, float] | None = None,
-    comparable: bool = True,
-    same_protocol: bool = True,
-) -> Verdict:
-    """Return the verdict on one reported figure. The first rule that fits decides.
+    to_the_digit: bool = False,
+) -> Judgement:
+    """Return the verdict on one reported figure.
 
-    1. *not run*: there is no reproduced value.
-    2. *not comparable here*: it comes from other data, or from another net, recipe or split than
-       the report's.
-    3. *by another protocol*: all that is the report's, but the backbone ran in another way.
-    4. *to the digit*: the headline run's value, rounded to the printed digits, is the printed one.
-       A figure that was given in words has no digits to meet.
-    5. *within the seeds' range*: two or more runs were made, and the reported value, which is
-       known to half its last digit, lies between the lowest and the highest of them.
-    6. *within the test set's interval*: it lies, known that well, in the 95 % Wilson interval of
-       the headline run's accuracy on the held-out images. There is no such interval for the
-       training images, which the model was fitted to, nor for an AUC.
-    7. *better* or *worse than reported*: none of these; which of the two the headline run says.
-       Every metric that the report gives is the better the higher it is.
+    D is the mean of the runs minus the reported figure; h is half the 95 % prediction interval for
+    one further run, which is what the report is if it holds, and half of its last printed digit.
 
     Args:
-        reported: the report's value, in the metric's unit.
-        precision: size of its last printed digit in the same unit, or None.
-        reproduced: the headline run's value.
-        runs: the values of all runs, the headline among them.
-        interval: Wilson interval of the headline value, or None.
-        comparable: whether the two may be compared at all.
-        same_protocol: whether both are by the same protocol.
+        reported: the report's value, in the metric's unit, like all that follows.
+        digit: size of its last printed digit; None: it was given in words.
+        runs: the values of all runs, one or more; the headline first.
+        spread: how far such runs differ; None: not known.
+        margin: a smaller difference does not matter.
+        to_the_digit: whether the figure's recipe is known whole, and the headline gives its
+            digits: then D is the headline's, and nothing is left to chance.
     """
-    if reproduced is None:
-        return Verdict.NOT_RUN
-    if not (comparable and same_protocol):
-        return Verdict.BY_PROTOCOL if comparable else Verdict.NOT_COMPARABLE
-    slack = (precision or 0.0) / 2 + _EPSILON
-    if precision is not None and abs(reproduced - reported) <= slack:
-        return Verdict.TO_THE_DIGIT
-    if len(runs) >= 2 and min(runs) - slack <= reported <= max(runs) + slack:
-        return Verdict.WITHIN_SEEDS
-    if interval is not None and interval[0] - slack <= reported <= interval[1] + slack:
-        return Verdict.WITHIN_INTERVAL
-    return Verdict.BETTER if reproduced > reported else Verdict.WORSE
+    if to_the_digit:
+        return Judgement(Verdict.TO_THE_DIGIT, runs[0] - reported, None)
+    difference = float(np.mean(runs)) - reported
+    half = prediction_half_width(spread, len(runs)) + (digit or 0) / 2 if spread else None
+    if half is None:
+        found = Verdict.CANNOT_TELL
+    elif abs(difference) <= half + _EPSILON:
+        found = Verdict.AGREES if half <= margin + _EPSILON else Verdict.CANNOT_TELL
+    elif abs(difference) <= margin + _EPSILON:
+        found = Verdict.TOO_LITTLE
+    else:
+        found = Verdict.HIGHER if difference > 0 else Verdict.LOWER
+    return Judgement(found, difference, half)
 
 
 def gather(paths: Iterable[str | os.PathLike[str]]) -> pd.DataFrame:
@@ -190,11 +201,22 @@ def gather(paths: Iterable[str | os.PathLike[str]]) -> pd.DataFrame:
     return everything
 
 
-def compare(metrics: pd.DataFrame, models: Sequence[Model], report: Report) -> pd.DataFrame:
+def compare(
+    metrics: pd.DataFrame,
+    models: Sequence[Model],
+    report: Report,
+    references: Mapping[str, Reference],
+) -> pd.DataFrame:
     """Return one row per reported figure, then one per figure that has no counterpart.
 
-    Accuracies and AUCs are fractions, ``difference_pp`` is in percentage points (reproduced minus
-    reported), ``sd`` is the sample standard deviation over runs.
+    Accuracies and AUCs are fractions, and so are their differences; ``sd`` is the sample standard
+    deviation over runs.
+
+    Args:
+        metrics: metrics.csv, all runs.
+        models: those that were run.
+        report: what is held against them.
+        references: reference runs by the reported model's id.
 
     Raises:
         UserError: where a model names a counterpart that the report does not have, or its
@@ -207,59 +229,80 @@ def compare(metrics: pd.DataFrame, models: Sequence[Model], report: Report) -> p
                 f"expected one of {list(report.models)}"
             )
     rows: list[dict[str, Any] | None] = []
-    for key, reported_model in report.models.items():
+    for key in report.models:
         counterparts = [model for model in models if model.reported == key]
         for counterpart in counterparts or (None,):
             for figure in report.figures_of(key):
-                rows.append(_row(metrics, counterpart, figure, reported_model.title))
+                rows.append(_row(metrics, counterpart, figure, report, references.get(key)))
     for model in models:
         if model.reported is None:
             rows += [_row_of_own(metrics, model, *figure) for figure in _OWN_FIGURES]
     return pd.DataFrame([row for row in rows if row is not None], columns=COLUMNS)
 
 
-def _row(metrics: pd.DataFrame, model: Model | None, figure: Figure, title: str) -> dict[str, Any]:
+def _row(
+    metrics: pd.DataFrame,
+    model: Model | None,
+    figure: Figure,
+    report: Report,
+    reference: Reference | None,
+) -> dict[str, Any]:
     row: dict[str, Any] = {
         "model": model.name if model else figure.model,
-        "title": model.title if model else title,
+        "title": model.title if model else report.models[figure.model].title,
         "metric": figure.metric,
         "split": figure.split,
         "reported": figure.value,
         "reported_precision": figure.precision,
         "recipe": model.recipe if model else figure.recipe,
-        "n_seeds": 0,
+        "n_runs": 0,
         "protocol": "",
         "why_not": "",
         "where": figure.where,
         "note": figure.note,
         "verdict": Verdict.NOT_RUN,
     }
-    found = _statistics(metrics, model, figure.split, figure.metric) if model else None
+    found = _Values.of(metrics, model, figure.split, figure.metric) if model else None
     if model is None or found is None:
         return row
     row |= found.columns()
+    if not model.comparable:
+        return row | {"why_not": model.why_not, "verdict": Verdict.NOT_COMPARABLE}
     same_protocol = model.protocol == figure.protocol
-    if model.comparable:
-        row["difference_pp"] = 100 * (found.headline - figure.value)
-        row["protocol"] = "" if same_protocol else model.protocol
-    else:
-        row["why_not"] = model.why_not
-    row["verdict"] = verdict(
+    digits = figure.precision is not None and (
+        abs(found.headline - figure.value) <= figure.precision / 2 + _EPSILON
+    )
+    spread, source = Spread.of(found.runs), f"{len(found.runs)} runs"
+    # The reference runs are of the report's recipe, so of what runs by the same protocol.
+    known = reference.spread(figure.split, figure.metric) if reference and same_protocol else None
+    if known and (spread is None or known.df > spread.df):
+        spread, source = known, f"{known.df + 1} reference runs"
+    judgement = judge(
         figure.value,
         figure.precision,
-        found.headline,
-        runs=found.runs,
-        interval=found.interval,
-        comparable=model.comparable,
-        same_protocol=same_protocol,
+        found.runs,
+        spread,
+        figure.margin,
+        to_the_digit=digits and figure.recipe == model.recipe == "replayed",
     )
+    row |= {
+        "difference": judgement.difference,
+        "half_width": judgement.half_width,
+        "spread_of": source if spread else "",
+        "margin": figure.margin,
+        "to_the_digit": digits,
+        "verdict": judgement.verdict if same_protocol else Verdict.BY_PROTOCOL,
+        "protocol": "" if same_protocol else model.protocol,
+    }
+    if row["verdict"] == Verdict.CANNOT_TELL and spread:
+        row["runs_needed"] = runs_needed(spread, figure.margin - (figure.precision or 0) / 2)
     return row
 
 
 def _row_of_own(
     metrics: pd.DataFrame, model: Model, split: str, metric: str
 ) -> dict[str, Any] | None:
-    found = _statistics(metrics, model, split, metric)
+    found = _Values.of(metrics, model, split, metric)
     if found is None:
         return None
     return {
@@ -278,39 +321,42 @@ def _row_of_own(
 
 
 @dataclass(frozen=True)
-class _Statistics:
+class _Values:
+    """A figure in all runs of a model, the headline's apart, with the interval of that."""
+
     headline: float
     runs: tuple[float, ...]
     interval: tuple[float, float] | None
 
+    @classmethod
+    def of(cls, metrics: pd.DataFrame, model: Model, split: str, metric: str) -> _Values | None:
+        """Return the values of one figure; None where it was not made."""
+        own = metrics[metrics["model"] == model.name]
+        if not own.empty and model.headline not in set(own["run"]):
+            raise UserError(
+                f"model {model.name!r}: headline run {model.headline!r} is not among its runs "
+                f"{sorted(set(own['run']))}"
+            )
+        rows = own[(own["split"] == split) & (own["metric"] == metric)]
+        headline = rows[rows["run"] == model.headline]
+        if headline.empty:
+            return None
+        value, n = float(headline["value"].iloc[0]), int(headline["n"].iloc[0])
+        held_out = split != "train" and metric == "accuracy"
+        others = rows[rows["run"] != model.headline]
+        runs = (value, *map(float, others["value"]))
+        return cls(value, runs, wilson(value, n) if held_out else None)
+
     def columns(self) -> dict[str, Any]:
+        spread = Spread.of(self.runs)
         low, high = self.interval or (None, None)
         return {
-            "reproduced": self.headline,
+            "headline": self.headline,
             "mean": float(np.mean(self.runs)),
-            "sd": float(np.std(self.runs, ddof=1)) if len(self.runs) > 1 else None,
+            "n_runs": len(self.runs),
+            "sd": spread.sd if spread else None,
             "min": min(self.runs),
             "max": max(self.runs),
-            "n_seeds": len(self.runs),
             "wilson_low": low,
             "wilson_high": high,
         }
-
-
-def _statistics(metrics: pd.DataFrame, model: Model, split: str, metric: str) -> _Statistics | None:
-    """Return what is known of one figure over all runs of a model; None where it was not made."""
-    own = metrics[metrics["model"] == model.name]
-    if not own.empty and model.headline not in set(own["run"]):
-        raise UserError(
-            f"model {model.name!r}: headline run {model.headline!r} is not among its runs "
-            f"{sorted(set(own['run']))}"
-        )
-    rows = own[(own["split"] == split) & (own["metric"] == metric)]
-    headline = rows[rows["run"] == model.headline]
-    if headline.empty:
-        return None
-    value, n = float(headline["value"].iloc[0]), int(headline["n"].iloc[0])
-    held_out = split != "train" and metric == "accuracy"
-    return _Statistics(
-        value, tuple(float(x) for x in rows["value"]), wilson(value, n) if held_out else None
-    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,10 @@ PROTOCOLS = ("frozen", "adapted", "notebook")
 # What a claim's `test` may name, with the parameters each takes. The tests are in
 # repro.comparison.claims, which needs libraries that reading this file does not.
 CLAIM_TESTS: dict[str, dict[str, type]] = {
-    "stay_close": {},
+    "stay_close": {"points": float},
     "keep_rising": {},
-    "level_off": {},
-    "aucs_about": {"auc": float},
+    "level_off": {"epochs": int, "points": float},
+    "aucs_about": {"auc": float, "within": float},
     "losses_fall": {
         "rise_of": str,
         "rise_on": list,
@@ -32,12 +34,13 @@ CLAIM_TESTS: dict[str, dict[str, type]] = {
         "evened_out": int,
     },
     "accuracies_grow": {},
-    "reasonable_gap": {},
+    "reasonable_gap": {"percent": float},
     "spread_over_splits": {"points": float},
     "beats": {},
 }
 _KINDS = {float: "a number", int: "a whole number", str: "a text", list: "a list"}
 _UNITS = {"percent": 100.0, "fraction": 1.0}
+_EPSILON = 1e-9
 _SHA256 = re.compile("[0-9a-f]{8,64}")
 
 
@@ -79,6 +82,7 @@ class Figure:
         value: as a fraction, e.g. 0.9454 for a printed "94.54".
         precision: size of its last printed digit as a fraction, e.g. 0.0001; None where the
             report gave the value in words.
+        margin: a smaller difference does not matter, as a fraction.
         protocol: of a flower net, one of ``PROTOCOLS``; else empty.
     """
 
@@ -88,6 +92,7 @@ class Figure:
     metric: str
     value: float
     precision: float | None
+    margin: float
     where: str
     protocol: str
     recipe: str
@@ -136,7 +141,7 @@ def load(path: str | os.PathLike[str]) -> Report:
     try:
         parts = {key: _part(key, data["parts"][key]) for key in ("mnist", "flowers")}
         models = {key: _model(key, entry, path.parent) for key, entry in data["models"].items()}
-        figures = tuple(_figure(entry) for entry in data["figures"])
+        figures = _with_margins(tuple(_figure(entry) for entry in data["figures"]), models)
         claims = tuple(_claim(entry) for entry in data.get("claims", ()))
         _check(parts, models, figures, claims)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -189,11 +194,50 @@ def _figure(entry: dict[str, Any]) -> Figure:
         metric=entry["metric"],
         value=float(printed) / unit,
         precision=None if precision is None else precision / unit,
+        margin=float(entry["margin"]) / unit if "margin" in entry else math.nan,
         where=entry["where"],
         protocol=entry.get("protocol", ""),
         recipe=_one_of(entry["recipe"], RECIPES, f"recipe of {name}"),
         note=entry.get("note", ""),
     )
+
+
+def _with_margins(
+    figures: tuple[Figure, ...], models: dict[str, ReportedModel]
+) -> tuple[Figure, ...]:
+    """Give each figure without a margin half of the smallest gap that the report tells apart.
+
+    That is the gap between two models of a part on the same metric and set. A gap of one printed
+    digit or less may be none at all: rounding alone makes it.
+    """
+
+    def alike(one: Figure) -> list[Figure]:
+        where = (models[_known(one.model, models)].part, one.split, one.metric)
+        return [
+            each
+            for each in figures
+            if (models[_known(each.model, models)].part, each.split, each.metric) == where
+        ]
+
+    found = []
+    for figure in figures:
+        margin = figure.margin
+        if math.isnan(margin):
+            gaps = [
+                abs(one.value - other.value)
+                for one, other in combinations(alike(figure), 2)
+                if abs(one.value - other.value)
+                > max(one.precision or 0, other.precision or 0) + _EPSILON
+            ]
+            if not gaps:
+                raise ValueError(
+                    f"{figure.id} has no margin: no other model differs from it in "
+                    f"{figure.metric} on {figure.split}; say with `margin`, in the printed unit, "
+                    "what difference would matter"
+                )
+            margin = min(gaps) / 2
+        found.append(replace(figure, margin=margin))
+    return tuple(found)
 
 
 def _claim(entry: dict[str, Any]) -> Claim:

@@ -37,34 +37,42 @@ class _Said(StrEnum):
 
 
 class Verdict(_Said):
-    """On a figure, from the best to the least; :func:`repro.comparison.compare.verdict` decides."""
+    """On a figure, from the best to the least; :func:`repro.comparison.compare.judge` decides."""
 
     TO_THE_DIGIT = (
         "to the digit",
         "exact",
-        "rounded as the report rounds, the headline run gives its figure.",
+        "the way the figure was made is known whole and leaves nothing to chance, and every digit "
+        "that the report prints comes out.",
     )
-    WITHIN_SEEDS = (
-        "within the seeds' range",
+    AGREES = (
+        "agrees",
         "within",
-        "the reported figure lies between the lowest and the highest of several runs, which differ "
-        "in their seed or their split.",
+        "the difference is no larger than chance makes it from one run to the next, and a "
+        "difference that matters would have been seen.",
     )
-    WITHIN_INTERVAL = (
-        "within the test set's interval",
-        "within",
-        "the reported figure lies in the 95 % interval of the accuracy that the headline run has "
-        "on held-out images.",
+    CANNOT_TELL = (
+        "cannot tell",
+        "unsure",
+        "the difference is no larger than chance makes it, but chance could hide one that matters; "
+        "or one run was made, and how far runs differ is not known.",
     )
-    BETTER = (
-        "better than reported",
-        "better",
-        "none of these, and the headline run gives a higher figure.",
+    TOO_LITTLE = (
+        "differs, too little to matter",
+        "small",
+        "chance does not explain the difference, but it is smaller than what would matter.",
     )
-    WORSE = (
-        "worse than reported",
-        "worse",
-        "none of these, and the headline run gives a lower figure.",
+    HIGHER = (
+        "differs: higher",
+        "differs",
+        "chance does not explain the difference, and it is large enough to matter; the figure here "
+        "is the higher one.",
+    )
+    LOWER = (
+        "differs: lower",
+        "differs",
+        "chance does not explain the difference, and it is large enough to matter; the figure here "
+        "is the lower one.",
     )
     BY_PROTOCOL = "by another protocol", "open", f"{ANOTHER_PROTOCOL} {NOTEBOOK_COMMAND}"
     NOT_COMPARABLE = (

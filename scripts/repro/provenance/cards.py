@@ -209,11 +209,11 @@ def _about_figures(figures: pd.DataFrame, own: pd.DataFrame, model: Model) -> st
     lines = []
     if (figures["metric"] == "auc_ovr_softmax").any():
         lines.append("AUC: macro, one-vs-rest on softmax of the outputs.")
-    many = figures[(figures["n_seeds"] > 1) & (figures["split"] == "test")]
+    many = figures[(figures["n_runs"] > 1) & (figures["split"] == "test")]
     for row in many[many["metric"] == "accuracy"].to_dict("records"):
         spread = markdown.mean_and_sd(row)
         span = markdown.between(row["min"], row["max"], "accuracy")
-        lines.append(f"Test accuracy % over {row['n_seeds']} runs: {spread} ({span}).")
+        lines.append(f"Test accuracy % over {row['n_runs']} runs: {spread} ({span}).")
     error = _metric(own, model.headline, "ece")
     if error is not None:
         lines.append(f"Expected calibration error on the test set: {error:.3f}.")
@@ -246,7 +246,7 @@ def _limits(
             "seed, split or other data."
         )
     if own["run"].nunique() == 1:
-        limits.append("It was run once, so how far its figures move with the seed is not known.")
+        limits.append("It was run once; how far its figures move from run to run it does not show.")
     if backbone is None:
         limits.append(_ABOUT_MNIST)
     else:

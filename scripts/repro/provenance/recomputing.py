@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from repro.comparison import claims, compare, reported
+from repro.comparison import claims, compare, reference, reported
 from repro.evaluation.tables import Run, metrics_table
 from repro.history import read_history
-from repro.plan import HISTORY, MAIN, PREDICTIONS, Plan
+from repro.plan import HISTORY, PREDICTIONS, Plan
 from repro.predictions import Predictions
 
 # Below what one image more or less makes of 70,000; above what two machines' rounding makes.
@@ -90,14 +90,16 @@ def recompute(
         return found
     # Not the new ones: what rounding makes of them must not make a difference below.
     metrics = pd.read_csv(results / "metrics.csv")
-    _hold_against(results / "comparison.csv", compare.compare(metrics, models, reproduced), found)
+    references = reference.load(sorted((report.parent / "reference").glob("*.*")))
+    compared = compare.compare(metrics, models, reproduced, references)
+    _hold_against(results / "comparison.csv", compared, found)
     everything = [
         claims.Evidence(
             model,
             metrics[metrics["model"] == model.name],
             {run: read_history(at / HISTORY) for run, at in runs.items()},
             {run: at / PREDICTIONS for run, at in runs.items()},
-            [run for run in runs if plan.nets[model.name].run(run).split != MAIN],
+            references.get(model.reported or ""),
         )
         for model, runs in zip(models, folders.values(), strict=True)
     ]

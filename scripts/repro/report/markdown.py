@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from repro.comparison.verdict import ANOTHER_PROTOCOL, NOTEBOOK_COMMAND
+from repro.comparison.verdict import ANOTHER_PROTOCOL, NOTEBOOK_COMMAND, Verdict
 
 METRIC_NAMES = {
     "accuracy": "accuracy %",
@@ -22,8 +22,9 @@ METRIC_NAMES = {
 _DASH = "\u2013"
 _PLUS_MINUS = "\u00b1"
 _LEGEND = """\
-Differences in percentage points. AUC: macro, one-vs-rest on softmax of the outputs.
-95 % interval: Wilson's, of the accuracy on held-out images.
+Reproduced: the mean over all runs. Difference: of accuracies in percentage points, with what chance
+explains from one run to the next (95 %). AUC: macro, one-vs-rest on softmax of the outputs.
+Wilson: the 95 % interval of the headline run's accuracy, by the number of held-out images.
 """
 _MOST = 30  # characters of a reason in a table
 
@@ -39,7 +40,7 @@ class FigureCells(NamedTuple):
     verdict: str
 
 
-_HEADER = FigureCells("figure", "reported", "reproduced", "diff.", "95 % interval", "verdict")
+_HEADER = FigureCells("figure", "reported", "reproduced", "difference", "Wilson", "verdict")
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> str:
@@ -73,9 +74,12 @@ def comparison(rows: pd.DataFrame) -> str:
 def _figures(rows: pd.DataFrame) -> str:
     lines: list[Sequence[str]] = []
     for (_, title), group in rows.groupby(["model", "title"], sort=False):
+        if set(group["verdict"]) == {Verdict.NOT_RUN}:
+            lines.append([f"**{title}**", *[""] * 4, f"*not run: {len(group)} figures*"])
+            continue
         reasons = [reason for reason in group["why_not"] if not missing(reason)]
         about = brief(reasons[0]) if reasons else f"recipe {group['recipe'].iloc[0]}"
-        lines.append([f"**{title}**", "", "", "", "", f"*{about}*"])
+        lines.append([f"**{title}**", *[""] * 4, f"*{about}*"])
         lines += [figure_cells(row) for row in group.to_dict("records")]
     return figure_table(lines)
 
@@ -92,17 +96,41 @@ def figure_cells(row: Mapping[str, Any]) -> FigureCells:
     return FigureCells(
         figure_name(row),
         "in words" if reported and missing(precision) else reported,
-        number(row["reproduced"], metric),
-        signed(row["difference_pp"]),
+        number(reproduced(row), metric),
+        difference(row),
         between(row["wilson_low"], row["wilson_high"], metric),
         verdict(row),
     )
 
 
+def reproduced(row: Mapping[str, Any]) -> Any:
+    """Return what stands beside the reported figure: the mean of the runs.
+
+    Of a figure to the digit it is the headline, which is the very run that the report made.
+    """
+    return row["headline" if row["verdict"] == Verdict.TO_THE_DIGIT else "mean"]
+
+
+def difference(row: Mapping[str, Any]) -> str:
+    """Return e.g. "-0.08 ± 0.21": in points for an accuracy, else in the figure's own unit."""
+    centre, half = (
+        signed(row["difference"], row["metric"]),
+        number(row["half_width"], row["metric"]),
+    )
+    return f"{centre} {_PLUS_MINUS} {half}" if half else centre
+
+
 def verdict(row: Mapping[str, Any]) -> str:
-    """Return a figure's verdict, with the protocol where that decides it."""
-    protocol = "" if missing(row["protocol"]) else f": {row['protocol']}"
-    return f"{row['verdict']}{protocol}"
+    """Return a figure's verdict, with what else decides it or would."""
+    if not missing(row["protocol"]):
+        return f"{row['verdict']}: {row['protocol']}"
+    if row["verdict"] != Verdict.CANNOT_TELL:
+        return str(row["verdict"])
+    if missing(row["half_width"]):
+        return f"{row['verdict']}: one run"
+    if missing(row["runs_needed"]):
+        return f"{row['verdict']}, nor would more runs"
+    return f"{row['verdict']}; {row['runs_needed']:.0f} runs would"
 
 
 def brief(reason: str) -> str:
@@ -117,17 +145,18 @@ def brief(reason: str) -> str:
 
 def _spread(rows: pd.DataFrame) -> str:
     """Return mean, deviation and range of the models that ran more than once, or nothing."""
-    many = rows[rows["n_seeds"] > 1]
+    many = rows[rows["n_runs"] > 1]
     if many.empty:
         return ""
-    header = ["spread over runs", "runs", f"mean {_PLUS_MINUS} sd", f"min{_DASH}max"]
+    header = ["spread over runs", "runs", "headline", f"mean {_PLUS_MINUS} sd", f"min{_DASH}max"]
     lines: list[list[str]] = []
     for (_, title), group in many.groupby(["model", "title"], sort=False):
-        lines.append([f"**{title}**", "", "", ""])
+        lines.append([f"**{title}**", *[""] * 4])
         for row in group.to_dict("records"):
             span = between(row["min"], row["max"], row["metric"])
-            lines.append([figure_name(row), str(row["n_seeds"]), mean_and_sd(row), span])
-    return markdown(header, lines, numbers=(1, 2, 3))
+            headline = number(row["headline"], row["metric"])
+            lines.append([figure_name(row), str(row["n_runs"]), headline, mean_and_sd(row), span])
+    return markdown(header, lines, numbers=(1, 2, 3, 4))
 
 
 def mean_and_sd(row: Mapping[str, Any]) -> str:
@@ -138,7 +167,7 @@ def mean_and_sd(row: Mapping[str, Any]) -> str:
 
 def _notes(rows: pd.DataFrame) -> str:
     """Return what has to be known of figures that were run, one line a note, or nothing."""
-    noted = rows[rows["reproduced"].notna() & ~rows["note"].map(missing)]
+    noted = rows[rows["mean"].notna() & ~rows["note"].map(missing)]
     lines = []
     for note, group in noted.groupby("note", sort=False):
         where = "; ".join(f"{row['title']}, {figure_name(row)}" for row in group.to_dict("records"))
@@ -207,9 +236,11 @@ def between(low: Any, high: Any, metric: str) -> str:
     return f"{number(low, metric)}{_DASH}{number(high, metric)}"
 
 
-def signed(value: Any) -> str:
-    """Return a difference in percentage points with its sign and two digits."""
-    if missing(value):
+def signed(value: Any, metric: str) -> str:
+    """Return a difference with its sign, in points for an accuracy; nothing is never negative."""
+    text = number(value, metric)
+    if not text:
         return ""
-    text = f"{value:+.2f}"
-    return "0.00" if float(text) == 0 else text
+    return (
+        text.lstrip("-") if float(text) == 0 else f"{float(text):+.{len(text.partition('.')[2])}f}"
+    )

@@ -34,12 +34,14 @@ class Cell:
         sort: what to sort by, a number or a text; the text itself if None.
         small: a second, smaller line.
         kind: of a verdict.
+        hover: shown where the pointer rests on a verdict.
     """
 
     text: str
     sort: float | str | None = None
     small: str = ""
     kind: str = ""
+    hover: str = ""
 
 
 def templates(files: Iterable[str | os.PathLike[str]]) -> Environment:
@@ -55,25 +57,43 @@ def templates(files: Iterable[str | os.PathLike[str]]) -> Environment:
 
 
 def comparison_page(
-    rows: pd.DataFrame, judged: pd.DataFrame, look: Environment, left_out: Sequence[str] = ()
+    rows: pd.DataFrame,
+    judged: pd.DataFrame,
+    above: Mapping[str, Any],
+    look: Environment,
+    left_out: Sequence[str] = (),
 ) -> str:
     """Return the page of the verdict and of every figure.
 
     Args:
         rows: comparison.csv.
         judged: claims.csv.
+        above: overview.json.
         look: the templates.
         left_out: sentences on images that were left out.
     """
-    found = rows.loc[rows["reproduced"].notna(), "note"]
+    found = rows.loc[rows["mean"].notna(), "note"]
     notes = list(dict.fromkeys(note for note in found if not tables.missing(note)))
     return look.get_template("comparison.html.j2").render(
         title=TITLE,
-        sentences=[*sentences(rows, judged), *left_out],
-        rows=[_figure(row, notes) for row in rows.to_dict("records")],
+        sentences=[*sentences(rows, judged, above), *left_out],
+        rows=[
+            cells for _, model in rows.groupby("model", sort=False) for cells in _of(model, notes)
+        ],
         notes=map(_sentence, notes),
+        made_on=above["made_on"],
         verdicts=[verdict for verdict in Verdict if verdict in set(rows["verdict"])],
     )
+
+
+def _of(model: pd.DataFrame, notes: Sequence[str]) -> list[list[Cell]]:
+    """Return a row a figure of a model; one for all of them where it was not run."""
+    if set(model["verdict"]) != {Verdict.NOT_RUN}:
+        return [_figure(row, notes) for row in model.to_dict("records")]
+    first, verdict = model.iloc[0], Verdict.NOT_RUN
+    chip = Cell(verdict, list(Verdict).index(verdict), kind=verdict.kind, hover=verdict.meaning)
+    figures = Cell(f"{len(model)} figures")
+    return [[Cell(first["title"]), figures, *[Cell("")] * 3, chip, *[Cell("")] * 2]]
 
 
 def _figure(row: Mapping[str, Any], notes: Sequence[str]) -> list[Cell]:
@@ -81,13 +101,26 @@ def _figure(row: Mapping[str, Any], notes: Sequence[str]) -> list[Cell]:
     said = tables.figure_cells(row)
     mark = f" [{notes.index(row['note']) + 1}]" if row["note"] in notes else ""
     place = f"{SPLITS.index(row['split'])} {metric}"
+    matters = "" if tables.missing(row["margin"]) else tables.number(row["margin"], metric)
+    digits = "its printed digits come out" if row["to_the_digit"] is True else ""
+    remark = "" if verdict == Verdict.TO_THE_DIGIT else digits
     return [
         Cell(row["title"], small=f"recipe {row['recipe']}"),
         Cell(f"{said.figure}{mark}", place, small=_text(row["where"])),
         Cell(said.reported, _key(row["reported"], metric)),
-        Cell(said.reproduced, _key(row["reproduced"], metric)),
-        Cell(said.difference.replace("-", _MINUS), _key(row["difference_pp"])),
-        Cell(said.verdict, list(Verdict).index(verdict), _text(row["why_not"]), verdict.kind),
+        Cell(said.reproduced, _key(tables.reproduced(row), metric)),
+        Cell(
+            said.difference.replace("-", _MINUS),
+            _key(row["difference"], metric),
+            f"matters from {matters}" if matters else "",
+        ),
+        Cell(
+            said.verdict,
+            list(Verdict).index(verdict),
+            _text(row["why_not"]) or remark,
+            verdict.kind,
+            f"{verdict.meaning[:1].upper()}{verdict.meaning[1:]}",
+        ),
         Cell(said.interval, _key(row["wilson_low"], metric)),
         _runs(row),
     ]
@@ -95,9 +128,12 @@ def _figure(row: Mapping[str, Any], notes: Sequence[str]) -> list[Cell]:
 
 def _runs(row: Mapping[str, Any]) -> Cell:
     """Return mean and standard deviation of several runs, sorted by the latter."""
-    if row["n_seeds"] < 2:
-        return Cell("")
-    return Cell(tables.mean_and_sd(row), _key(row["sd"], row["metric"]), f"n = {row['n_seeds']}")
+    source = _text(row["spread_of"])
+    borrowed = f"spread of {source}" if "reference" in source else ""
+    if row["n_runs"] < 2:
+        return Cell("1 run", small=borrowed)
+    several = f"{row['n_runs']} runs{f', {borrowed}' if borrowed else ''}"
+    return Cell(tables.mean_and_sd(row), _key(row["sd"], row["metric"]), several)
 
 
 def _text(value: Any) -> str:
@@ -187,6 +223,7 @@ def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str
 def markdown(
     rows: pd.DataFrame,
     judged: pd.DataFrame,
+    above: Mapping[str, Any],
     figures: Mapping[str, Mapping[str, str]],
     record: Mapping[str, Mapping[str, Any]],
 ) -> str:
@@ -195,6 +232,7 @@ def markdown(
     Args:
         rows: comparison.csv.
         judged: claims.csv.
+        above: overview.json.
         figures: by heading, the path of each figure, relative to the document, by its name. The
             first group is shown, the others are linked.
         record: provenance.json.
@@ -202,7 +240,7 @@ def markdown(
     (shown, first), *others = figures.items()
     parts = [
         f"# {TITLE}",
-        "\n".join(f"- {sentence}" for sentence in sentences(rows, judged)),
+        "\n".join(f"- {sentence}" for sentence in sentences(rows, judged, above)),
         f"## {shown}",
         tables.comparison(rows).rstrip(),
         "\n\n".join(f"![{name}]({path})" for name, path in first.items()),

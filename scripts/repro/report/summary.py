@@ -12,6 +12,16 @@ from repro.features.loaded import Loaded
 from repro.report import markdown
 
 _OPEN = [verdict for verdict in Verdict if verdict.kind == "open"]
+_MISSES = (Verdict.TOO_LITTLE, Verdict.HIGHER, Verdict.LOWER)
+# What one figure does, and what several do.
+_DO = {
+    Verdict.TO_THE_DIGIT: ("comes out to the digit", "come out to the digit"),
+    Verdict.AGREES: ("agrees", "agree"),
+    Verdict.CANNOT_TELL: ("cannot be told", "cannot be told"),
+    Verdict.TOO_LITTLE: ("differs too little to matter", "differ too little to matter"),
+    Verdict.HIGHER: ("is higher", "are higher"),
+    Verdict.LOWER: ("is lower", "are lower"),
+}
 _PLURAL = {
     ClaimVerdict.HOLDS: "hold",
     ClaimVerdict.IN_PART: "hold in part",
@@ -23,35 +33,79 @@ _EN_DASH = "\u2013"
 _NO_BREAK = "\u00a0"
 
 
-def sentences(rows: pd.DataFrame, judged: pd.DataFrame) -> list[str]:
-    """Return three sentences that sum up what a run found.
+def sentences(rows: pd.DataFrame, judged: pd.DataFrame, above: Mapping[str, Any]) -> list[str]:
+    """Return the sentences that sum up what a run found.
 
     Args:
         rows: comparison.csv.
         judged: claims.csv.
+        above: overview.json.
     """
-    return [_of_figures(rows), _of_claims(judged), _of_what_is_open(rows)]
+    return [*of_figures(rows, above), _of_claims(judged), _of_what_is_open(rows)]
 
 
-def _of_figures(rows: pd.DataFrame) -> str:
+def of_figures(rows: pd.DataFrame, above: Mapping[str, Any]) -> list[str]:
+    """Return what of the figures holds, what chance makes of it, and what else stands above them.
+
+    Args:
+        rows: comparison.csv.
+        above: overview.json.
+    """
+    orders = [_of_order(**order) for order in above["orders"]]
+    return [*_counts(rows), *orders, *_of_reference(above["agreement"])]
+
+
+def _counts(rows: pd.DataFrame) -> list[str]:
     reported = rows[rows["reported"].notna()]
     compared = reported[~reported["verdict"].isin(_OPEN)]
     if compared.empty:
-        return (
-            f"None of the report's {len(reported)} figures can be compared with what was run here."
-        )
+        count = len(reported)
+        return [f"None of the report's {count} figures can be compared with what was run here."]
     counts = compared["verdict"].value_counts()
-    parts = [f"{counts[verdict]} {verdict}" for verdict in Verdict if verdict in counts]
-    text = (
+    parts = [
+        f"{counts[verdict]} {one if counts[verdict] == 1 else several}"
+        for verdict, (one, several) in _DO.items()
+        if verdict in counts
+    ]
+    found = [
         f"Of the report's {len(reported)} figures {len(compared)} can be compared with what was "
-        f"run here: {listed(parts)}"
+        f"run here: {listed(parts)}."
+    ]
+    by_chance = compared["half_width"].notna() & (compared["verdict"] != Verdict.TO_THE_DIGIT)
+    if judged := int(by_chance.sum()):
+        misses = int(compared["verdict"].isin(_MISSES).sum())
+        verb = "differs" if misses == 1 else "differ"
+        found.append(
+            f"{judged} of them {'is' if judged == 1 else 'are'} held against what chance makes of "
+            f"one run to the next, at 95 %: if the whole report holds, {0.05 * judged:.1f} of them "
+            f"differ all the same; here {misses or 'none'} {verb}."
+        )
+    return found
+
+
+def _of_order(models: Sequence[str], metric: str, held: int, of: int) -> str:
+    name = metric.replace("_", " ")
+    how_many = f"all {of}" if held == of and of > 1 else f"{held} of {of}"
+    combinations = "combination" if of == 1 else "combinations"
+    return (
+        f"The report's order by test {name}, {' above '.join(_quoted(models))}, is found in {how_many} "
+        f"{combinations} of their runs."
     )
-    accuracies = compared[compared["metric"].str.endswith("accuracy")]
-    if accuracies.empty:
-        return f"{text}."
-    most = markdown.number(accuracies["difference_pp"].abs().max() / 100, "accuracy")
-    points = f"{most}{_NO_BREAK}percentage points"
-    return f"{text}; no accuracy is further than {points} from the one reported."
+
+
+def _quoted(titles: Sequence[str]) -> list[str]:
+    return [f"\u201c{title}\u201d" for title in titles]
+
+
+def _of_reference(agreement: Mapping[str, str]) -> list[str]:
+    titles: dict[str, list[str]] = {}
+    for title, sentence in agreement.items():
+        titles.setdefault(sentence, []).append(title)
+    return [f"{listed(names)}: {_small(sentence)}" for sentence, names in titles.items()]
+
+
+def _small(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
 
 
 def _of_claims(judged: pd.DataFrame) -> str:
