@@ -84,11 +84,11 @@ def _counts(rows: pd.DataFrame) -> list[str]:
 
 
 def _of_order(models: Sequence[str], metric: str, held: int, of: int) -> str:
-    name = metric.replace("_", " ")
+    order = " above ".join(_quoted(models))
     how_many = f"all {of}" if held == of and of > 1 else f"{held} of {of}"
     combinations = "combination" if of == 1 else "combinations"
     return (
-        f"The report's order by test {name}, {' above '.join(_quoted(models))}, is found in {how_many} "
+        f"The report's order by test {metric.replace('_', ' ')}, {order}, is found in {how_many} "
         f"{combinations} of their runs."
     )
 
