@@ -53,7 +53,10 @@ try:
         check_repeats(map(Path, workflow.configfiles))
     check(config, read_yaml(BASE / "config/schema.yaml"))
     REGISTRY = load_registry([BASE / "resources/registry.yaml"], config["downloads"])
-    REPORT = load_report(BASE / "resources/reported.yaml")
+    # Where Snakemake runs, or among the files that ship.
+    REPORT_FILE = Path(os.path.expanduser(config["report"])).absolute()
+    REPORT_FILE = REPORT_FILE if REPORT_FILE.exists() else BASE / config["report"]
+    REPORT = load_report(REPORT_FILE)
     check_names(config, REGISTRY, REPORT.models)
     PLAN = Plan(config)
     for key in ("data_dir", "prepared_dir", "results_dir", "logs_dir", "benchmarks_dir"):
@@ -341,9 +344,8 @@ def unfinished_so_far():
 
 
 def reference_runs():
-    """Return the reference runs that ship, tables and what is known of them."""
-    files = sorted((BASE / "resources/reference").glob("*.*"))
-    return [shipped(file) for file in files]
+    """Return the reference runs of the report's models, tables and what is known of them."""
+    return [shipped(file) for file in REPORT.about.reference_files]
 
 
 def captions():

@@ -37,7 +37,7 @@ rule evaluate:
 rule compare:
     input:
         metrics=of_all_runs("metrics.csv"),
-        reported=shipped("resources/reported.yaml"),
+        reported=shipped(REPORT_FILE),
         reference=reference_runs(),
         code=code("compare"),
     output:
@@ -73,7 +73,7 @@ rule judge_claims:
         metrics=f"{RESULTS}/metrics.csv",
         histories=of_all_runs(HISTORY),
         predictions=of_all_runs(PREDICTIONS),
-        reported=shipped("resources/reported.yaml"),
+        reported=shipped(REPORT_FILE),
         reference=reference_runs(),
         code=code("judge_claims"),
     output:

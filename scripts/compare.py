@@ -30,7 +30,7 @@ def main() -> None:
             table.to_csv(aside, index=False)
     write_json(snakemake.output.overview, above)
     said = "\n".join(f"- {sentence}" for sentence in of_figures(rows, above))
-    write_text(snakemake.output.table, f"{said}\n\n{markdown.comparison(rows)}")
+    write_text(snakemake.output.table, f"{said}\n\n{markdown.comparison(rows, above)}")
     logger.info("%s", rows["verdict"].value_counts().to_json())
 
 

@@ -75,7 +75,7 @@ def _longer_of(
     """Return the reported model of which this is the same net with more epochs."""
     shorter = plan.nets.get(model.net.get("longer_of", ""))
     reported = shorter and shorter.net["reported"]
-    if not reported:
+    if not reported or reported not in report.models:
         return None
     unlike = changes(model, plan, registry, report, of=reported, but=("epochs",))
     return None if unlike else str(reported)

@@ -20,7 +20,7 @@ def overview(
     report: Report,
     references: Mapping[str, Reference],
 ) -> dict[str, Any]:
-    """Return ``orders``, one a part of the report, and ``agreement`` by the model's title.
+    """Return what is judged, ``orders``, one a part of it, ``agreement`` by the model's title.
 
     Args:
         metrics: metrics.csv, all runs.
@@ -31,6 +31,8 @@ def overview(
     own = [model for model in models if model.comparable and model.reported]
     orders = [_order(metrics, [m for m in own if m.part == part], report) for part in report.parts]
     return {
+        "report": report.about.sentence,
+        "another_protocol": report.about.another_protocol,
         "orders": [order for order in orders if order],
         "agreement": {
             model.title: agreement(

@@ -1,4 +1,4 @@
-"""The report as data: its figures, its curves, its claims in words."""
+"""A report as data: its figures, its curves, its claims in words."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from repro.evaluation.names import reportable
 from repro.splits import SPLITS
 
 RECIPES = ("stated", "replayed", "inferred")
+PARTS = ("mnist", "flowers")
 PROTOCOLS = ("frozen", "adapted", "notebook")
 # What a claim's `test` may name, with the parameters each takes. The tests are in
 # repro.comparison.claims, which needs libraries that reading this file does not.
@@ -42,6 +43,37 @@ _KINDS = {float: "a number", int: "a whole number", str: "a text", list: "a list
 _UNITS = {"percent": 100.0, "fraction": 1.0}
 _EPSILON = 1e-9
 _SHA256 = re.compile("[0-9a-f]{8,64}")
+
+
+@dataclass(frozen=True)
+class About:
+    """The report itself.
+
+    Attributes:
+        reference: folder of the reference runs of its models, where there are any.
+        another_protocol: what is said where a figure stands beside one by another protocol.
+    """
+
+    title: str
+    authors: str = ""
+    year: int | None = None
+    link: str = ""
+    licence: str = ""
+    reference: Path | None = None
+    another_protocol: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """What is judged, e.g. "The report: “A title”, by its authors (1998), https://…."."""
+        year = f" ({self.year})" if self.year else ""
+        by = f", by {self.authors}" if self.authors else ""
+        more = [each for each in (self.link, self.licence and f"licence {self.licence}") if each]
+        return f"The report: \u201c{self.title}\u201d{by}{year}{''.join(f'; {x}' for x in more)}."
+
+    @property
+    def reference_files(self) -> list[Path]:
+        """The files of its reference runs."""
+        return sorted(self.reference.glob("*.*")) if self.reference else []
 
 
 @dataclass(frozen=True)
@@ -115,6 +147,7 @@ class Claim:
 class Report:
     """All that the report states, as far as this project judges it."""
 
+    about: About
     parts: dict[str, Part]
     models: dict[str, ReportedModel]
     figures: tuple[Figure, ...]
@@ -126,9 +159,9 @@ class Report:
 
 
 def load(path: str | os.PathLike[str]) -> Report:
-    """Read ``reported.yaml``.
+    """Read the report's file.
 
-    Paths of curves in it are relative to its folder.
+    Paths in it are relative to its folder.
 
     Raises:
         UserError: where the file cannot be read or an entry is not what it must be.
@@ -139,18 +172,28 @@ def load(path: str | os.PathLike[str]) -> Report:
     except (OSError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot be read as YAML ({error}); restore it from git") from error
     try:
-        parts = {key: _part(key, data["parts"][key]) for key in ("mnist", "flowers")}
+        about = _about(data["report"], path.parent)
+        parts = {
+            _one_of(key, PARTS, "part"): _part(key, part) for key, part in data["parts"].items()
+        }
         models = {key: _model(key, entry, path.parent) for key, entry in data["models"].items()}
         figures = _with_margins(tuple(_figure(entry) for entry in data["figures"]), models)
         claims = tuple(_claim(entry) for entry in data.get("claims", ()))
         _check(parts, models, figures, claims)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: {_reason(error)}; see the comment at its head") from error
-    return Report(parts, models, figures, claims)
+    return Report(about, parts, models, figures, claims)
 
 
 def _reason(error: Exception) -> str:
     return f"key {error} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _about(entry: dict[str, Any], folder: Path) -> About:
+    if strange := set(entry) - set(About.__dataclass_fields__):
+        raise ValueError(f"unknown key {sorted(strange)[0]!r} under report")
+    reference = entry.get("reference")
+    return About(**{**entry, "reference": folder / reference if reference else None})
 
 
 def _part(key: str, entry: dict[str, Any]) -> Part:

@@ -8,20 +8,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Self
 
-# Said wherever a figure by another protocol is shown, and what runs the report's.
-ANOTHER_PROTOCOL = (
-    "The report's flower figures were made by its notebook, which leaves the frozen backbone in "
-    "training mode (protocol notebook). A run by another protocol is another experiment: its "
-    "figures stand beside the report's with their difference, and are neither better nor worse. "
-    "The default is frozen, the backbone in evaluation mode, which is what one means by a frozen "
-    "backbone: one pass of the images through it in place of one for each of nine epochs, so about "
-    "nine times cheaper. The notebook's way is run by"
-)
-NOTEBOOK_COMMAND = (
-    "snakemake --cores 4 --resources gpu=1 "
-    '--config "models=[resnet152_notebook, convnext_large_notebook]"'
-)
-
 
 class _Said(StrEnum):
     """A text with its kind, which is a class of page.css, and its meaning; either may be empty."""
@@ -74,7 +60,11 @@ class Verdict(_Said):
         "chance does not explain the difference, and it is large enough to matter; the figure here "
         "is the lower one.",
     )
-    BY_PROTOCOL = "by another protocol", "open", f"{ANOTHER_PROTOCOL} {NOTEBOOK_COMMAND}"
+    BY_PROTOCOL = (
+        "by another protocol",
+        "open",
+        "the figure stands beside the report's with its difference, but is of another experiment.",
+    )
     NOT_COMPARABLE = (
         "not comparable here",
         "open",

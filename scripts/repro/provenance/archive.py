@@ -294,7 +294,7 @@ def _check_contents(
                 "code/scripts/verify_archive.py checks it by its own"
             )
         identity = _identity(results / RECORD)
-        found = recompute(results, identity, code / "resources/reported.yaml", on_run)
+        found = recompute(results, identity, code, on_run)
     except _UNREADABLE as error:
         said = str(error).replace(f"{place}{os.sep}", "")
         checked.problems.append(f"results: cannot be computed anew ({said})")

@@ -40,7 +40,7 @@ class Recomputed:
 def recompute(
     results: Path,
     identity: dict[str, Any],
-    report: Path,
+    code: Path,
     on_run: Callable[[str], object] = lambda name: None,
 ) -> Recomputed:
     """Compute metrics.csv from the predictions; where it is right, comparison.csv and claims.csv.
@@ -48,7 +48,7 @@ def recompute(
     Args:
         results: the folder a run has left.
         identity: which models and runs there are, as provenance.json has it.
-        report: the reported figures and claims (YAML).
+        code: the project's folder, to which the configuration names the report's file.
         on_run: called with the name of each run before its metrics are computed.
 
     Raises:
@@ -63,7 +63,7 @@ def recompute(
         for model in models
     }
     plan = Plan(yaml.safe_load((results / "config.yaml").read_text(encoding="utf-8")))
-    reproduced = reported.load(report)
+    reproduced = reported.load(code / plan.config["report"])
     found = Recomputed()
     tables = []
     for model in models:
@@ -90,7 +90,7 @@ def recompute(
         return found
     # Not the new ones: what rounding makes of them must not make a difference below.
     metrics = pd.read_csv(results / "metrics.csv")
-    references = reference.load(sorted((report.parent / "reference").glob("*.*")))
+    references = reference.load(reproduced.about.reference_files)
     compared = compare.compare(metrics, models, reproduced, references)
     _hold_against(results / "comparison.csv", compared, found)
     everything = [

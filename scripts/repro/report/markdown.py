@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from repro.comparison.verdict import ANOTHER_PROTOCOL, NOTEBOOK_COMMAND, Verdict
+from repro.comparison.verdict import Verdict
 
 METRIC_NAMES = {
     "accuracy": "accuracy %",
@@ -62,11 +62,15 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequ
     return "\n".join([line(header), line(rule), *(line(row) for row in rows)]) + "\n"
 
 
-def comparison(rows: pd.DataFrame) -> str:
-    """Return the comparison as Markdown: the figures, the spread over runs, the notes."""
+def comparison(rows: pd.DataFrame, above: Mapping[str, Any]) -> str:
+    """Return the comparison as Markdown: the figures, the spread over runs, the notes.
+
+    Args:
+        rows: comparison.csv.
+        above: overview.json.
+    """
     others = not rows["protocol"].map(missing).all()
-    explained = f"{textwrap.fill(ANOTHER_PROTOCOL, 100)}\n`{NOTEBOOK_COMMAND}`\n"
-    protocols = explained if others else ""
+    protocols = f"{textwrap.fill(above['another_protocol'], 100)}\n" if others else ""
     parts = [_figures(rows), _LEGEND, protocols, _spread(rows), _notes(rows)]
     return "\n".join(part for part in parts if part)
 

@@ -81,7 +81,8 @@ def comparison_page(
             cells for _, model in rows.groupby("model", sort=False) for cells in _of(model, notes)
         ],
         notes=map(_sentence, notes),
-        made_on=above["made_on"],
+        about=above,
+        others=not rows["protocol"].map(tables.missing).all(),
         verdicts=[verdict for verdict in Verdict if verdict in set(rows["verdict"])],
     )
 
@@ -240,9 +241,10 @@ def markdown(
     (shown, first), *others = figures.items()
     parts = [
         f"# {TITLE}",
+        above["report"],
         "\n".join(f"- {sentence}" for sentence in sentences(rows, judged, above)),
         f"## {shown}",
-        tables.comparison(rows).rstrip(),
+        tables.comparison(rows, above).rstrip(),
         "\n\n".join(f"![{name}]({path})" for name, path in first.items()),
         "## Claims in words",
         tables.claims(judged).rstrip(),
