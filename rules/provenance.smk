@@ -79,6 +79,7 @@ rule write_crate:
         runtime=10,
     params:
         models=[model.name for model in PLAN.models],
+        report=REPORT.about.title,
         sources={name: asdict(REGISTRY[name]) for name in PLAN.downloads},
     message:
         "Describe the results as a Workflow Run RO-Crate"

@@ -35,6 +35,7 @@ def main() -> None:
         packages=packages,
         configuration=identity["configuration_sha256"],
         models=list(params.models),
+        report=params.report,
     )
     files = crate.with_siblings(made)
     sources = [crate.Source.of(entry) for entry in params.sources.values()]

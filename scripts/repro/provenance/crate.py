@@ -134,12 +134,14 @@ class Workflow:
         packages: version of each package it ran with.
         configuration: hash of the configuration; names the run.
         models: the models that were trained.
+        report: title of the report they are held against.
     """
 
     version: str
     snakemake: str
     configuration: str
     models: Sequence[str]
+    report: str
     packages: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -217,7 +219,7 @@ def _describe_root(crate: Any, workflow: Workflow, ended: datetime) -> None:
         for uri, (name, version) in _PROFILES.items()
     ]
     root = crate.root_dataset
-    root["name"] = "A machine-learning report reproduced"
+    root["name"] = f"Reproduced: {workflow.report}"
     root["description"] = (
         f"Results of {len(workflow.models)} models, {', '.join(workflow.models)}: predictions, "
         "metrics, figures, and each reported figure beside the reproduced one."
