@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 MUTANTS := .venv-mutants
 # Tests run side by side, a file at a time.
-PYTEST := python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+PYTEST := python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help unlock demo test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load mutants why archive verify-archive check format lock clean
@@ -32,7 +32,7 @@ test-heavy: $(READY)
 
 ## make test-all     both, in one run
 test-all: $(READY)
-	@$(PYTEST) -m ""
+	@$(PYTEST) -m "" --durations 20
 
 ## make reliability  break things on purpose; writes docs/RELIABILITY.md
 reliability: $(READY)

@@ -19,6 +19,13 @@ settings.register_profile("brief", max_examples=30, deadline=None)
 settings.load_profile("brief")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let files with tests of minutes begin first: side by side, the last one waits for nobody."""
+    heavy = {item.path for item in items if item.get_closest_marker("heavy")}
+    items.sort(key=lambda item: item.path not in heavy)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout."""
