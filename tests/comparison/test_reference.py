@@ -46,7 +46,7 @@ def test_those_that_ship_hold_every_figure_of_twenty_seeds():
     assert len(SEEDS) == 20
     for name, found in reference.load(SHIPPED).items():
         there = set(found.runs[KEY].itertuples(index=False, name=None))
-        wanted = {(seed, split, name) for seed in SEEDS for split in SPLITS for name in METRICS}
+        wanted = {(seed, split, each) for seed in SEEDS for split in SPLITS for each in METRICS}
         assert there == wanted, f"{name}: make reference"
         assert (found.runs["n"] == found.runs["split"].map(sizes)).all()
         # Different seeds, different nets.
@@ -179,7 +179,7 @@ def test_a_seeds_figures_are_bit_for_bit_those_of_its_rules(tmp_path, framework)
 
     runs = reference.load(folder / "reference")["small"].runs
     own = runs[runs["seed"] == SEED].reset_index(drop=True)
-    pd.testing.assert_frame_equal(own, expected, check_dtype=False, check_exact=True)
+    pd.testing.assert_frame_equal(own, expected, check_exact=True)
     assert agreement(Reference(runs, "", {}), metrics, deterministic=True) == AGREES
 
 
