@@ -7,7 +7,7 @@ MUTANTS := .venv-mutants
 PYTEST := python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help unlock demo test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load mutants why archive verify-archive check format lock clean
+.PHONY: help unlock demo test test-heavy test-all reliability reproduce rehearse reference bench-mnist bench-flowers bench-heads load mutants why archive verify-archive check format lock clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -46,6 +46,11 @@ reproduce: unlock
 rehearse: unlock
 	@python scripts/rehearse.py $(if $(IMAGES),--images $(IMAGES),--output docs/REHEARSAL.md) \
 		$(if $(NOTEBOOK),--notebook $(NOTEBOOK)) $(if $(KILL),--kill) $(if $(PARTS),--parts $(PARTS))
+
+## make reference    20 seeds of each MNIST net of the report; writes resources/reference; goes on where it was interrupted
+reference: unlock
+	@snakemake --cores 1 --quiet all -- data/mnist/split.csv
+	@python scripts/reference.py
 
 ## make bench-mnist  time the from-scratch nets against others; writes docs/BENCH_MNIST.md
 bench-mnist: unlock

@@ -18,7 +18,9 @@ from repro.system.files import write_json
 
 ENDED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 CONTEXT = "https://w3id.org/ro/crate/1.1/context"
-WORKFLOW = crate.Workflow("abc123", "9.27.1", "d" * 64, ["numpy_1hidden"], "A report", {"numpy": "2.4.6"})
+WORKFLOW = crate.Workflow(
+    "abc123", "9.27.1", "d" * 64, ["numpy_1hidden"], "A report", {"numpy": "2.4.6"}
+)
 MADE = (
     "config.yaml",
     "metrics.csv",

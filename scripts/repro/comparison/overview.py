@@ -37,7 +37,7 @@ def overview(
         "agreement": {
             model.title: agreement(
                 reference,
-                metrics[(metrics["model"] == model.name) & (metrics["run"] == model.headline)],
+                _shown(metrics, model, report),
                 model.framework == "numpy",
             )
             for model in own
@@ -45,6 +45,16 @@ def overview(
         },
         "made_on": list(dict.fromkeys(references[key].machine for key in references)),
     }
+
+
+def _shown(metrics: pd.DataFrame, model: Model, report: Report) -> pd.DataFrame:
+    """Return the headline's figures that the report has too."""
+    own = metrics[(metrics["model"] == model.name) & (metrics["run"] == model.headline)]
+    figures = pd.DataFrame(
+        [(figure.split, figure.metric) for figure in report.figures_of(model.reported or "")],
+        columns=["split", "metric"],
+    )
+    return own.merge(figures)
 
 
 def _order(metrics: pd.DataFrame, models: Sequence[Model], report: Report) -> dict[str, Any] | None:

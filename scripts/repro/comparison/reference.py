@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from repro.comparison.statistics import Spread, prediction_half_width
+from repro.comparison.statistics import LEVEL, Spread, prediction_half_width
 from repro.errors import UserError
 from repro.evaluation.names import HIGHER_IS_BETTER
 from repro.system.files import read_json
@@ -79,8 +79,7 @@ def load(files: Iterable[str | os.PathLike[str]]) -> dict[str, Reference]:
 def _read(file: Path) -> Reference:
     about = read_json(file.with_suffix(".json"), _WAY_OUT)
     try:
-        # Pandas' own way to read a number is off by a last bit now and then.
-        runs = pd.read_csv(file, dtype=_KINDS, float_precision="round_trip")
+        runs = pd.read_csv(file, dtype=_KINDS)
         if list(runs.columns) != COLUMNS:
             raise ValueError(f"its columns are {list(runs.columns)}, expected {COLUMNS}")
         if not runs["value"].between(0, 1).all():
@@ -117,6 +116,8 @@ def agreement(reference: Reference, seed_values: pd.DataFrame, deterministic: bo
             machines that add alike: a NumPy net's.
     """
     held, apart = 0, []
+    # One sentence for all of them: at 95 % together, so each at more (Bonferroni).
+    level = 1 - (1 - LEVEL) / max(1, len(seed_values))
     for row in seed_values.itertuples():
         same = reference.value(row.seed, row.split, row.metric)
         mean = reference.mean(row.split, row.metric)
@@ -127,7 +128,7 @@ def agreement(reference: Reference, seed_values: pd.DataFrame, deterministic: bo
             apart.append(_difference(row.value - same, row.split, row.metric))
         elif mean is not None and spread is not None:
             held += 1
-            if abs(row.value - mean) > prediction_half_width(spread, spread.df + 1):
+            if abs(row.value - mean) > prediction_half_width(spread, spread.df + 1, level):
                 apart.append(_difference(row.value - mean, row.split, row.metric))
     if apart:
         return f"This machine differs from the reference runs by {_and(apart)}."

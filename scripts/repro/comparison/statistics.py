@@ -43,13 +43,13 @@ class Spread:
         return cls(float(np.std(values, ddof=1)), len(values) - 1) if len(values) > 1 else None
 
 
-def prediction_half_width(spread: Spread, runs: int) -> float:
-    """Return half the 95 % prediction interval for one further run, about the mean of ``runs``.
+def prediction_half_width(spread: Spread, runs: int, level: float = LEVEL) -> float:
+    """Return half the prediction interval (95 %) for one further run, about the mean of ``runs``.
 
     The mean of k runs and one further run differ by less than that in 95 of 100 cases, if the
     further one is of the same kind (Spence and Stanley, PLoS ONE 2016, e0162874).
     """
-    return float(t.ppf((1 + LEVEL) / 2, spread.df) * spread.sd * np.sqrt(1 + 1 / runs))
+    return float(t.ppf((1 + level) / 2, spread.df) * spread.sd * np.sqrt(1 + 1 / runs))
 
 
 def runs_needed(spread: Spread, margin: float) -> int | None:
