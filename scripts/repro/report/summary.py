@@ -101,7 +101,7 @@ def _of_reference(agreement: Mapping[str, str]) -> list[str]:
     titles: dict[str, list[str]] = {}
     for title, sentence in agreement.items():
         titles.setdefault(sentence, []).append(title)
-    return [f"{listed(names)}: {_small(sentence)}" for sentence, names in titles.items()]
+    return [f"{listed(_quoted(names))}: {_small(sentence)}" for sentence, names in titles.items()]
 
 
 def _small(sentence: str) -> str:
