@@ -255,7 +255,12 @@ class TestCompare:
 
     def test_a_model_of_its_own_comes_last_and_stands_alone(self, report):
         own = model(
-            1, name="own", reported=None, recipe="own", comparable=False, why_not="not in the report"
+            1,
+            name="own",
+            reported=None,
+            recipe="own",
+            comparable=False,
+            why_not="not in the report",
         )
         found = pd.concat([metrics(REPORTED), metrics(0.5, name="own")])
         rows = comparison.compare(found, [own, model(1)], report, {})
