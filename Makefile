@@ -7,7 +7,7 @@ MUTANTS := .venv-mutants
 PYTEST := python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help unlock demo test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load mutants archive verify-archive check format lock clean
+.PHONY: help unlock demo test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load verdicts mutants archive verify-archive check format lock clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -72,6 +72,10 @@ bench-heads: $(READY)
 ## make load         10,000 to 100,000 small images through the rules; writes docs/LOAD.md
 load: $(READY)
 	@PYTHONPATH=scripts python -m bench.load --output docs/LOAD.md --csv docs/bench_load.csv
+
+## make verdicts     how often do verdicts err? by simulation; writes docs/VERDICTS.md
+verdicts: $(READY)
+	@PYTHONPATH=scripts python -m bench.verdicts --output docs/VERDICTS.md
 
 ## make mutants      change the protocol's code bit by bit: which changes does no test notice? (MODULES=, SECONDS=)
 mutants: $(MUTANTS)/.ready
