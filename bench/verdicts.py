@@ -338,7 +338,7 @@ def main() -> None:
     """Read the command line, simulate, write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, help="write the page there too")
-    parser.add_argument("--draws", type=int, default=10_000, help="for each figure")
+    parser.add_argument("--draws", type=int, default=5_000, help="for each figure")
     options = parser.parse_args()
     text = page(options.draws)
     print(text, end="")

@@ -341,7 +341,7 @@ class TestAucs:
             (1, 0, None),
             (1, 3, 4.3027 * 2 * np.sqrt(2)),
             (3, 3, 4.3027 * np.sqrt(4 / 3)),  # its own where they are as many
-            (3, 4, 3.1824 * 2 * np.sqrt(5 / 3) * np.sqrt(4 / 3)),
+            (3, 4, 3.1824 * 2 * np.sqrt(5 / 3) * np.sqrt(4 / 3)),  # 5/3: variance of 0, -1, 1, 2
         ],
     )
     def test_whichever_runs_are_more_give_the_spread(self, report, own, others, half):
@@ -351,8 +351,6 @@ class TestAucs:
             replace(net, reference=Reference(known, "", {}) if others else None)
             for net in self.nets((0.99 + 0.001 * THREE)[:own])
         ]
-        if others == 4:  # variance of 0, -1, 1, 2 is 5/3
-            assert np.var([0, -1, 1, 2], ddof=1) == pytest.approx(5 / 3)
         row = judged(report, 4, *nets)
         if half is None:
             assert row["verdict"] == CANNOT
@@ -397,27 +395,23 @@ class TestTrends:
     @pytest.mark.parametrize(
         ("rises", "falls", "expected"),
         [
-            (2, 2, HOLDS),  # in half of six curves or more
-            (1, 3, FAILS),
-            (2, 0, FAILS),  # it rises, and stays
+            (2, True, HOLDS),  # in half of six curves or more
+            (1, True, FAILS),
+            (2, False, FAILS),
         ],
     )
     def test_the_one_rise(self, report, rises, falls, expected):
         """Between epochs 7 and 8, evened out at 9, on validation and test."""
-        curves = lines("loss", [-0.05, -0.05, -0.05], sets=("train", "validation", "test"))
-        for number, curve in enumerate(curves):
-            if number < rises:
-                at = (curve["epoch"] == 8) & (curve["split"] != "train")
-                curve.loc[at, "loss"] += 0.06
-                stays = (curve["epoch"] == 9) & (curve["split"] != "train") & (falls == 0)
-                curve.loc[stays, "loss"] += 0.12
-        found = claims.TESTS["losses_fall"].judge(
-            report.claims[4], [evidence("resnet152", curves)], []
-        )
-        seen = 2 * rises if falls else 0
-        assert found[1].verdict == expected
-        assert f"seen in {seen} of 6 curves" in found[1].text
-        assert f"validation {rises / 3 * 0.06 - 0.05:+.3f}" in found[1].text
+        curves = lines("loss", [-0.05] * 3)
+        for curve in curves[:rises]:
+            for epoch, more in ((8, 0.06), (9, 0 if falls else 0.12)):
+                at = (curve["epoch"] == epoch) & (curve["split"] != "train")
+                curve.loc[at, "loss"] += more
+        test = claims.TESTS["losses_fall"].judge
+        _, found = test(report.claims[4], [evidence("resnet152", curves)], [])
+        assert found.verdict == expected
+        assert f"seen in {2 * rises if falls else 0} of 6 curves" in found.text
+        assert f"validation {rises / 3 * 0.06 - 0.05:+.3f}" in found.text
 
     def test_the_report_s_own_curve(self, report):
         curve = read_history(report.models["resnet152"].curve)
@@ -440,8 +434,8 @@ class TestTrends:
         ]
         row = judged(report, 5, *stand_ins)
         assert row["verdict"] == CANNOT
-        assert "small (generated data)" in row["evidence"]
-        assert "other (random weights)" in row["evidence"]
+        for words in ("small (generated data)", "other (random weights)"):
+            assert words in row["evidence"]
         assert "digits_hidden" not in row["evidence"]
         assert "ResNet-152 and ConvNeXt-Large" in row["needs"]
 
@@ -552,17 +546,15 @@ class TestMcNemar:
         found = claims.mcnemar(first, second)
         assert (found.only_first, found.only_second, found.shared) == (1, 1, 3)
 
-    def test_no_disagreement(self):
+    def test_nothing_unlike_or_nothing_shared(self):
         assert claims.mcnemar(*[predictions([1, 2], [1, 0])] * 2).p == 1
-
-    def test_nothing_shared(self):
         with pytest.raises(claims.NotEnoughError, match="same test images"):
             claims.mcnemar(predictions([1], [1]), predictions([2], [1]))
 
 
 class TestBeats:
     @staticmethod
-    def nets(folder, gains, splits=("a", "a", "a"), others=("a", "a", "a")):
+    def nets(folder, gains, splits="aaa", others="aaa"):
         """Return two nets, the first better by that in points, and their headlines' predictions."""
         right = {"convnext_large": 9, "resnet152": 6}
         base = np.array([0.5, 0.7, 0.6])
@@ -570,8 +562,7 @@ class TestBeats:
         nets = []
         for name, on in (("resnet152", others), ("convnext_large", splits)):
             predictions(range(10), np.arange(10) < right[name]).save(folder / f"{name}.npz")
-            figures = {("test", "accuracy"): list(values[name])}
-            net = evidence(name, splits=on, figures=figures)
+            net = evidence(name, (), on, {("test", "accuracy"): list(values[name])})
             nets.append(replace(net, predictions={"run-1": folder / f"{name}.npz"}))
         return nets
 
@@ -582,21 +573,16 @@ class TestBeats:
     def test_over_paired_runs(self, report, tmp_path, c, expected):
         row = judged(report, 9, *self.nets(tmp_path, c + THREE))
         assert row["verdict"] == expected
-        assert (
-            f"better on test by {c:+.2f} ± 2.48 points, in {3 if c > 0 else 0} of 3 paired"
-            in (row["evidence"])
+        assert row["evidence"].endswith(
+            f"better on test by {c:+.2f} ± 2.48 points, in {3 if c > 0 else 0} of 3 paired runs; "
+            "of 10 test images that the headline runs share 3 only convnext_large got right, "
+            "0 only resnet152 (exact McNemar p = 0.25)"
         )
-        assert (
-            "of 10 test images that the headline runs share 3 only convnext_large"
-            in (row["evidence"])
-        )
-        assert "0 only resnet152 (exact McNemar p = 0.25)" in row["evidence"]
 
     @pytest.mark.parametrize(("c", "expected"), [(2.67, HOLDS), (2.66, CANNOT)])
     def test_on_splits_that_share_images(self, report, tmp_path, c, expected):
-        splits = ("a", "b", "c")
-        row = judged(report, 9, *self.nets(tmp_path, c + THREE, splits, splits))
-        assert row["verdict"] == expected
+        nets = self.nets(tmp_path, c + THREE, "abc", "abc")
+        assert judged(report, 9, *nets)["verdict"] == expected
 
     def test_runs_on_unlike_splits_are_no_pair(self, report, tmp_path):
         nets = self.nets(tmp_path, np.array([3, 5, -99]), "abc", "abd")
