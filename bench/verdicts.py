@@ -130,7 +130,8 @@ def of_kinds(draws: int) -> list[dict[str, str]]:
     pool = draw.normal(0, SD, (draws, REFERENCE))
     main, another = draw.normal(0, 0.5, (2, draws, 1))
     seeds = draw.normal(0, 0.2, (draws, 6))
-    coarse = np.round((draw.normal(size=(draws, 3)) + draw.random((draws, 1))) * 5) / 5
+    fine = draw.normal(size=(draws, 3)) + draw.random((draws, 1))
+    fifths, tenths = (np.round(fine * steps) / steps for steps in (5, 10))
     cases = {
         "11 runs on random splits that share their images, as the report's does": told(
             accuracies[:, 11], accuracies[:, :11]
@@ -139,9 +140,10 @@ def of_kinds(draws: int) -> list[dict[str, str]]:
             draw.normal(0, SD, draws), pool[:, :5], pool
         ),
         "5 runs, an AUC printed to 0.001, sd 0.0003": percent(auc),
-        "2 runs, an accuracy in steps of a fifth of the sd (few test images)": told(
-            coarse[:, 2], coarse[:, :2]
+        "2 runs, an accuracy in steps of a fifth of the sd (few images)": told(
+            fifths[:, 2], fifths[:, :2]
         ),
+        "2 runs, in steps of a tenth": told(tenths[:, 2], tenths[:, :2]),
         "5 seeds of one split, the report on another (sd 0.2 over seeds, 0.5 over splits): no "
         "spread is taken from them; it would give": told(
             (another + seeds[:, 5:])[:, 0], main + seeds[:, :5]
