@@ -304,9 +304,9 @@ class TestLevelOff:
         row = judged(report, 3, *nets)
         assert row["verdict"] == expected
         assert (
-            f"validation {move:+.3f} ± 0.248; train minus validation {gap:+.2f}"
-            in (row["evidence"])
-        )
+            f"train {rise:+.3f} ± 2.484 points, validation {move:+.3f} ± 0.248; "
+            f"train minus validation {gap:+.2f} ± 0.75"
+        ) in row["evidence"]
 
     def test_two_nets_that_differ_hold_it_in_part(self, report):
         one = self.nets(ABOVE + THREE, 0.1 * THREE, 2 + THREE)[0]
