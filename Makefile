@@ -7,7 +7,8 @@ MUTANTS := .venv-mutants
 PYTEST := python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help unlock demo test test-heavy test-all reliability reproduce rehearse reference bench-mnist bench-flowers bench-heads load mutants why archive verify-archive check format lock clean
+# Every target that `make help` names.
+.PHONY: help $(shell sed -n 's/^## make \([a-z-]*\).*/\1/p' Makefile)
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -81,6 +82,10 @@ bench-heads: $(READY)
 ## make load         10,000 to 100,000 small images through the rules; writes docs/LOAD.md
 load: $(READY)
 	@PYTHONPATH=scripts python -m bench.load --output docs/LOAD.md --csv docs/bench_load.csv
+
+## make verdicts     how often do verdicts err? by simulation; writes docs/VERDICTS.md
+verdicts: $(READY)
+	@PYTHONPATH=scripts python -m bench.verdicts --output docs/VERDICTS.md
 
 ## make mutants      change the protocol's code bit by bit: which changes does no test notice? (MODULES=, SECONDS=)
 mutants: $(MUTANTS)/.ready

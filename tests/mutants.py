@@ -39,6 +39,8 @@ TESTS = {
     "evaluation/metrics": ("evaluation/test_metrics", "evaluation/test_tables"),
     "comparison/compare": ("comparison/test_compare",),
     "comparison/claims": ("comparison/test_claims",),
+    "comparison/statistics": ("comparison/test_statistics",),
+    "comparison/overview": ("comparison/test_overview",),
 }
 
 # A word in a message, in a log or in an error is no part of the protocol.

@@ -26,12 +26,12 @@ models:
   rose: {title: Rose, part: flowers, net: {weights: 0123abcd}}
 figures:
   - {id: a, model: net, split: test, metric: accuracy, printed: "94.50", unit: percent,
-     precision: 0.01, where: table, recipe: stated}
+     precision: 0.01, margin: 0.5, where: table, recipe: stated}
   - {id: b, model: rose, split: train, metric: running_accuracy, printed: "0.97", unit: fraction,
-     precision: 0.01, where: table, protocol: notebook, recipe: stated}
+     precision: 0.01, margin: 0.02, where: table, protocol: notebook, recipe: stated}
 claims:
-  - {number: 1, text: It learns, models: [net], test: stay_close}
-  - {number: 2, text: Its AUC is high, models: [net], test: aucs_about, parameters: {auc: 0.99}}
+  - {number: 1, text: It learns, models: [net], test: keep_rising}
+  - {number: 2, text: High, models: [net], test: aucs_about, parameters: {auc: 0.99, within: 1}}
   - {number: 3, text: It falls, models: [rose], protocol: notebook, test: losses_fall,
      parameters: {rise_of: rose, rise_on: [test], before: 1, after: 2, evened_out: 3}}
 """
@@ -96,7 +96,7 @@ def test_protocols_are_those_of_the_configuration(root):
 class TestWhatIsBroken:
     def test_minimal_is_whole(self, tmp_path):
         figure = loaded(tmp_path, MINIMAL).figures[0]
-        assert (figure.value, figure.precision) == (0.945, 0.0001)
+        assert (figure.value, figure.precision, figure.margin) == (0.945, 0.0001, 0.005)
 
     @pytest.mark.parametrize(
         ("old", "new", "message"),
@@ -145,23 +145,23 @@ class TestWhatIsBroken:
         ("old", "new", "message"),
         [
             (
-                "stay_close",
+                "keep_rising",
                 "stay_far",
                 f"test of claim 1 is 'stay_far', expected one of {', '.join(claims.TESTS)}",
             ),
-            (", test: stay_close", "", "key 'test' is missing"),
+            (", test: keep_rising", "", "key 'test' is missing"),
             (
-                "{auc: 0.99}",
+                "{auc: 0.99, within: 1}",
                 "{}",
-                "claim 2, test aucs_about: its parameters are none, expected auc",
+                "claim 2, test aucs_about: its parameters are none, expected auc, within",
             ),
-            ("{auc: 0.99}", "{auc: 0.99, by: 1}", "its parameters are auc, by, expected auc"),
-            ("{auc: 0.99}", "{auc: high}", "auc is 'high', expected a number"),
+            ("within: 1", "by: 1", "its parameters are auc, by, expected auc, within"),
+            ("auc: 0.99", "auc: high", "auc is 'high', expected a number"),
             ("before: 1", "before: 1.5", "before is 1.5, expected a whole number"),
             ("rise_of: rose", "rise_of: net", "rise_of of claim 3 is 'net', expected one of rose"),
             ("[test]", "[tset]", "rise_on of claim 3 is 'tset', expected one of train"),
-            ("stay_close", "beats", "claim 1: test beats takes two models"),
-            ("models: [net], test: stay", "models: [], test: stay", "claim 1 names no model"),
+            ("keep_rising", "beats", "claim 1: test beats takes two models"),
+            ("models: [net], test: keep", "models: [], test: keep", "claim 1 names no model"),
         ],
     )
     def test_a_claim_that_cannot_be_tested(self, tmp_path, old, new, message):
@@ -195,6 +195,78 @@ class TestWhatIsBroken:
     def test_absent(self, tmp_path):
         with pytest.raises(UserError, match="restore it"):
             reported.load(tmp_path / "reported.yaml")
+
+
+class TestMargins:
+    """Half of the smallest gap that the report tells apart, where none is given."""
+
+    @pytest.fixture
+    def margins(self, tmp_path):
+        """Return a function: the margins of figures of a part, metric and set, by their values."""
+
+        def of(*figures):
+            data = yaml.safe_load(MINIMAL) | {"claims": []}
+            first = data["figures"][0]
+            del first["margin"]
+            data["figures"] = data["figures"][1:]
+            for number, (printed, changed) in enumerate(figures):
+                name = f"net{number}"
+                part = changed.pop("part", "mnist")
+                data["models"][name] = {"title": name, "part": part, "net": {}}
+                entry = first | {"id": name, "model": name, "printed": printed} | changed
+                data["figures"].append(entry)
+            return [figure.margin for figure in loaded(tmp_path, yaml.safe_dump(data)).figures[1:]]
+
+        return of
+
+    def test_are_half_the_smallest_gap(self, margins):
+        found = margins(("94.00", {}), ("97.00", {}), ("95.20", {}))
+        assert found == pytest.approx([0.006] * 3)
+
+    def test_a_gap_of_a_digit_is_none(self, margins):
+        """A digit is what two roundings make; in figures printed unlike it is the coarser one."""
+        coarse = {"precision": 0.1}
+        found = margins(("94.00", {}), ("94.01", {}), ("94.03", {}), ("94.1", coarse))
+        assert found == pytest.approx([0.0001] * 4)
+        found = margins(("94.00", {}), ("94.1", coarse), ("94.4", coarse))
+        assert found == pytest.approx([0.0015] * 3)
+        in_words = {"precision": None}
+        assert margins(("94", in_words), ("94.00", {}), ("94.04", {})) == pytest.approx(
+            [0.0002] * 3
+        )
+
+    def test_one_that_is_given_stays_in_its_unit(self, margins):
+        found = margins(("94.00", {"margin": 0.3}), ("95.00", {}))
+        assert found == pytest.approx([0.003, 0.005])
+
+    @pytest.mark.parametrize(
+        "unlike",
+        [
+            {"split": "validation"},
+            {"metric": "top5_accuracy"},
+            {"part": "flowers", "protocol": "notebook"},
+            {"printed": "94.01"},
+        ],
+    )
+    def test_are_asked_for_where_there_is_no_gap(self, margins, unlike):
+        with pytest.raises(UserError, match=r"net0 has no margin: .* say with `margin`"):
+            margins(("94.00", {}), ("95.00", unlike))
+
+    def test_of_the_report(self, report):
+        """In points: 94.54 and 95.78 on test. The flower nets': 90.97 and 94.63."""
+        found = {figure.id: 100 * figure.margin for figure in report.figures}
+        assert found["numpy_1hidden/test/accuracy"] == pytest.approx(0.62)
+        assert found["torch_2hidden/test/accuracy"] == pytest.approx(0.62)
+        assert found["resnet152/test/accuracy"] == pytest.approx(1.83)
+        # 0.996 and 0.997 are one digit apart; 0.991 and 0.996 are five.
+        assert found["numpy_1hidden/auc"] == pytest.approx(0.25)
+
+
+def test_the_seed_of_a_split_is_given_for_mnist_alone(report):
+    found = {key: report.gives_split(key) for key in report.models}
+    assert [key for key, given in found.items() if given] == [
+        key for key, model in report.models.items() if model.part == "mnist"
+    ]
 
 
 class TestHistory:

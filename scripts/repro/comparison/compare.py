@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,24 @@ class Model:
     def headline(self) -> str:
         """The name of the run whose figures stand for the model."""
         return next(iter(self.runs))
+
+    @property
+    def on_several_splits(self) -> bool:
+        """Whether its runs differ in their split, not in their seed alone."""
+        return len(set(self.runs.values())) > 1
+
+    def each_split_once(self) -> Model:
+        """Return the model without further seeds of a split, where it ran on several splits.
+
+        Runs on the same split are more alike than runs on two; together they would make the spread
+        too small.
+        """
+        if not self.on_several_splits:
+            return self
+        first: dict[str, str] = {}
+        for run, split in self.runs.items():
+            first.setdefault(split, run)
+        return replace(self, runs={run: split for split, run in first.items()})
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Model:
@@ -210,7 +228,7 @@ def compare(
     """Return one row per reported figure, then one per figure that has no counterpart.
 
     Accuracies and AUCs are fractions, and so are their differences; ``sd`` is the sample standard
-    deviation over runs.
+    deviation over runs, of each split once where they are on several.
 
     Args:
         metrics: metrics.csv, all runs.
@@ -228,6 +246,7 @@ def compare(
                 f"model {model.name!r}: reported is {model.reported!r}, "
                 f"expected one of {list(report.models)}"
             )
+    models = [model.each_split_once() for model in models]
     rows: list[dict[str, Any] | None] = []
     for key in report.models:
         counterparts = [model for model in models if model.reported == key]
@@ -273,6 +292,8 @@ def _row(
         abs(found.headline - figure.value) <= figure.precision / 2 + _EPSILON
     )
     spread, source = Spread.of(found.runs), f"{len(found.runs)} runs"
+    if not (model.on_several_splits or report.gives_split(figure.model)):
+        spread = None  # the report's run is on another split: seeds of one do not tell how far off
     # The reference runs are of the report's recipe, so of what runs by the same protocol.
     known = reference.spread(figure.split, figure.metric) if reference and same_protocol else None
     if known and (spread is None or known.df > spread.df):
@@ -337,7 +358,9 @@ class _Values:
                 f"model {model.name!r}: headline run {model.headline!r} is not among its runs "
                 f"{sorted(set(own['run']))}"
             )
-        rows = own[(own["split"] == split) & (own["metric"] == metric)]
+        rows = own[
+            (own["split"] == split) & (own["metric"] == metric) & own["run"].isin(model.runs)
+        ]
         headline = rows[rows["run"] == model.headline]
         if headline.empty:
             return None

@@ -157,6 +157,10 @@ class Report:
         """Return the figures of one model in the order of the file."""
         return tuple(figure for figure in self.figures if figure.model == model)
 
+    def gives_split(self, model: str) -> bool:
+        """Whether the report gives the seed of a model's split, so that a run is on the same."""
+        return "seed" in self.parts[self.models[model].part].split
+
 
 def load(path: str | os.PathLike[str]) -> Report:
     """Read the report's file.

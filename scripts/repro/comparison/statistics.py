@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest, chi2, t
+from scipy.special import stdtr, stdtrit
+from scipy.stats import binomtest, chi2
 
 LEVEL = 0.95
 _MOST_RUNS = 1000  # more than anybody makes
@@ -49,7 +50,7 @@ def prediction_half_width(spread: Spread, runs: int, level: float = LEVEL) -> fl
     The mean of k runs and one further run differ by less than that in 95 of 100 cases, if the
     further one is of the same kind (Spence and Stanley, PLoS ONE 2016, e0162874).
     """
-    return float(t.ppf((1 + level) / 2, spread.df) * spread.sd * np.sqrt(1 + 1 / runs))
+    return float(stdtrit(spread.df, (1 + level) / 2) * spread.sd * np.sqrt(1 + 1 / runs))
 
 
 def runs_needed(spread: Spread, margin: float) -> int | None:
@@ -103,8 +104,8 @@ class Mean:
         if error == 0:
             return cls(mean, 0.0, float(mean <= 0), float(mean >= 0))
         share = mean / error
-        half = float(t.ppf((1 + LEVEL) / 2, k - 1) * error)
-        return cls(mean, half, float(t.sf(share, k - 1)), float(t.cdf(share, k - 1)))
+        half = float(stdtrit(k - 1, (1 + LEVEL) / 2) * error)
+        return cls(mean, half, float(stdtr(k - 1, -share)), float(stdtr(k - 1, share)))
 
 
 def sd_interval(values: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float, float]:

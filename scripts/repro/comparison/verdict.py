@@ -34,14 +34,15 @@ class Verdict(_Said):
     AGREES = (
         "agrees",
         "within",
-        "the difference is no larger than chance makes it from one run to the next, and a "
-        "difference that matters would have been seen.",
+        "the difference is no larger than chance makes it from one run to the next, and chance "
+        "makes less than would matter.",
     )
     CANNOT_TELL = (
         "cannot tell",
         "unsure",
         "the difference is no larger than chance makes it, but chance could hide one that matters; "
-        "or one run was made, and how far runs differ is not known.",
+        "or how far runs differ is not known: one run was made, or all of them on one split where "
+        "the report's is another.",
     )
     TOO_LITTLE = (
         "differs, too little to matter",

@@ -131,7 +131,7 @@ def verdict(row: Mapping[str, Any]) -> str:
     if row["verdict"] != Verdict.CANNOT_TELL:
         return str(row["verdict"])
     if missing(row["half_width"]):
-        return f"{row['verdict']}: one run"
+        return f"{row['verdict']}: one {'run' if row['n_runs'] == 1 else 'split'}"
     if missing(row["runs_needed"]):
         return f"{row['verdict']}, nor would more runs"
     return f"{row['verdict']}; {row['runs_needed']:.0f} runs would"
