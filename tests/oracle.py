@@ -306,17 +306,17 @@ def errors(ids, y, scores, classes, sigmoid):
     return {"per_class": by_class, "confusion": counts, "mistakes": wrong, "reliability": bins}
 
 
-def everything(config, raw, names, report, references, write):
+def everything(config, raw, names, report, references, *, write):
     """Compute a whole run; `write` takes each path and content, and may hand back another.
 
     What a network gives differs in its last bits from one machine to another. A caller may hold it
     against the file within a tolerance and go on with the file's: what follows is then the same.
     """
     runs = (run for part in (mnist_runs, flower_runs) for run in part(config, raw, write))
-    evaluate(runs, config, names, report, references, write)
+    evaluate(runs, config, names, report, references, write=write)
 
 
-def evaluate(runs, config, names, report, references, write):
+def evaluate(runs, config, names, report, references, *, write):
     """Compute what follows from runs: model, name, epochs, table of images, scores, network."""
     left, gathered = {}, []
     for model, run, epochs, table, scores, state in runs:

@@ -160,7 +160,7 @@ def test_what_follows_from_predictions_is_what_the_oracle_finds(tmp_path):
         return found if path.endswith("/model") else held.write(path, found)
 
     references = read_references(TINY / "reference")
-    oracle.evaluate(iter(made), config, NAMES, report, references, write)
+    oracle.evaluate(iter(made), config, NAMES, report, references, write=write)
     assert not held.differences, "\n".join(held.differences[:40])
     claims = pd.read_csv(tmp_path / "results/claims.csv").set_index("claim")["verdict"]
     assert claims[8] != "cannot be judged", "there are splits enough to judge it"

@@ -182,7 +182,7 @@ def hold(project, config: dict, raw: dict[str, Path]) -> Held:
     held = Held(project.folder)
     torch.set_num_threads(1)
     with threadpool_limits(1):
-        oracle.everything(config, raw, names, report, references, held.write)
+        oracle.everything(config, raw, names, report, references, write=held.write)
 
     images = held.content["data/mnist/images.npy"]
     files = raw[f"{data}/102flowers.tgz"], raw[f"{data}/imagelabels.mat"]
