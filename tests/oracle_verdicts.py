@@ -177,7 +177,7 @@ def compare(metrics, nets, report, references):
                 row |= verdict(figure, values[place], spread, replayed)
                 if not same:
                     row |= {"verdict": "by another protocol", "protocol": net["protocol"]}
-                    row.pop("runs_needed", None)
+                    row["runs_needed"] = None
     for model in [name for name in nets if not nets[name]["reported"]]:
         for split, metric in [*((s, "accuracy") for s in SETS), ("validation", "auc_ovr_softmax")]:
             row = {"model": model, "split": split, "metric": metric}
@@ -188,39 +188,32 @@ def compare(metrics, nets, report, references):
 
 # --- Above the figures: the order of models, and whether machines agree ---------------------------
 def overview(metrics, nets, report, references):
-    figures, own = figures_of(report), {m: net for m, net in nets.items() if not net["why_not"]}
-    tests = figures[figures["split"] == "test"]
-    values = metrics[metrics["split"] == "test"].set_index(["model", "metric"])
-    orders = []
-    for part in report["parts"]:
-        ranked, by = [], None
-        for m, net in own.items():
-            of_net = tests[(tests["model"] == net["reported"]) & (tests["part"] == part)]
-            of_net = of_net[of_net["protocol"] == net.get("protocol", "")]
-            if len(of_net) and of_net["metric"].iloc[0] == (by := by or of_net["metric"].iloc[0]):
-                ranked.append((-of_net["reported"].iloc[0], m))
-        ranked = [m for _, m in sorted(ranked, key=lambda pair: pair[0])]
-        runs = [
-            [(split_of(row.run), row.value) for row in values.loc[[(m, by)]].itertuples()]
-            for m in ranked
-        ]
-        combined = [
-            [value for _, value in each]
-            for each in product(*runs)
-            if len({split for split, _ in each}) == 1
-        ]
-        held = sum(all(a > b for a, b in pairwise(each)) for each in combined)
-        order = {"models": [nets[m]["title"] for m in ranked], "metric": by}
-        orders += [order | {"held": held, "of": len(combined)}] if len(ranked) > 1 else []
-    known = {m: net for m, net in own.items() if net["reported"] in references}
+    own = {m: net for m, net in nets.items() if not net["why_not"]}
+    known = [m for m in own if own[m]["reported"] in references]
+    ranked = [order(metrics, own, report, part) for part in report["parts"]]
     return {
-        "orders": orders,
+        "orders": [each for each in ranked if each],
         "agreement": {
-            net["title"]: agreement(metrics[metrics["model"] == m], net, references)
-            for m, net in known.items()
+            own[m]["title"]: agreement(metrics[metrics["model"] == m], own[m], references)
+            for m in known
         },
         "made_on": list(dict.fromkeys(machine for _, machine in references.values())),
     }
+
+
+def order(metrics, nets, report, part):
+    """Return in how many combinations of runs on a split the nets are in the report's order."""
+    figures = figures_of(report).query("split == 'test' and metric == 'accuracy' and part == @part")
+    figures = figures.set_index(["model", "protocol"])["reported"]
+    places = {m: (net["reported"], net.get("protocol", "")) for m, net in nets.items()}
+    ranked = [m for m in nets if places[m] in figures.index]
+    ranked.sort(key=lambda m: -figures[places[m]])
+    rows = metrics[(metrics["split"] == "test") & (metrics["metric"] == "accuracy")]
+    runs = [rows[rows["model"] == m].set_index("run")["value"].items() for m in ranked]
+    on_one = [c for c in product(*runs) if len({split_of(run) for run, _ in c}) == 1]
+    held = sum(all(a > b for (_, a), (_, b) in pairwise(each)) for each in on_one)
+    found = {"models": [nets[m]["title"] for m in ranked], "metric": "accuracy"}
+    return found | {"held": held, "of": len(on_one)} if len(ranked) > 1 else None
 
 
 def agreement(metrics, net, references):
@@ -228,27 +221,19 @@ def agreement(metrics, net, references):
     apart, held = [], 0
     for row in metrics[metrics["run"] == metrics["run"].iloc[0]].itertuples():
         known = reference_values(references[net["reported"]], row.split, row.metric)
-        percent = row.metric.endswith("accuracy")
-        same = row.value - known.get(row.seed, np.nan)
-        if abs(same) <= (0.00005 if percent else 0.0005) + 1e-12:
-            held += 1
-            continue
-        if pd.notna(same) and net["framework"] == "numpy":
-            off, near = same, 0
-        elif len(known) > 1:
-            off, near = row.value - known.mean(), chance(known.std(), len(known) - 1, len(known))
-            held += 1
-        else:
-            continue
+        percent, k = row.metric.endswith("accuracy"), len(known)
+        off, near = row.value - known.get(row.seed, np.nan), (0.5 if percent else 5) * 1e-4 + 1e-12
+        if not abs(off) <= near and (np.isnan(off) or net["framework"] != "numpy"):
+            off, near = row.value - known.mean(), chance(known.std(), k - 1, k) if k > 1 else np.nan
+        held += abs(off) <= near
         if abs(off) > near:
-            what = f"points in {row.split} {row.metric}" if percent else f"in {row.split} AUC"
-            apart.append(f"{100 * off:+.2f} {what}" if percent else f"{off:+.4f} {what}")
+            said = f"{100 * off:+.2f} points in {row.split} {row.metric}"
+            apart.append(said if percent else f"{off:+.4f} in {row.split} AUC")
     if apart:
         listed = " and ".join([", ".join(apart[:-1])] * (len(apart) > 1) + apart[-1:])
         return f"This machine differs from the reference runs by {listed}."
-    if held:
-        return "This machine agrees with the reference runs."
-    return "The reference runs have no figure to hold this run against."
+    none = "The reference runs have no figure to hold this run against."
+    return "This machine agrees with the reference runs." if held else none
 
 
 def sentences(rows, above):
@@ -467,15 +452,13 @@ def findings(claim, own, runs, nets):
     return found
 
 
-def of_stand_ins(claim, report, runs, nets):
-    """Return the numbers of what else was run of a part, in place of the report's models."""
-    flowers, numbers = report["models"][claim["models"][0]]["part"] == "flowers", []
-    for m in [m for m in nets if nets[m]["why_not"] and flowers == ("protocol" in nets[m])]:
-        try:
-            numbers += [n for _, each in findings(claim, [m], runs, nets) for n in each]
-        except WantingError:
-            continue
-    return numbers
+def attempt(claim, own, runs, nets):
+    """Return what a claim's test finds, and the numbers of it; or of what would be needed."""
+    try:
+        found = findings(claim, own, runs, nets)
+    except WantingError as wanting:
+        return [], [*wanting.args]
+    return found, [number for _, each in found for number in each]
 
 
 def judge(report, runs, nets):
@@ -491,11 +474,8 @@ def judge(report, runs, nets):
         for protocol in [stated, *filter(None, ours.values())]:
             own = [m for m in ours if ours[m] in ("", protocol)]
             absent = {nets[m]["reported"] for m in own} != set(claim["models"])
-            try:
-                found, numbers = findings(claim, own, runs, nets), []
-            except WantingError as wanting:
-                found, numbers = [], [] if absent else [*wanting.args]
-            numbers += [number for _, each in found for number in each]
+            found, numbers = attempt(claim, own, runs, nets)
+            numbers = numbers if found or not absent else []
             outcomes = {CANNOT} if absent or not found else {outcome for outcome, _ in found}
             mixed = CANNOT if CANNOT in outcomes else HOLDS[1]
             verdict = outcomes.pop() if len(outcomes) == 1 else mixed
@@ -504,6 +484,9 @@ def judge(report, runs, nets):
             if best is None or rank > best[0]:
                 best = rank, row | {"claim": claim["number"], "numbers": numbers}
         if not ours and claim["test"] in ABOUT_ANY_NET:
-            best[1]["numbers"] = of_stand_ins(claim, report, runs, nets)
+            flowers = report["models"][claim["models"][0]]["part"] == "flowers"
+            others = [m for m in nets if nets[m]["why_not"] and flowers == ("protocol" in nets[m])]
+            tried = [attempt(claim, [m], runs, nets) for m in others]  # in place of the report's
+            best[1]["numbers"] = [n for found, numbers in tried if found for n in numbers]
         rows.append(best[1])
     return pd.DataFrame(rows)

@@ -230,8 +230,8 @@ def comparison(held: Any) -> None:
         values = metrics[np.logical_and.reduce([*same])]["value"]
         middle, half = row.difference / row.margin, row.half_width / row.margin
         if pd.notna(half):
-            ends = [max(middle - half, -REACH), min(middle + half, REACH)]
-            lines.append(("None", ends, y))
+            ends = np.clip([middle - half, middle + half], -REACH, REACH)
+            lines.append(("None", [*ends], y))
         lines.append(("o", [*((values - row.reported) / row.margin).clip(-REACH, REACH)], y))
         marker = "D" if abs(middle) <= REACH else "<" if middle < 0 else ">"
         hollow = "" if pd.isna(row.protocol) else ", hollow"
