@@ -88,8 +88,8 @@ def _of_order(models: Sequence[str], metric: str, held: int, of: int) -> str:
     how_many = f"all {of}" if held == of and of > 1 else f"{held} of {of}"
     combinations = "combination" if of == 1 else "combinations"
     return (
-        f"The report's order by test {name}, {' above '.join(_quoted(models))}, is found in {how_many} "
-        f"{combinations} of their runs."
+        f"The report's order by test {name}, {' above '.join(_quoted(models))}, is found in "
+        f"{how_many} {combinations} of their runs."
     )
 
 
