@@ -258,27 +258,20 @@ class WantingError(Exception):
 
 
 class Mean:
-    """A mean over runs, its 95 % interval, and whether it is beyond zero at 5 %, by t."""
+    """A mean over runs by t: half its 95 % interval, and the edge beyond which it is not zero."""
 
     def __init__(self, values, shared):
-        self.mean, k, self.half = np.mean(values), len(values), np.nan
-        if k > 1:
-            error = np.std(values, ddof=1) * np.sqrt(1 / k + shared)
-            self.half = stats.t.ppf(0.975, k - 1) * error
-            with np.errstate(all="ignore"):  # runs that are all alike
-                self.ratio, self.df = self.mean / error, k - 1
-        self.numbers = [self.mean] if k == 1 else [self.mean, self.half]
+        k, self.mean = len(values), np.mean(values)
+        error = np.std(values, ddof=1) * np.sqrt(1 / k + shared) if k > 1 else np.nan
+        self.half, self.edge = (stats.t.ppf(q, max(k - 1, 1)) * error for q in (0.975, 0.95))
+        self.numbers = [self.mean, self.half] if k > 1 else [self.mean]
 
     def above(self):
-        if np.isnan(self.half):
-            return None
-        up, down = (each(self.ratio, self.df) < 0.05 for each in (stats.t.sf, stats.t.cdf))
-        return True if up else False if down else None
+        return True if self.mean > self.edge else False if self.mean < -self.edge else None
 
     def inside(self, margin):
-        if abs(self.mean) + self.half <= margin:
-            return True
-        return False if abs(self.mean) - self.half > margin else None
+        nearest, furthest = abs(self.mean) - self.half, abs(self.mean) + self.half
+        return True if furthest <= margin else False if nearest > margin else None
 
 
 class Runs:
