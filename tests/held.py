@@ -68,6 +68,9 @@ class Held:
         """Hold a file against what the oracle made of it; return the file's own content."""
         if path.endswith("/model"):
             path += ".npz" if "/numpy_" in path else ".safetensors"
+        if path.endswith(".md"):
+            self.sentences(path, made)
+            return made
         found = self.read(path)
         self.content[path] = found
         if path == "results/claims.csv":
@@ -135,6 +138,12 @@ class Held:
             near = 0.5000001 * 10.0**-digits if "e" not in text else abs(number) / 10
             if not abs(float(text) - number) <= near:
                 self.differ(what, f"number {place + 1} of {found!r}", text, number)
+
+    def sentences(self, path: str, made: Sequence[Sequence[float]]) -> None:
+        """Hold the numbers of the sentences that a page begins with."""
+        said = self.text(path).partition("\n\n")[0].splitlines()
+        for place, numbers in enumerate(made):
+            self.printed(f"{path}: sentence {place + 1}", said[place], numbers)
 
     def same(self, what: str, where: str, found: Any, made: Any) -> None:
         if found != made:

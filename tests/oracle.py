@@ -26,7 +26,7 @@ from torch import nn
 from torch.nn.functional import nll_loss
 from torchvision.transforms import CenterCrop, Compose, Normalize, Resize, ToTensor
 
-from oracle_verdicts import Headline, compare, judge, nets_that_run
+from oracle_verdicts import Runs, compare, judge, nets_that_run, overview, sentences
 
 SETS, KINDS = ("train", "validation", "test"), ("images-idx3", "labels-idx1")
 IMAGENET = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -306,19 +306,19 @@ def errors(ids, y, scores, classes, sigmoid):
     return {"per_class": by_class, "confusion": counts, "mistakes": wrong, "reliability": bins}
 
 
-def everything(config, raw, names, report, write):
+def everything(config, raw, names, report, references, *, write):
     """Compute a whole run; `write` takes each path and content, and may hand back another.
 
     What a network gives differs in its last bits from one machine to another. A caller may hold it
     against the file within a tolerance and go on with the file's: what follows is then the same.
     """
     runs = (run for part in (mnist_runs, flower_runs) for run in part(config, raw, write))
-    evaluate(runs, config, names, report, write)
+    evaluate(runs, config, names, report, references, write=write)
 
 
-def evaluate(runs, config, names, report, write):
+def evaluate(runs, config, names, report, references, *, write):
     """Compute what follows from runs: model, name, epochs, table of images, scores, network."""
-    headlines, gathered = {}, []
+    left, gathered = {}, []
     for model, run, epochs, table, scores, state in runs:
         folder, sigmoid = f"results/runs/{model}/{run}", model in config["mnist"]["nets"]
         write(f"{folder}/model", state)
@@ -342,9 +342,12 @@ def evaluate(runs, config, names, report, write):
             for column in {"label", "true", "taken_for"} & set(found) if not sigmoid else ():
                 found[f"{column}_name".removeprefix("label_")] = found[column].map(names)
             write(f"{folder}/{name}.csv", found.assign(model=model, run=run))
-        headlines.setdefault(model, (history, made))
+        left.setdefault(model, []).append((history, made))
     nets, metrics = nets_that_run(config, report), pd.concat(gathered, ignore_index=True)
     metrics = write("results/metrics.csv", metrics)
-    write("results/comparison.csv", compare(metrics, nets, report))
-    seen = {m: Headline(metrics[metrics["model"] == m], *headlines[m]) for m in nets}
+    rows = write("results/comparison.csv", compare(metrics, nets, report, references))
+    above = write("results/overview.json", overview(metrics, nets, report, references))
+    write("results/comparison.md", sentences(rows, above))
+    known = {m: references.get(net["reported"]) for m, net in nets.items()}
+    seen = {m: Runs(metrics[metrics["model"] == m], left[m], known[m]) for m in nets}
     write("results/claims.csv", judge(report, seen, nets))

@@ -110,7 +110,11 @@ class TestWhatIsBroken:
             ("part: mnist", "part: mnits", "part of net is 'mnits', expected one of mnist"),
             ("images: 0123abcd", "images: 01234567", "images of mnist is"),
             ("weights: 0123abcd", "weights: none", "weights of rose is 'none', expected 8 to 64"),
-            ("  flowers: {data: {}, split: {}}", "", "part of rose is 'flowers', expected one of mnist"),
+            (
+                "  flowers: {data: {}, split: {}}",
+                "",
+                "part of rose is 'flowers', expected one of mnist",
+            ),
             ('"94.50"', "94.50", "expected text in quotes"),
             ("precision: 0.01", "precision: 0.001", "printed as 94.50"),
             ("precision: 0.01, ", "", "key 'precision' is missing"),

@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from repro.comparison import claims, compare, reported
+from repro.comparison import claims, compare, reference, reported
 from repro.errors import UserError
 from repro.evaluation.tables import Run, metrics_table
 from repro.history import read_history
@@ -32,6 +32,7 @@ from support import ROOT, of_another_user
 
 RUNS = (Run("net", "seed-7", 7), Run("net", "seed-8", 8), Run("flower", "split-2", 2))
 CONFIG = {
+    "report": "resources/reported.yaml",
     "rehearsal": False,
     "models": ["net", "flower"],
     "mnist": {"nets": {"net": {"title": "Net", "loss": "mse", "seeds": [7, 8]}}},
@@ -49,16 +50,17 @@ MODELS = {
         "framework": "torch",
         "reported": counterpart,
         "recipe": "stated",
-        "headline": headline,
+        "runs": runs,
         "comparable": True,
         "why_not": "",
     }
-    for name, part, counterpart, headline in (
-        ("net", "mnist", "numpy_1hidden", "seed-7"),
-        ("flower", "flowers", "resnet152", "split-2"),
+    for name, part, counterpart, runs in (
+        ("net", "mnist", "numpy_1hidden", {"seed-7": "main", "seed-8": "main"}),
+        ("flower", "flowers", "resnet152", {"split-2": "seed-2"}),
     )
 }
-NAMES = {"net": ["seed-7", "seed-8"], "flower": ["split-2"]}
+NAMES = {name: list(model["runs"]) for name, model in MODELS.items()}
+REFERENCE = "tests/workflow/tiny_report/reference"
 
 
 def predictions(run: Run) -> Predictions:
@@ -99,6 +101,7 @@ def write_checkout(folder: Path) -> None:
     (folder / "Snakefile").write_text("rule all:\n")
     (folder / "scripts/train.py").write_text("train()\n")
     shutil.copy(ROOT / "resources/reported.yaml", folder / "resources")
+    shutil.copytree(ROOT / REFERENCE, folder / "resources/reference")
     git(folder, "init", "--quiet")
     git(folder, "add", "--all")
     (folder / "private.yaml").write_text("x\n")
@@ -123,7 +126,9 @@ def write_results(results: Path, checkout: Path) -> None:
     metrics.to_csv(results / "metrics.csv", index=False)
     models = [compare.Model.of(entry) for entry in MODELS.values()]
     report = reported.load(checkout / "resources/reported.yaml")
-    compare.compare(metrics, models, report).to_csv(results / "comparison.csv", index=False)
+    references = reference.load((checkout / "resources/reference").iterdir())
+    compared = compare.compare(metrics, models, report, references)
+    compared.to_csv(results / "comparison.csv", index=False)
     everything = [
         claims.Evidence(
             model,
@@ -132,6 +137,7 @@ def write_results(results: Path, checkout: Path) -> None:
                 run: read_history(results / f"runs/{model.name}/{run}/history.csv")
                 for run in NAMES[model.name]
             },
+            reference=references.get(model.reported),
         )
         for model in models
     ]
@@ -259,7 +265,7 @@ class TestWriting:
         monkeypatch.setenv("GIT_DIR", str(other / ".git"))
         monkeypatch.setenv("GIT_WORK_TREE", str(other))
         assert archive.code_files(checkout) == expected
-        assert len(expected) == 4
+        assert len(expected) == 8
 
     def test_code_that_is_not_tracked_is_packed_too(self, checkout):
         (checkout / "scripts/new.py").write_text("new()\n")

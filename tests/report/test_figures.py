@@ -14,7 +14,6 @@ from repro.evaluation.names import METRIC_COLUMNS
 from repro.history import read_history
 from repro.report import style as figures
 from repro.report.comparison import comparison as draw_comparison
-from repro.report.comparison import spread
 from repro.report.curves import curves
 from repro.report.errors import confused_pairs, confusion_matrix, gallery, reliability
 from scripts_support import run_rule
@@ -63,17 +62,27 @@ def drawn(axes) -> list[tuple[str, list[float]]]:
     return [(line.get_color(), list(line.get_ydata())) for line in axes.lines]
 
 
-def rows_and_metrics(root, runs=3) -> tuple[pd.DataFrame, pd.DataFrame]:
+def rows_and_metrics(root) -> tuple[pd.DataFrame, pd.DataFrame]:
+    runs = {f"seed-{i}": "main" for i in range(3)}
     made = [
-        ("net", f"seed-{i}", i, "test", "accuracy", 0.9454 + i / 1000, 10_000) for i in range(runs)
+        ("net", run, i, "test", "accuracy", 0.9454 + i / 1000, 10_000) for i, run in enumerate(runs)
     ]
     made += [("net", "seed-0", 0, "validation", "auc_ovr_softmax", 0.9951, 5_000)]
     made += [("own", "seed-0", 0, "test", "accuracy", 0.5, 10_000)]
     metrics = pd.DataFrame(made, columns=METRIC_COLUMNS)
-    net = Model("net", "Net", "numpy", "numpy_1hidden", "replayed", "seed-0", True, "")
-    own = Model("own", "Own", "torch", None, "own", "seed-0", False, "generated data")
+    net = Model("net", "Net", "numpy", "numpy_1hidden", "inferred", runs, True, "")
+    own = Model("own", "Own", "torch", None, "own", {"seed-0": "main"}, False, "generated data")
     report = reported.load(root / "resources/reported.yaml")
-    return comparison.compare(metrics, [net, own], report), metrics
+    return comparison.compare(metrics, [net, own], report, {}), metrics
+
+
+def of_telling(*values: float, **changes) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return a row in which all is known, and its runs, among others' figures."""
+    same = {"model": "net", "metric": "accuracy", "split": "test"}
+    runs = [{**same, "value": value} for value in values]
+    others = ({"split": "train"}, {"model": "other"}, {"metric": "top5_accuracy"})
+    runs += [{**same, **other, "value": 0.5} for other in others]
+    return pd.DataFrame([TELLING | changes]), pd.DataFrame(runs)
 
 
 class TestCurves:
@@ -154,92 +163,58 @@ class TestCurves:
 
 
 class TestComparison:
-    def test_differences_from_the_report(self, root):
-        rows, _ = rows_and_metrics(root)
-        figure = draw_comparison(rows)
+    def test_every_figure_that_may_be_compared_has_a_row(self, root):
+        figure = draw_comparison(*rows_and_metrics(root))
         seen = text_of(figure)
-        assert "Net" in seen
-        assert "94.54 \u2192 94.54" in seen
-        assert "0.996 \u2192 0.9951" in seen
-        accuracy, auc = figure.axes
-        assert any(line.get_xdata() == pytest.approx([0]) for line in accuracy.lines)
-        assert any(line.get_xdata() == pytest.approx([-0.09]) for line in auc.lines)
+        assert "94.54 \u2192 94.64  agrees" in seen
+        assert "0.996 \u2192 0.9951  cannot tell: one run" in seen
+        assert "Own" not in seen
+        assert len(figure.axes[0].get_yticks()) == 2
 
-    def test_interval_range_and_dot_stand_where_their_numbers_are(self):
-        figure = draw_comparison(pd.DataFrame([TELLING]))
-        legend = {line.get_label(): line for line in figure.legends[0].get_lines()}
+    def test_band_mean_chance_and_runs_stand_where_their_numbers_are(self):
+        figure = draw_comparison(*of_telling(0.92, 0.9, 0.93))
+        (axes,) = figure.axes
+        legend = {look.get_label(): look for look in figure.legends[0].legend_handles}
 
         def found(name: str) -> list[float]:
             look = legend[name]
             (line,) = (
                 line
-                for line in figure.axes[0].lines
-                if (line.get_linewidth(), line.get_marker(), line.get_color())
-                == (look.get_linewidth(), look.get_marker(), look.get_color())
+                for line in axes.lines
+                if (line.get_linestyle(), line.get_marker(), line.get_color())
+                == (look.get_linestyle(), look.get_marker(), look.get_color())
             )
             return list(line.get_xdata())
 
+        (band,) = axes.patches
+        assert (band.get_x(), band.get_width()) == (-1, 2)
         assert found("reported") == [0, 0]
-        assert found("reproduced") == pytest.approx([1])
-        assert found("its 95 % interval") == pytest.approx([-4, 4])
-        assert found("range of runs") == pytest.approx([-1, 5])
-        assert "91.00 \u2192 92.00" in text_of(figure)
+        assert found("mean of the runs") == pytest.approx([1.25])
+        assert found("what chance explains") == pytest.approx([0.4375, 2.0625])
+        assert found("a run") == pytest.approx([0.625, -0.625, 1.25])
+        assert "91.00 \u2192 93.00  differs: higher" in text_of(figure)
 
-    def test_what_cannot_be_compared_is_not_drawn(self, root):
-        assert "Own" not in text_of(draw_comparison(rows_and_metrics(root)[0]))
+    @pytest.mark.parametrize(("difference", "marker"), [(0.2, ">"), (-0.2, "<")])
+    def test_what_lies_beyond_the_edge_is_an_arrow_at_it(self, difference, marker):
+        figure = draw_comparison(*of_telling(0.91 + difference, difference=difference))
+        _, chance, run, mean = figure.axes[0].lines
+        edge = 2.5 if difference > 0 else -2.5
+        assert mean.get_marker() == marker
+        assert list(mean.get_xdata()) == list(run.get_xdata()) == [edge]
+        assert edge in chance.get_xdata()
 
-    def test_another_protocol_is_hollow_named_and_has_no_interval(self, root):
-        rows, _ = rows_and_metrics(root)
-        own, other = (draw_comparison(rows.assign(protocol=x)) for x in ("", "frozen"))
+    def test_another_protocol_is_hollow_and_named(self):
+        other = {"verdict": "by another protocol", "protocol": "frozen"}
+        own, frozen = (draw_comparison(*of_telling(0.93, **each)) for each in ({}, other))
         assert "another protocol" not in text_of(own)
-        assert "by another protocol: frozen" in text_of(other)
-        lines = own.axes[0].lines, other.axes[0].lines
-        assert [len(drawn) for drawn in lines] == [4, 2]
-        assert lines[1][-1].get_markerfacecolor() == "white"
-        assert lines[1][-1].get_xdata() == lines[0][-1].get_xdata()
+        assert "by another protocol: frozen" in text_of(frozen)
+        looks = [figure.axes[0].lines[-1].get_markerfacecolor() for figure in (own, frozen)]
+        assert looks == [figures.REPRODUCED, "white"]
 
     def test_nothing_to_compare_is_said(self, root):
-        rows, _ = rows_and_metrics(root)
-        figure = draw_comparison(rows.assign(difference_pp=np.nan))
+        rows, metrics = rows_and_metrics(root)
+        figure = draw_comparison(rows.assign(difference=np.nan), metrics)
         assert "No figure of the report can be compared" in text_of(figure)
-
-
-class TestSpread:
-    def test_every_run_about_the_mean(self, root):
-        rows, metrics = rows_and_metrics(root)
-        figure = spread(metrics, rows)
-        drawn = [sorted(line.get_xdata()) for line in figure.axes[0].lines]
-        assert pytest.approx([-0.1, 0, 0.1], abs=1e-9) in drawn
-        assert "94.64 \u00b1 0.10, n = 3" in text_of(figure)
-
-    def test_the_report_is_no_run_of_another_protocol(self, root):
-        rows, metrics = rows_and_metrics(root)
-        other = spread(metrics, rows.assign(protocol="frozen"))
-        assert "by another protocol: frozen" in text_of(other)
-        assert len(other.axes[0].lines) == len(spread(metrics, rows).axes[0].lines) - 1
-
-    def test_runs_headline_and_report_stand_where_their_numbers_are(self):
-        same = {"model": "net", "metric": "accuracy", "split": "test"}
-        metrics = pd.DataFrame(
-            [
-                *({**same, "value": value} for value in (0.92, 0.9, 0.96)),
-                {**same, "split": "train", "value": 0.5},
-                {**same, "model": "other", "value": 0.6},
-                {**same, "metric": "top5_accuracy", "value": 0.7},
-            ]
-        )
-        figure = spread(metrics, pd.DataFrame([TELLING]))
-        further, headline, report = figure.axes[0].lines[1:]
-        assert list(further.get_xdata()) == pytest.approx([-1, -3, 3])
-        assert list(headline.get_xdata()) == pytest.approx([-1])
-        assert list(report.get_xdata()) == pytest.approx([-2])
-        assert {further.get_color(), headline.get_color()} == {figures.COLOURS["test"]}
-        assert report.get_markeredgecolor() == figures.REPORTED
-        assert "93.00 \u00b1 0.50, n = 3" in text_of(figure)
-
-    def test_single_runs_are_said(self, root):
-        rows, metrics = rows_and_metrics(root, runs=1)
-        assert "ran once" in text_of(spread(metrics, rows))
 
 
 class TestErrors:

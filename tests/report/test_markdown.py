@@ -14,6 +14,8 @@ from repro.evaluation.names import METRIC_COLUMNS
 from repro.report import markdown
 from support import TELLING
 
+ABOVE = {"another_protocol": "Said of another protocol."}
+
 
 @pytest.fixture(scope="module")
 def rows(root) -> pd.DataFrame:
@@ -27,9 +29,11 @@ def rows(root) -> pd.DataFrame:
         ],
         columns=METRIC_COLUMNS,
     )
-    net = Model("net", "Net", "numpy", "numpy_1hidden", "replayed", "seed-1", True, "")
-    own = Model("own", "Own", "torch", None, "own", "seed-1", False, "generated data")
-    return compare.compare(metrics, [net, own], reported.load(root / "resources/reported.yaml"))
+    runs = {"seed-1": "main", "seed-2": "main"}
+    net = Model("net", "Net", "numpy", "numpy_1hidden", "replayed", runs, True, "")
+    own = Model("own", "Own", "torch", None, "own", runs, False, "generated data")
+    report = reported.load(root / "resources/reported.yaml")
+    return compare.compare(metrics, [net, own], report, {})
 
 
 def test_a_bar_in_a_cell_does_not_end_it():
@@ -43,7 +47,7 @@ def test_markdown_is_aligned():
 
 
 def test_comparison(rows):
-    text = markdown.comparison(rows)
+    text = markdown.comparison(rows, ABOVE)
     found = [line for line in text.splitlines() if line.startswith("| test accuracy %")]
     cells = [cell.strip() for cell in found[0].split("|")[1:-1]]
     assert cells == [
@@ -58,8 +62,7 @@ def test_comparison(rows):
     for title, about in (("Net", "recipe replayed"), ("Own", "generated data")):
         [heading] = [line for line in lines if f"**{title}**" in line and f"*{about}*" in line]
         assert heading.split("|")[1].strip() == f"**{title}**"
-    assert " 0.996 |     0.9961 | +0.01 |" in text
-    assert "in words" in text
+    assert " 0.996 |     0.9961 |    +0.0001 |" in text
     assert text.count("not comparable here") == 1
     assert "94.64 \u00b1 0.14" in text
 
@@ -67,7 +70,7 @@ def test_comparison(rows):
 def test_what_was_changed_is_shortened_in_the_table_and_whole_below_it(rows):
     long = "other data; changed: hidden [50] → [100]; epochs 50 → 2; split.seed 123 → 7"
     own = rows["title"] == "Own"
-    text = markdown.comparison(rows.assign(why_not=rows["why_not"].where(~own, long)))
+    text = markdown.comparison(rows.assign(why_not=rows["why_not"].where(~own, long)), ABOVE)
     assert "| *other data and 3 more*" in text
     assert text.endswith(f"- Own: {long}.\n")
     assert max(len(line) for line in text.splitlines() if line.startswith("|")) <= 115
@@ -87,33 +90,54 @@ def test_brief(reason, text):
 
 
 def test_each_column_shows_its_own_number():
-    text = markdown.comparison(pd.DataFrame([TELLING]))
+    text = markdown.comparison(pd.DataFrame([TELLING]), ABOVE)
     figure, spread = (
         [cell.strip() for cell in line.split("|")[1:-1]]
         for line in text.splitlines()
         if line.startswith("| test accuracy %")
     )
-    assert figure[1:] == ["91.00", "92.00", "+1.00", "87.00\u201395.00", "to the digit"]
-    assert spread[1:] == ["3", "93.00 \u00b1 0.50", "90.00\u201396.00"]
+    shown = ["91.00", "93.00", "+2.00 \u00b1 1.30", "87.00\u201395.00", "differs: higher"]
+    assert figure[1:] == shown
+    assert spread[1:] == ["3", "92.00", "93.00 \u00b1 0.50", "90.00\u201396.00"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, "cannot tell; 7 runs would"),
+        ({"runs_needed": math.nan}, "cannot tell, nor would more runs"),
+        ({"half_width": math.nan}, "cannot tell: one split"),
+        ({"half_width": math.nan, "n_runs": 1}, "cannot tell: one run"),
+        ({"verdict": "by another protocol", "protocol": "x"}, "by another protocol: x"),
+    ],
+)
+def test_what_would_tell_stands_with_the_verdict(changes, text):
+    row = {**TELLING, "verdict": "cannot tell", "runs_needed": 7.0, **changes}
+    assert markdown.figure_cells(row).verdict == text
+
+
+def test_a_figure_to_the_digit_is_the_headline_s_own():
+    row = {**TELLING, "verdict": "to the digit", "difference": 0.01, "half_width": None}
+    assert markdown.figure_cells(row)[2:4] == ("92.00", "+1.00")
 
 
 def test_fits_a_terminal(rows):
-    table = [line for line in markdown.comparison(rows).splitlines() if line.startswith("|")]
+    table = [line for line in markdown.comparison(rows, ABOVE).splitlines() if line.startswith("|")]
     assert max(map(len, table)) <= 115
 
 
 def test_the_same_from_a_csv(rows):
     read_back = pd.read_csv(io.StringIO(rows.to_csv(index=False)))
-    assert markdown.comparison(read_back) == markdown.comparison(rows)
+    assert markdown.comparison(read_back, ABOVE) == markdown.comparison(rows, ABOVE)
 
 
 def test_no_spread_of_single_runs(rows):
-    assert "spread" in markdown.comparison(rows)
-    assert "spread" not in markdown.comparison(rows.assign(n_seeds=1))
+    assert "spread" in markdown.comparison(rows, ABOVE)
+    assert "spread" not in markdown.comparison(rows.assign(n_runs=1), ABOVE)
 
 
 def test_notes_are_of_what_was_run(rows):
-    text = markdown.comparison(rows)
+    text = markdown.comparison(rows, ABOVE)
     assert "- Net, validation AUC: the report says macro AUC" in text
     assert "ConvNeXt-Large, test" not in text
 
@@ -129,11 +153,18 @@ def test_claims(root):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.126, "+0.13"), (-0.126, "-0.13"), (-0.001, "0.00"), (0.0, "0.00"), (math.nan, "")],
+    ("value", "metric", "text"),
+    [
+        (0.00126, "accuracy", "+0.13"),
+        (-0.00126, "accuracy", "-0.13"),
+        (-0.00001, "accuracy", "0.00"),
+        (0.0, "accuracy", "0.00"),
+        (0.00126, "auc_ovr_softmax", "+0.0013"),
+        (math.nan, "accuracy", ""),
+    ],
 )
-def test_signed(value, text):
-    assert markdown.signed(value) == text
+def test_signed(value, metric, text):
+    assert markdown.signed(value, metric) == text
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,28 @@ from repro.evaluation.names import METRIC_COLUMNS
 from repro.report import pages, summary
 from support import TELLING
 
-NET = Model("net", "Net", "numpy", "numpy_1hidden", "replayed", "seed-1", True, "")
-DRAWN = Model("own", "Own <net>", "torch", None, "own", "seed-1", False, "generated data")
+RUNS = {"seed-1": "main", "seed-2": "main"}
+NET = Model("net", "Net", "numpy", "numpy_1hidden", "replayed", RUNS, True, "")
+DRAWN = Model("own", "Own <net>", "torch", None, "own", RUNS, False, "generated data")
 
 RESNET = Model(
-    *("resnet152", "ResNet-152", "torch", "resnet152", "stated", "seed-1", True, ""),
+    *("resnet152", "ResNet-152", "torch", "resnet152", "stated", RUNS, True, ""),
     protocol="frozen",
 )
 LONG = "changed: hidden [50] → [100]; epochs 50 → 2; batch_size 100 → 10; split.seed 123 → 7"
+ABOVE = {
+    "report": "The report: \u201cA title\u201d, by its authors (1998).",
+    "another_protocol": "Said of nets in training mode.",
+    "orders": [
+        {"models": ["Better", "Worse"], "metric": "accuracy", "held": 3, "of": 4},
+        {"models": ["This", "That"], "metric": "accuracy", "held": 6, "of": 6},
+    ],
+    "agreement": {
+        "Net": "This machine agrees with the reference runs.",
+        "Other": "This machine agrees with the reference runs.",
+    },
+    "made_on": ["The reference runs were made on a day."],
+}
 METRICS = pd.DataFrame(
     [("net", "seed-1", 1, "test", "accuracy", 0.9454, 10_000)], columns=METRIC_COLUMNS
 )
@@ -79,7 +93,7 @@ def rows(report) -> pd.DataFrame:
         ],
         columns=METRIC_COLUMNS,
     )
-    return compare.compare(metrics, [NET, DRAWN], report)
+    return compare.compare(metrics, [NET, DRAWN], report, {})
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +106,7 @@ def frozen_rows(report) -> pd.DataFrame:
         ],
         columns=METRIC_COLUMNS,
     )
-    return compare.compare(metrics, [RESNET], report)
+    return compare.compare(metrics, [RESNET], report, {})
 
 
 @pytest.fixture(scope="module")
@@ -105,11 +119,25 @@ def judged(report) -> pd.DataFrame:
 
 class TestSentences:
     def test_counts_by_verdict(self, rows, judged):
-        first, second, third = summary.sentences(rows, judged)
-        assert first == (
-            "Of the report's 18 figures 3 can be compared with what was run here: 1 to the digit, "
-            "1 within the test set's interval and 1 worse than reported; no accuracy is further "
-            "than 0.61\u00a0percentage points from the one reported."
+        figures, chance, order, all_of, machine, second, third = summary.sentences(
+            rows, judged, ABOVE
+        )
+        assert figures == (
+            "Of the report's 18 figures 3 can be compared with what was run here: 1 comes out to "
+            "the digit, 1 agrees and 1 cannot be told."
+        )
+        assert chance == (
+            "1 of them is held against what chance makes of one run to the next, at 95 %: if the "
+            "whole report holds, 0.1 of them differ all the same; here none differ."
+        )
+        assert order == (
+            "The report's order by test accuracy, \u201cBetter\u201d above \u201cWorse\u201d, is "
+            "found in 3 of 4 combinations of their runs."
+        )
+        assert "is found in all 6 combinations" in all_of
+        assert (
+            machine
+            == "\u201cNet\u201d and \u201cOther\u201d: this machine agrees with the reference runs."
         )
         assert second == (
             "Of its 9 claims in words 3 hold (1\u20133), 1 does not hold (9) "
@@ -124,7 +152,7 @@ class TestSentences:
         """Of figures, and of claims."""
         apart = judged.copy()
         apart.loc[apart["claim"].isin([2, 9]), "protocol"] = "frozen"
-        first, second, third = summary.sentences(frozen_rows, apart)
+        first, *_, second, third = summary.sentences(frozen_rows, apart, ABOVE)
         assert first.startswith("None of the report's 18 figures can be compared")
         assert second == (
             "Of its 9 claims in words 2 hold (1, 3) and 5 cannot be judged here (4\u20138); by "
@@ -133,46 +161,62 @@ class TestSentences:
         assert "the test accuracy of ResNet-152 (by another protocol: frozen)" in third
 
     def test_a_reason_of_many_parts_is_shortened(self, report, judged):
-        rows = compare.compare(METRICS, [replace(NET, comparable=False, why_not=LONG)], report)
-        assert "Net (changed: hidden [50] → [100] and 3 more)" in summary.sentences(rows, judged)[2]
+        rows = compare.compare(METRICS, [replace(NET, comparable=False, why_not=LONG)], report, {})
+        assert (
+            "Net (changed: hidden [50] → [100] and 3 more)"
+            in summary.sentences(rows, judged, ABOVE)[-1]
+        )
 
     def test_nothing_was_run(self, report, judged):
-        rows = compare.compare(pd.DataFrame(columns=METRIC_COLUMNS), [], report)
-        assert summary.sentences(rows, judged)[0].startswith(
+        rows = compare.compare(pd.DataFrame(columns=METRIC_COLUMNS), [], report, {})
+        assert summary.sentences(rows, judged, ABOVE)[0].startswith(
             "None of the report's 18 figures can be compared"
         )
 
     def test_everything_was_run(self, rows, judged):
         whole = rows[rows["verdict"] == Verdict.TO_THE_DIGIT]
-        assert summary.sentences(whole, judged)[2] == "Nothing of the report was left out."
+        assert summary.sentences(whole, judged, ABOVE)[-1] == "Nothing of the report was left out."
 
     def test_a_run_without_drawn_flowers_does_not_speak_of_them(self, rows, judged):
-        assert "drawn" not in summary.sentences(rows[rows["model"] != "own"], judged)[2]
+        assert "drawn" not in summary.sentences(rows[rows["model"] != "own"], judged, ABOVE)[-1]
 
 
 class TestTables:
     def test_a_title_is_not_taken_for_html(self, rows, judged, look):
-        text = pages.comparison_page(rows.assign(title='"<script>x</script>'), judged, look)
+        text = pages.comparison_page(rows.assign(title='"<script>x</script>'), judged, ABOVE, look)
         assert "<script" not in text
-        assert text.count("&#34;&lt;script&gt;x&lt;/script&gt;") > 2 * len(rows)
+        run = (rows["verdict"] != "not run").sum()
+        assert text.count("&#34;&lt;script&gt;x&lt;/script&gt;") > 2 * run
 
     def test_numbers_are_flush_right_and_sort_by_value(self, rows, judged, look):
-        text = pages.comparison_page(rows, judged, look)
+        text = pages.comparison_page(rows, judged, ABOVE, look)
         assert '<td class="number" data-sort="94.54">94.54</td>' in text
 
     def test_each_column_shows_its_own_number(self, judged, look):
-        text = pages.comparison_page(pd.DataFrame([TELLING]), judged, look)
+        text = pages.comparison_page(pd.DataFrame([TELLING]), judged, ABOVE, look)
         (line,) = (line for line in text.splitlines() if "<td" in line)
         shown = [re.sub("<[^>]+>", " ", cell).strip() for cell in line.split("</td>")]
         keys = re.findall(r'data-sort="([^"]*)"', line)[2:]
         assert shown[1:-1] == [
-            *("91.00", "92.00", "+1.00", "\u2713 to the digit"),
-            *("87.00\u201395.00", "93.00 \u00b1 0.50 n = 3"),
+            *("91.00", "93.00", "+2.00 \u00b1 1.30 matters from 1.60", "\u2260 differs: higher"),
+            *("87.00\u201395.00", "93.00 \u00b1 0.50 3 runs, spread of 20 reference runs"),
         ]
-        assert [float(key) for key in keys[1:]] == pytest.approx([91, 92, 1, 0, 87, 0.5])
+        assert [float(key) for key in keys[1:]] == pytest.approx([91, 93, 2, 4, 87, 0.5])
+
+    def test_digits_that_come_out_are_a_remark_of_a_figure_that_chance_decides(self, judged, look):
+        for verdict, times in (("agrees", 1), ("to the digit", 0)):
+            row = {**TELLING, "verdict": verdict, "to_the_digit": True}
+            text = pages.comparison_page(pd.DataFrame([row]), judged, ABOVE, look)
+            assert text.count("<small>its printed digits come out</small>") == times
+
+    def test_a_verdict_says_what_it_means(self, rows, judged, look):
+        text = pages.comparison_page(rows, judged, ABOVE, look)
+        for verdict in set(rows["verdict"]) - {Verdict.BY_PROTOCOL}:
+            assert text.count(Verdict(verdict).meaning[1:].replace("'", "&#39;")) > 1, verdict
+        assert ABOVE["made_on"][0] in text
 
     def test_what_was_not_run_has_no_numbers(self, rows, judged, look):
-        text = pages.comparison_page(rows, judged, look)
+        text = pages.comparison_page(rows, judged, ABOVE, look)
         line = next(line for line in text.splitlines() if "ResNet-152" in line and "<tr" in line)
         assert "not run" in line
         assert "nan" not in line.lower()
@@ -180,39 +224,39 @@ class TestTables:
     def test_another_protocol_is_named_and_explained(self, frozen_rows, judged, look):
         apart = judged.assign(protocol="frozen")
         for text in (
-            pages.comparison_page(frozen_rows, judged, look),
-            pages.markdown(frozen_rows, apart, {"Shown": {"a": "a.png"}}, RECORD),
+            pages.comparison_page(frozen_rows, judged, ABOVE, look),
+            pages.markdown(frozen_rows, apart, ABOVE, {"Shown": {"a": "a.png"}}, RECORD),
         ):
             words = " ".join(text.split())
             assert "by another protocol: frozen" in words
-            assert "training mode" in words
-            assert "nine times cheaper" in words
-            assert "models=[resnet152_notebook, convnext_large_notebook]" in words
-            assert "better than" not in words
+            assert ABOVE["another_protocol"] in words
+            assert ABOVE["report"] in words
             assert "-1.97" in words.replace("\u2212", "-")
         text = pages.claims_page(apart, look)
         assert "<small>by another protocol: frozen</small>" in text
         assert 'class="kind exact"' not in text
-        assert "models=[" not in pages.comparison_page(frozen_rows[:4], judged, look)
+        assert ABOVE["another_protocol"] not in pages.comparison_page(
+            frozen_rows[:4], judged, ABOVE, look
+        )
 
     def test_what_was_changed_stands_below_the_verdict(self, report, judged, look):
-        rows = compare.compare(METRICS, [replace(NET, comparable=False, why_not=LONG)], report)
+        rows = compare.compare(METRICS, [replace(NET, comparable=False, why_not=LONG)], report, {})
         assert f"not comparable here</span><small>{LONG}</small>" in pages.comparison_page(
-            rows, judged, look
+            rows, judged, ABOVE, look
         )
 
     def test_the_same_from_csv(self, rows, judged, look, tmp_path):
         for name, table in (("rows", rows), ("judged", judged)):
             table.to_csv(tmp_path / name, index=False)
         again, judged_again = (pd.read_csv(tmp_path / name) for name in ("rows", "judged"))
-        assert pages.comparison_page(again, judged_again, look) == pages.comparison_page(
-            rows, judged, look
+        assert pages.comparison_page(again, judged_again, ABOVE, look) == pages.comparison_page(
+            rows, judged, ABOVE, look
         )
         assert pages.claims_page(judged_again, look) == pages.claims_page(judged, look)
 
     def test_pages_ask_for_nothing(self, rows, judged, look):
         for text in (
-            pages.comparison_page(rows, judged, look),
+            pages.comparison_page(rows, judged, ABOVE, look),
             pages.claims_page(judged, look),
             pages.provenance_page(RECORD, look),
         ):
@@ -253,9 +297,9 @@ class TestProvenance:
         assert of_data.endswith(", 118, \u2026).")
         assert of_net == "Left out of the features of net/all as damaged: 1 image (9)."
         assert {of_data, of_net} < set(summary.origin(record))
-        verdict = pages.comparison_page(rows, judged, look, [of_data, of_net]).partition("<table")[
-            0
-        ]
+        verdict = pages.comparison_page(rows, judged, ABOVE, look, [of_data, of_net]).partition(
+            "<table"
+        )[0]
         assert of_data in verdict
         assert of_net in verdict
 
@@ -278,8 +322,8 @@ class TestProvenance:
 class TestMarkdown:
     def test_holds_all(self, rows, judged):
         figures = {"Shown": {"a chart": "figures/a.png"}, "Net": {"a curve": "figures/net/b.png"}}
-        text = pages.markdown(rows, judged, figures, RECORD)
-        for sentence in summary.sentences(rows, judged):
+        text = pages.markdown(rows, judged, ABOVE, figures, RECORD)
+        for sentence in summary.sentences(rows, judged, ABOVE):
             assert f"- {sentence}\n" in text
         assert "![a chart](figures/a.png)" in text
         assert "- Net: [a curve](figures/net/b.png)" in text
@@ -299,7 +343,7 @@ def column(seen, number: int) -> list[str]:
 class TestInABrowser:
     def test_a_click_sorts(self, rows, judged, look, tmp_path):
         file = tmp_path / "comparison.html"
-        file.write_text(pages.comparison_page(rows, judged, look), encoding="utf-8")
+        file.write_text(pages.comparison_page(rows, judged, ABOVE, look), encoding="utf-8")
         with opened(file) as seen:
             first = column(seen, 3)
             assert first[:3] == ["95.61", "94.78", "94.54"]
@@ -308,12 +352,12 @@ class TestInABrowser:
             assert heading.get_attribute("aria-sort") == "ascending"
             upwards = column(seen, 3)
             values = [float(text) for text in upwards if re.match(r"[\d.]+$", text)]
-            assert len(values) == 17
+            assert len(values) == 4
             assert values == sorted(values)
             assert upwards[-1] == ""
             heading.get_by_role("button").press("Enter")
             assert heading.get_attribute("aria-sort") == "descending"
-            assert column(seen, 3)[0] == "98.53"
+            assert column(seen, 3)[0] == "95.61"
             assert column(seen, 3)[-1] == ""
             heading.get_by_role("button").press("Space")
             assert column(seen, 3) == first

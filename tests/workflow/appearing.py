@@ -7,6 +7,7 @@ methods of Held.
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import re
 from collections.abc import Iterator
@@ -32,6 +33,11 @@ def runs_of(config: dict, model: str) -> list[str]:
     knobs = {**config["flowers"], **config["flowers"]["nets"][model]}
     splits = [f"split-{seed}" for seed in knobs["split_seeds"]]
     return [f"seed-{seed}" for seed in knobs["seeds"]] + splits
+
+
+def splits_of(runs: list[str]) -> dict[str, str]:
+    """Return the split that each run is on."""
+    return {run: run.replace("split", "seed") if "split" in run else "main" for run in runs}
 
 
 def net_of(config: dict, model: str) -> dict:
@@ -64,17 +70,45 @@ def spread(row: Any) -> str:
     return f"{shown(row.mean, row.metric)} ± {shown(row.sd, row.metric)}"
 
 
+def reproduced(row: Any) -> float:
+    """Return the mean over runs; of a figure to the digit the headline."""
+    return row.headline if row.verdict == "to the digit" else row.mean
+
+
+def signed(value: float, metric: str) -> str:
+    text = shown(value, metric)
+    sign = "+" if text and float(text) > 0 else ""
+    return text if text and float(text) < 0 else sign + text.lstrip("-")
+
+
+def difference(row: Any) -> str:
+    half = shown(row.half_width, row.metric)
+    return signed(row.difference, row.metric) + (f" ± {half}" if half else "")
+
+
 def said_of(row: Any) -> str:
-    """Return a verdict, on a figure or a claim, as Markdown says it."""
-    if pd.isna(row.protocol):
+    """Return a verdict on a figure, with what else decides it."""
+    if pd.notna(row.protocol):
+        return f"{row.verdict}: {row.protocol}"
+    if row.verdict != "cannot tell":
         return row.verdict
-    of_claim = "" if hasattr(row, "metric") else " by another protocol"
-    return f"{row.verdict}{of_claim}: {row.protocol}"
+    if pd.isna(row.half_width):
+        return f"{row.verdict}: one run"
+    needed = row.runs_needed
+    return row.verdict + (
+        ", nor would more runs" if pd.isna(needed) else f"; {needed:.0f} runs would"
+    )
 
 
-def signed(value: float) -> str:
-    text = "" if pd.isna(value) else f"{value:+.2f}"
-    return "0.00" if text in ("+0.00", "-0.00") else text
+def said_of_claim(row: Any) -> str:
+    other = "" if pd.isna(row.protocol) else f" by another protocol: {row.protocol}"
+    return f"{row.verdict}{other}"
+
+
+def cells_of(row: Any) -> list[str]:
+    """Return what every table says of a figure."""
+    ours = shown(reproduced(row), row.metric)
+    return [row.split, reported(row), ours, difference(row), interval(row), said_of(row)]
 
 
 # --- figures --------------------------------------------------------------------------------------
@@ -177,78 +211,46 @@ def reliability(held: Any, config: dict, model: str) -> None:
     held.same(f"{model}/reliability", "legend", top["legend_title"], title)
 
 
+REACH = 2.5  # margins; what lies further out is drawn at the edge
+
+
 def comparison(held: Any) -> None:
-    """Each figure as its distance from the reported one, with interval and range."""
-    rows = [
-        row for row in tuples(held.table("results/comparison.csv")) if pd.notna(row.difference_pp)
-    ]
-    groups = [
-        [row for row in rows if row.metric.endswith("accuracy") == kind] for kind in (True, False)
-    ]
-    panels = held.drawn("comparison")["panels"]
-    held.same("comparison", "panels", len(panels), len([group for group in groups if group]))
-    for panel, group in zip(panels, [group for group in groups if group], strict=False):
-        lines, texts = [("line", [0.0, 0.0])], []
-        for row in group:
-            same = pd.isna(row.protocol)
-            if row.model not in [model for model, _ in texts]:
-                other = "" if same else f"by another protocol: {row.protocol}"
-                texts += [(row.model, row.title), (row.model, other)]
-
-            def off(*values: float, row: Any = row) -> list[float]:
-                return [100 * (value - row.reported) for value in values]
-
-            if same and pd.notna(row.wilson_low):
-                lines.append(("interval", off(row.wilson_low, row.wilson_high)))
-            if same and row.n_seeds > 1:
-                lines.append(("range", off(row.min, row.max)))
-            lines.append(("dot", off(row.reproduced)))
-            value = shown(row.reported, row.metric)
-            digits = reported(row)
-            value = value if digits == "in words" else digits
-            texts.append((row.model, f"{value} → {shown(row.reproduced, row.metric)}"))
-        held.close("comparison: lines", [(kind(line), line["x"]) for line in panel["lines"]], lines)
-        held.same("comparison", "sets", panel["y_ticks"], [row.split for row in group])
-        said = [text for _, _, text in panel["texts"]]
-        held.same("comparison", "values", said, [text for _, text in texts])
-
-
-def kind(line: dict) -> str:
-    if line["marker"] == "o":
-        return "dot"
-    return {7: "range", 1.2: "interval"}.get(line["width"], "line")
-
-
-def seeds(held: Any) -> None:
-    """Every run's accuracy as its distance from the mean, and the reported one's."""
+    """Each figure in margins from the reported one: what chance explains, the runs, their mean."""
     metrics = held.table("results/metrics.csv")
-    rows = [
-        row
-        for row in tuples(held.table("results/comparison.csv"))
-        if row.n_seeds > 1 and row.metric.endswith("accuracy")
+    rows = [r for r in tuples(held.table("results/comparison.csv")) if pd.notna(r.difference)]
+    panel = held.drawn("comparison")["panels"][0]
+    held.same("comparison", "band", [[x, width] for x, _, width, _ in panel["bars"]], [[-1.0, 2.0]])
+    lines, texts, y, of_model = [("None", [0.0, 0.0], None)], [], -1.4, None
+    for row in rows:
+        if row.model != of_model:
+            y, of_model = y + 1.4, row.model
+            texts.append([0.0, y, row.title])
+        y += 1
+        same = (metrics[key] == getattr(row, key) for key in ("model", "split", "metric"))
+        values = metrics[np.logical_and.reduce([*same])]["value"]
+        middle, half = row.difference / row.margin, row.half_width / row.margin
+        if pd.notna(half):
+            ends = np.clip([middle - half, middle + half], -REACH, REACH)
+            lines.append(("None", [*ends], y))
+        lines.append(("o", [*((values - row.reported) / row.margin).clip(-REACH, REACH)], y))
+        marker = "D" if abs(middle) <= REACH else "<" if middle < 0 else ">"
+        hollow = "" if pd.isna(row.protocol) else ", hollow"
+        lines.append((marker + hollow, [float(np.clip(middle, -REACH, REACH))], y))
+        exact = shown(row.reported, row.metric) if reported(row) == "in words" else reported(row)
+        texts.append([1.0, y, f"{exact} → {shown(reproduced(row), row.metric)}  {said_of(row)}"])
+    found = [
+        (
+            line["marker"] + (", hollow" if line["fill"] == "#ffffff" else ""),
+            line["x"],
+            line["y"][0] if place else None,
+        )
+        for place, line in enumerate(panel["lines"])
     ]
-    models = list(dict.fromkeys(row.model for row in rows))
-    panels = held.drawn("seeds")["panels"]
-    held.same("seeds", "panels", len(panels), len(models))
-    for panel, model in zip(panels, models, strict=False):
-        lines, texts = [(GREY, [0.0, 0.0])], []
-        for row in [row for row in rows if row.model == model]:
-            if not texts:
-                other = "" if pd.isna(row.protocol) else f"by another protocol: {row.protocol}"
-                texts += [row.title, other]
-            own = metrics[(metrics["model"] == model) & (metrics["split"] == row.split)]
-            values = own[own["metric"] == row.metric]["value"]
-            lines.append((COLOURS[row.split], [*(100 * (values - row.mean))]))
-            lines.append((COLOURS[row.split], [100 * (row.reproduced - row.mean)]))
-            if pd.notna(row.reported) and pd.isna(row.why_not) and pd.isna(row.protocol):
-                lines.append((None, [100 * (row.reported - row.mean)]))
-            texts.append(f"{spread(row)}, n = {row.n_seeds}")
-        found = [
-            (None if line["marker"] == "D" else line["colour"], line["x"])
-            for line in panel["lines"]
-        ]
-        held.close(f"seeds: {model}", found, lines)
-        held.same("seeds", model, [text for _, _, text in panel["texts"]], texts)
+    held.close("comparison: lines", found, lines)
+    held.close("comparison: texts", panel["texts"], texts)
+    held.same(
+        "comparison", "sets", [t.split()[0] for t in panel["y_ticks"]], [r.split for r in rows]
+    )
 
 
 def runtime(held: Any) -> None:
@@ -273,42 +275,56 @@ def markdown_rows(text: str) -> list[list[str]]:
     return [row for row in cells if not re.fullmatch("[-: ]+", "".join(row))]
 
 
+def not_run(table: pd.DataFrame) -> pd.Series:
+    """Return which rows are of a model that was not run; tables have one line for all of them."""
+    return (table["verdict"] == "not run").groupby(table["model"]).transform("all")
+
+
 def markdown(held: Any) -> None:
-    """comparison.md and claims.md, which stand in REPORT.md as they are."""
-    rows = tuples(held.table("results/comparison.csv"))
-    of_figures, of_runs = [], []
-    for row in rows:
-        figure = [reported(row), shown(row.reproduced, row.metric), signed(row.difference_pp)]
-        of_figures.append([row.split, *figure, interval(row), said_of(row)])
-        if row.n_seeds > 1:
-            of_runs.append([row.split, str(row.n_seeds), spread(row), interval(row, "min", "max")])
+    """comparison.md and claims.md, which stand in REPORT.md as they are; the sentences above."""
+    table = held.table("results/comparison.csv")
+    rows = tuples(table[~not_run(table)])
+    of_runs = [
+        [
+            *(row.split, str(row.n_runs), shown(row.headline, row.metric)),
+            *(spread(row), interval(row, "min", "max")),
+        ]
+        for row in rows
+        if row.n_runs > 1
+    ]
     text = held.text("results/comparison.md")
+    above, _, below = text.partition("\n\n")
     found = [
         [row[0].split()[0], *row[1:]] for row in markdown_rows(text) if row[0].startswith(SETS)
     ]
+    of_figures = [cells_of(row) for row in rows]
     held.same("results/comparison.md", "rows", [r for r in found if len(r) == 6], of_figures)
-    held.same("results/comparison.md", "spread", [r for r in found if len(r) == 4], of_runs)
-    claims = held.table("results/claims.csv")
+    held.same("results/comparison.md", "spread", [r for r in found if len(r) == 5], of_runs)
+    claims = tuples(held.table("results/claims.csv"))
     judged = held.text("results/claims.md")
     found = [row[:2] for row in markdown_rows(judged)[1:]]
-    held.same(
-        "results/claims.md",
-        "verdicts",
-        found,
-        [[str(row.claim), said_of(row)] for row in tuples(claims)],
-    )
-    for row in tuples(claims):
+    verdicts = [[str(row.claim), said_of_claim(row)] for row in claims]
+    held.same("results/claims.md", "verdicts", found, verdicts)
+    for row in claims:
         for said in (row.text, row.test, row.evidence, row.needs):
             held.same(
                 "results/claims.md", f"claim {row.claim}", pd.isna(said) or said in judged, True
             )
+    over = held.table("results/overview.json")
+    said = [f"“{title}”" for order in over["orders"] for title in order["models"]]
+    said += [part for pair in over["agreement"].items() for part in (pair[0], pair[1][1:])]
+    for each in said:
+        held.same("results/comparison.md", f"says {each}", each in above, True)
     page = held.text("results/REPORT.md")
-    for part in (text, judged):
-        held.same("results/REPORT.md", "holds the table", part.strip() in page, True)
+    for part in (above, below, judged):
+        held.same("results/REPORT.md", "holds it", part.strip() in page, True)
+    page = html.unescape(held.text("results/comparison.html"))
+    for part in (*(line[2:] for line in above.splitlines()), *over["made_on"]):
+        held.same("results/comparison.html", f"says {part!r}", part in page, True)
 
 
 class Cells(HTMLParser):
-    """The text of each cell of each row of a page's tables, small print apart."""
+    """The text of each cell of each row of a page's tables, small print behind a bar."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -322,7 +338,7 @@ class Cells(HTMLParser):
             self.rows[-1].append("")
             self.inside = tag
         elif tag == "small":
-            self.inside = "small"
+            self.rows[-1][-1] = self.rows[-1][-1].strip() + "|"
 
     def handle_endtag(self, tag: str) -> None:
         if tag in ("td", "th"):
@@ -335,19 +351,32 @@ class Cells(HTMLParser):
 
 def pages(held: Any) -> None:
     """The tables of the HTML pages."""
-    expected = []
-    for row in tuples(held.table("results/comparison.csv")):
-        figure = [reported(row), shown(row.reproduced, row.metric)]
-        figure += [signed(row.difference_pp).replace("-", "\u2212"), said_of(row), interval(row)]
-        expected.append([row.title, row.split, *figure, spread(row) if row.n_seeds > 1 else ""])
+    table, expected = held.table("results/comparison.csv"), []
+    for row in tuples(table[~not_run(table)]):
+        figure = cells_of(row)
+        if pd.notna(row.margin):
+            figure[3] += f"|matters from {shown(row.margin, row.metric)}"
+        borrowed = f"spread of {row.spread_of}" if "reference" in str(row.spread_of) else ""
+        runs = f"1 run|{borrowed}"
+        if row.n_runs > 1:
+            runs = f"{spread(row)}|{row.n_runs} runs{f', {borrowed}' if borrowed else ''}"
+        expected.append([row.title, *figure[:3], figure[3].replace("-", "\u2212"), figure[5]])
+        expected[-1] += [figure[4], runs.removesuffix("|")]
+    for title, group in table[not_run(table)].groupby("title"):
+        expected.append([title, str(len(group)), "", "", "", "not run", "", ""])
     found = []
-    for row in cells(held.text("results/comparison.html")):
-        row[1] = row[1].split()[0]
-        row[5] = row[5][1:]  # the verdict's sign
-        found.append(row)
-    held.same("results/comparison.html", "rows", found, expected)
+    for title, figure, *numbers, verdict, wilson, runs in cells(
+        held.text("results/comparison.html")
+    ):
+        said = verdict.split("|")[0].strip()[1:]  # without its sign
+        row = [title.split("|")[0], figure.split()[0], *numbers, said, wilson, runs]
+        found.append([cell.strip() for cell in row])
+    held.same("results/comparison.html", "rows", sorted(found), sorted(expected))
     claims = tuples(held.table("results/claims.csv"))
-    found = [[row[0], row[2][1:]] for row in cells(held.text("results/claims.html"))]
+    found = [
+        [row[0].strip(), row[2].split("|")[0].strip()[1:]]
+        for row in cells(held.text("results/claims.html"))
+    ]
     held.same("results/claims.html", "verdicts", found, [[str(r.claim), r.verdict] for r in claims])
     record = json.loads(held.text("results/provenance.json"))
     page = held.text("results/provenance.html")
@@ -432,15 +461,12 @@ def card(held: Any, config: dict, model: str) -> None:
     ece = ece[(ece["split"] == "test") & (ece["metric"] == "ece")]["value"].item()
     expected.append(f"Expected calibration error on the test set: {ece:.3f}.")
     for row in own:
-        if row.n_seeds > 1 and (row.split, row.metric) == ("test", "accuracy"):
+        if row.n_runs > 1 and (row.split, row.metric) == ("test", "accuracy"):
             ends = interval(row, "min", "max")
-            expected.append(f"Test accuracy % over {row.n_seeds} runs: {spread(row)} ({ends}).")
+            expected.append(f"Test accuracy % over {row.n_runs} runs: {spread(row)} ({ends}).")
     for said in expected:
         held.same(path, f"says {said!r}", said in text, True)
-    rows = []
-    for row in own:
-        figure = [reported(row), shown(row.reproduced, row.metric), signed(row.difference_pp)]
-        rows.append([row.split, *figure, interval(row), said_of(row)])
+    rows = [cells_of(row) for row in own]
     found = [[row[0].split()[0], *row[1:]] for row in markdown_rows(text)[1:]]
     held.same(path, "figures", found, rows)
 
@@ -557,7 +583,7 @@ def networks(held: Any, config: dict, raw: dict[str, Path]) -> None:
         row = comparison[comparison["model"] == model].iloc[0]
         net = net_of(config, model)
         facts = {key: row[key] for key in ("title", "recipe", "why_not")}
-        facts |= {"comparable": not row["why_not"], "headline": runs_of(config, model)[0]}
+        facts |= {"comparable": not row["why_not"], "runs": splits_of(runs_of(config, model))}
         facts |= {"protocol": net.get("protocol", ""), "reported": net["reported"]}
         facts["longer_of"] = net.get("longer_of")
         held.same(path, f"model {model}", {key: entry[key] for key in facts}, facts)

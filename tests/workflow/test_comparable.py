@@ -6,8 +6,12 @@ import shlex
 
 import pytest
 
-from repro.comparison.verdict import NOTEBOOK_COMMAND
+from repro.comparison.reported import load
 from support import ROOT
+
+NOTEBOOK_COMMAND = load(ROOT / "resources/reported.yaml").about.another_protocol.partition(
+    "The notebook's way is run by: "
+)[2]
 
 
 @pytest.mark.parametrize("file", ["README.md", "config.yaml"])

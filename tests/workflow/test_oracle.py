@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 import oracle
 from held import Held
+from oracle_verdicts import read_references
 from support import ROOT
 
 WATCHED = Path(__file__).parent / "watched"
@@ -145,6 +147,8 @@ def prepare(project, raw: Path, parts: list[Path]) -> tuple[dict, dict[str, Path
     resources = project.folder / "resources"
     report = with_hashes(read_yaml(TINY / "reported.yaml"), config)
     (resources / "reported.yaml").write_text(yaml.safe_dump(report))
+    shutil.rmtree(resources / "reference", ignore_errors=True)
+    shutil.copytree(TINY / "reference", resources / "reference")
     CURVE.to_csv(resources / "reported/petals_history.csv", index=False)
     return config, {name: raw / name for name in config["downloads"]}
 
@@ -173,11 +177,12 @@ def hold(project, config: dict, raw: dict[str, Path]) -> Held:
     """Hold every file of a run; return what differs and what was looked at."""
     names = pd.read_csv(ROOT / "resources/flower_names.csv").set_index("label")["name"]
     report = read_yaml(project.folder / "resources/reported.yaml")
+    references = read_references(project.folder / "resources/reference")
     data = config["flowers"]["data"]
     held = Held(project.folder)
     torch.set_num_threads(1)
     with threadpool_limits(1):
-        oracle.everything(config, raw, names, report, held.write)
+        oracle.everything(config, raw, names, report, references, write=held.write)
 
     images = held.content["data/mnist/images.npy"]
     files = raw[f"{data}/102flowers.tgz"], raw[f"{data}/imagelabels.mat"]
@@ -193,7 +198,6 @@ def hold(project, config: dict, raw: dict[str, Path]) -> Held:
         appearing.reliability(held, config, model)
         appearing.card(held, config, model)
     appearing.comparison(held)
-    appearing.seeds(held)
     appearing.runtime(held)
     appearing.markdown(held)
     appearing.pages(held)
@@ -229,7 +233,7 @@ def test_every_number_of_every_file(project, mnist_parts, tmp_path, monkeypatch)
 
     assert not held.differences, "\n".join(held.differences[:40])
     verdicts = set(held.content["results/comparison.csv"]["verdict"])
-    assert len(verdicts) == 8, f"the tiny report is to have every verdict; it has {verdicts}"
+    assert len(verdicts) == 9, f"the tiny report is to have every verdict; it has {verdicts}"
     left = (
         file.relative_to(project.folder)
         for folder in ("results", "data")

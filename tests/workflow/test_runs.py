@@ -34,7 +34,7 @@ def test_the_whole_dag_leaves_everything(finished):
     assert (changed["verdict"] == "not comparable here").all()
     assert (changed["recipe"] == "own").all()
     assert changed["why_not"].str.startswith("other data; changed: hidden [50] → [8]; ").all()
-    assert changed["difference_pp"].isna().all()
+    assert changed["difference"].isna().all()
     claims = pd.read_csv(results / "claims.csv")
     assert set(claims["verdict"]) == {"cannot be judged"}
     page = (results / "report.html").read_text()

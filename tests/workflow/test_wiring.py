@@ -121,18 +121,21 @@ NAMES = {
     "{accuracy,confusion,gallery,reliability}.png "
     "results/figures/{resnet152,convnext_large_notebook,lite,raw}/"
     "{accuracy,loss,confusion,gallery,reliability}.png",
-    "COMPARED": "results/figures/{comparison,seeds}.png",
+    "COMPARED": "results/figures/comparison.png",
     "BENCHMARKS": "results/figures/{bench_mnist,bench_flowers}.png",
     "CAPTIONS": "resources/captions/{accuracy,bench_flowers,bench_mnist,claims_page,comparison,"
     "comparison_page,confusion,gallery,loss,plot_comparison,provenance_page,reliability,runtime,"
-    "seeds,workflow}.rst",
+    "workflow}.rst",
+    "REFERENCE": "resources/reference/"
+    "{numpy_1hidden,numpy_2hidden,torch_2hidden}.{csv,json}",
     "PAGE": "{claims.html.j2,comparison.html.j2,page.css,page.html.j2,provenance.html.j2,sort.js,"
     "table.html.j2}",
     "RULES": "rules/{common,evaluation,fetch,flowers,mnist,provenance,report}.smk",
     "RESULTS": "data/oxford102/manifests/main.csv results/runs/$ALL/metrics.csv $FIGURES",
     "REPORT": "results/report.html $RESULTS $COMPARED $BENCHMARKS results/comparison.html "
     "results/figures/runtime.png results/config.yaml $CAPTIONS resources/page/report.css",
-    "TABLES": "results/{metrics.csv,comparison.csv,comparison.md,claims.csv,claims.md}",
+    "TABLES": "results/{metrics.csv,comparison.csv,overview.json,comparison.md,claims.csv,"
+    "claims.md}",
     "NAMED": "resources/flower_names.csv",
     "NLL": "Loss (negative log-likelihood, nats)",
     # What the report's curves are.
@@ -380,9 +383,11 @@ FULL_TABLES = {
     "compare": """
         metrics = results/runs/$ALL/metrics.csv
         reported = resources/reported.yaml
+        reference = $REFERENCE
         .models = ...
         >metrics = results/metrics.csv
         >comparison = results/comparison.csv
+        >overview = results/overview.json
         >table = results/comparison.md
     """,
     "judge_claims": """
@@ -390,13 +395,8 @@ FULL_TABLES = {
         histories = results/runs/$ALL/history.csv
         predictions = results/runs/$ALL/predictions.npz
         reported = resources/reported.yaml
+        reference = $REFERENCE
         .models = ...
-        .runs = numpy_1hidden/{seed-11,seed-12}/main torch_2hidden_long/{seed-21,seed-22}/main
-            own/{seed-23,seed-24}/main
-            resnet152/{seed-31/main,seed-32/main,split-6/seed-6,split-7/seed-7}
-            convnext_large_notebook/{seed-41/main,seed-42/main,split-8/seed-8}
-            lite/{seed-51/main,seed-52/main,split-9/seed-9,split-6/seed-6}
-            raw/{seed-91/main,split-92/seed-92}
         >claims = results/claims.csv
         >table = results/claims.md
     """,
@@ -484,8 +484,7 @@ FULL_TABLES = {
         comparison = results/comparison.csv
         style = $STYLE
         >comparison = results/figures/comparison.png
-        >seeds = results/figures/seeds.png
-        >svg = results/figures/{comparison,seeds}.svg
+        >svg = results/figures/comparison.svg
     """,
     "plot_runtime": """
         * = $RESULTS $COMPARED results/claims.csv
@@ -505,6 +504,7 @@ FULL_TABLES = {
     """,
     "write_page": """
         comparison = results/comparison.csv
+        overview = results/overview.json
         claims = results/claims.csv
         provenance = results/provenance.json
         look = resources/page/$PAGE
@@ -562,6 +562,7 @@ FULL_TABLES = {
         config = results/config.yaml
         provenance = results/provenance.json
         .models = $MODELS
+        .report = A comparison of three nets on MNIST and of two on Oxford-102 flowers
         .sources = $SOURCES
         >crate = results/ro-crate-metadata.json
         >workflow = results/workflow
@@ -760,14 +761,23 @@ MODELS = {
         lite                    | flowers | torch     | -             | -
         raw                     | flowers | torch     | -             | resnet152
 
-        $name                    | recipe   | protocol | headline
-        numpy_1hidden           | replayed | -        | seed-11
-        torch_2hidden_long      | inferred | -        | seed-21
-        own                     | own      | -        | seed-23
-        resnet152               | stated   | frozen   | seed-31
-        convnext_large_notebook | stated   | notebook | seed-41
-        lite                    | own      | adapted  | seed-51
-        raw                     | own      | frozen   | seed-91
+        $name                    | recipe   | protocol
+        numpy_1hidden           | replayed | -
+        torch_2hidden_long      | inferred | -
+        own                     | own      | -
+        resnet152               | stated   | frozen
+        convnext_large_notebook | stated   | notebook
+        lite                    | own      | adapted
+        raw                     | own      | frozen
+
+        $name                    | runs
+        numpy_1hidden           | seed-11:main seed-12:main
+        torch_2hidden_long      | seed-21:main seed-22:main
+        own                     | seed-23:main seed-24:main
+        resnet152               | seed-31:main seed-32:main split-6:seed-6 split-7:seed-7
+        convnext_large_notebook | seed-41:main seed-42:main split-8:seed-8
+        lite                    | seed-51:main seed-52:main split-9:seed-9 split-6:seed-6
+        raw                     | seed-91:main split-92:seed-92
 
         $name                    | comparable | why_not
         numpy_1hidden           | True       | -
@@ -784,28 +794,33 @@ MODELS = {
             split.kind stratified or random → official; split.validation 0.25 → 0.2;
             split.test 0.25 → 0.3
 
-        $name  | part    | framework | longer_of | reported       | recipe | protocol | headline
-        petal | flowers | torch     | -         | convnext_large | own    | frozen   | seed-61
+        runs = seed-61:main seed-62:main
+
+        $name  | part    | framework | longer_of | reported       | recipe | protocol
+        petal | flowers | torch     | -         | convnext_large | own    | frozen
     """,
     "drawn": """
         comparable = False
         why_not = generated data
 
-        $name  | part    | framework | longer_of | reported  | recipe | protocol | headline
-        still | flowers | torch     | -         | resnet152 | own    | frozen   | seed-1
-        moved | flowers | torch     | -         | -         | own    | adapted  | seed-1
+        runs = seed-1:main split-2:seed-2
+
+        $name  | part    | framework | longer_of | reported  | recipe | protocol
+        still | flowers | torch     | -         | resnet152 | own    | frozen
+        moved | flowers | torch     | -         | -         | own    | adapted
     """,
     "digits": """
         comparable = False
         protocol = -
+        runs = seed-123:main seed-1:main seed-2:main seed-3:main seed-4:main
 
         $name               | part  | framework | longer_of | reported
         numpy_2hidden      | mnist | numpy     | -         | numpy_2hidden
         torch_2hidden_long | mnist | torch     | -         | -
 
-        $name               | recipe   | headline | why_not
-        numpy_2hidden      | own      | seed-123 | changed: split.seed 123 → 3
-        torch_2hidden_long | inferred | seed-123 | not in the report
+        $name               | recipe   | why_not
+        numpy_2hidden      | own      | changed: split.seed 123 → 3
+        torch_2hidden_long | inferred | not in the report
     """,
 }
 
@@ -1150,7 +1165,6 @@ def test_figures_stand_under_their_own_headings(plans):
     of_flowers = {**of_all, "loss": "loss per epoch"}
     wanted = [
         ("Comparison", "Reproduced minus reported", "comparison"),
-        ("Comparison", "Spread over seeds and splits", "seeds"),
         ("Time and memory", "Run time and peak memory of this run", "runtime"),
         ("Time and memory", "Speed of the from-scratch net", "bench_mnist"),
         ("Time and memory", "Speed of the flower nets' passes", "bench_flowers"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -129,10 +130,10 @@ def _draw(axes: Axes, row: Mapping[str, Any], values: pd.Series, y: float) -> No
     centre = row["difference"] / margin
     if not markdown.missing(row["half_width"]):
         half = row["half_width"] / margin
-        ends = [max(-_REACH, centre - half), min(_REACH, centre + half)]
+        ends = np.clip([centre - half, centre + half], -_REACH, _REACH)
         axes.plot(ends, [y, y], **_CHANCE)
     axes.plot(places, [y] * len(places), **_RUN)
     look = _MEAN if markdown.missing(row["protocol"]) else _HOLLOW
     if abs(centre) > _REACH:
         look = {**look, "marker": ">" if centre > 0 else "<"}
-    axes.plot(min(max(centre, -_REACH), _REACH), y, zorder=5, **look)
+    axes.plot(np.clip(centre, -_REACH, _REACH), y, zorder=5, **look)

@@ -59,6 +59,7 @@ def drawn(figure) -> dict:
                     "colour": to_hex(line.get_color()),
                     "width": line.get_linewidth(),
                     "marker": str(line.get_marker()),
+                    "fill": to_hex(line.get_markerfacecolor()),
                     "alpha": line.get_alpha(),
                 }
                 for line in axes.get_lines()
