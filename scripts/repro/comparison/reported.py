@@ -181,9 +181,10 @@ def load(path: str | os.PathLike[str]) -> Report:
             _one_of(key, PARTS, "part"): _part(key, part) for key, part in data["parts"].items()
         }
         models = {key: _model(key, entry, path.parent) for key, entry in data["models"].items()}
-        figures = _with_margins(tuple(_figure(entry) for entry in data["figures"]), models)
+        figures = tuple(_figure(entry) for entry in data["figures"])
         claims = tuple(_claim(entry) for entry in data.get("claims", ()))
         _check(parts, models, figures, claims)
+        figures = _with_margins(figures, models)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: {_reason(error)}; see the comment at its head") from error
     return Report(about, parts, models, figures, claims)
@@ -259,11 +260,9 @@ def _with_margins(
     """
 
     def alike(one: Figure) -> list[Figure]:
-        where = (models[_known(one.model, models)].part, one.split, one.metric)
+        where = (models[one.model].part, one.split, one.metric)
         return [
-            each
-            for each in figures
-            if (models[_known(each.model, models)].part, each.split, each.metric) == where
+            each for each in figures if (models[each.model].part, each.split, each.metric) == where
         ]
 
     found = []
