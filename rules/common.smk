@@ -16,7 +16,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 from repro.comparison.changes import model_table, why_not
 from repro.comparison.reported import load as load_report
-from repro.config import check, check_names, check_repeats
+from repro.config import check, check_names, check_repeats, fill_in
 from repro.errors import UserError
 from repro.fetch.registry import load_registry
 from repro.plan import ARCHIVE, HISTORY, LABELS, MNIST_FILES, PREDICTIONS, SETID, Plan
@@ -51,6 +51,7 @@ def read_yaml(path):
 try:
     if workflow.is_main_process:
         check_repeats(map(Path, workflow.configfiles))
+    fill_in(config)
     check(config, read_yaml(BASE / "config/schema.yaml"))
     REGISTRY = load_registry([BASE / "resources/registry.yaml"], config["downloads"])
     REPORT = load_report(BASE / "resources/reported.yaml")

@@ -28,7 +28,7 @@ ARCHIVE, LABELS, SETID = "102flowers.tgz", "imagelabels.mat", "setid.mat"
 HISTORY, PREDICTIONS = "history.csv", "predictions.npz"
 _MODEL_FORMATS = {"numpy": "npz", "torch": "safetensors"}
 # What of a net's description changes nothing in its training: a new title reruns nothing.
-_NOT_OF_THE_RECIPE = ("title", "framework", "seeds", "reported", "recipe", "longer_of")
+_NOT_OF_THE_RECIPE = ("title", "framework", "seeds", "reported", "recipe", "longer_of", "like")
 # Rules that each net has for itself, named "train_resnet152".
 _OF_A_NET = ("adapt", "features", "join", "train")
 
