@@ -9,6 +9,7 @@ from scipy import stats
 
 SETS = ("train", "validation", "test")
 CANNOT = "cannot be judged"
+LEFT_OUT = {"kind": None, "momentum": 0, "weight_decay": 0}  # what holds where a key is left out
 AS_IT_RUNS = ("title", "recipe", "why_not")
 
 
@@ -33,14 +34,21 @@ def unlike(net, shared, of_net, of_part, files):
     def others(hashes):
         return [name for name, each in hashes.items() if not files[name]["sha256"].startswith(each)]
 
+    def shown(key, wanted):
+        if wanted is None:
+            return "none"
+        return " or ".join(wanted) if key == "split.kind" else wanted
+
     data = others({f"{shared['data']}/{name}": each for name, each in of_part["data"].items()})
     weights = others({net["weights"]: of_net["weights"]} if "weights" in net else {})
-    pairs = [(key, each, net[key]) for key, each in of_net.items() if key != "weights"]
+    whole = LEFT_OUT | net
+    pairs = [(key, each, whole[key]) for key, each in of_net.items() if key != "weights"]
     for group in ("split", "head"):
         wanted = of_part.get(group, {})
-        pairs += [(f"{group}.{key}", each, shared[group][key]) for key, each in wanted.items()]
+        whole = LEFT_OUT | shared.get(group, {})
+        pairs += [(f"{group}.{key}", each, whole[key]) for key, each in wanted.items()]
     texts = [f"other weights: {name}" for name in weights] + [
-        f"{key} {' or '.join(wanted) if key == 'split.kind' else wanted} → {found}"
+        f"{key} {shown(key, wanted)} → {found}"
         for key, wanted, found in pairs
         if found != wanted and not (isinstance(wanted, list) and found in wanted)
     ]

@@ -185,6 +185,12 @@ def test_a_net_that_is_like_another_is_whole():
     assert again == config
 
 
+def test_a_stratified_split_of_mnist_is_the_one_without_a_kind():
+    config = merged(DEFAULT, {"mnist": {"split": {"kind": "stratified"}}})
+    check_all(config)
+    assert config == DEFAULT
+
+
 def test_all_mistakes_are_listed_at_once():
     config = merged(DEFAULT, {"models": [], "flowers": {"batch_size": 0}, "x": 1})
     with pytest.raises(UserError) as error:

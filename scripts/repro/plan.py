@@ -29,6 +29,8 @@ HISTORY, PREDICTIONS = "history.csv", "predictions.npz"
 _MODEL_FORMATS = {"numpy": "npz", "torch": "safetensors"}
 # What of a net's description changes nothing in its training: a new title reruns nothing.
 _NOT_OF_THE_RECIPE = ("title", "framework", "seeds", "reported", "recipe", "longer_of", "like")
+# What holds of a net that leaves it out.
+_LEFT_OUT = {"mnist": {"momentum": 0, "weight_decay": 0}, "flowers": {}}
 # Rules that each net has for itself, named "train_resnet152".
 _OF_A_NET = ("adapt", "features", "join", "train")
 
@@ -57,7 +59,7 @@ class Model:
     Attributes:
         name: its key in the configuration.
         part: "mnist" or "flowers": which half of the report it belongs to.
-        net: its description.
+        net: its description, with what it leaves out.
         title: for tables and figures; it says where the figures are not the report's.
         runs: the headline first.
     """
@@ -131,7 +133,9 @@ class Plan:
         """Read a configuration that has passed :func:`repro.config.check`."""
         self.config = config
         self.nets = {
-            name: Model(name, part, net, self._title(part, net), _runs(part, net, config))
+            name: Model(
+                name, part, _LEFT_OUT[part] | net, self._title(part, net), _runs(part, net, config)
+            )
             for part in ("mnist", "flowers")
             for name, net in config[part]["nets"].items()
         }

@@ -188,7 +188,8 @@ FULL_TABLES = {
         >predictions = results/runs/numpy_1hidden/$run/predictions.npz
         >model = results/runs/numpy_1hidden/$run/model.npz
         .framework = numpy
-        .recipe = hidden:50 activation:sigmoid output:sigmoid loss:mse learning_rate:0.1
+        .recipe = momentum:0 weight_decay:0
+            hidden:50 activation:sigmoid output:sigmoid loss:mse learning_rate:0.1
             batch_size:100 epochs:50 dtype:float64 initial_std:0.1
         .checkpoint = results/checkpoints/numpy_1hidden-$run.npz
 
@@ -204,7 +205,8 @@ FULL_TABLES = {
         >predictions = results/runs/torch_2hidden_long/$run/predictions.npz
         >model = results/runs/torch_2hidden_long/$run/model.safetensors
         .framework = torch
-        .recipe = hidden:50/50 activation:relu output:sigmoid loss:mse learning_rate:0.1
+        .recipe = momentum:0 weight_decay:0
+            hidden:50/50 activation:relu output:sigmoid loss:mse learning_rate:0.1
             batch_size:100 epochs:60 dtype:float32
         .checkpoint = results/checkpoints/torch_2hidden_long-$run.npz
 
@@ -220,7 +222,8 @@ FULL_TABLES = {
         >predictions = results/runs/own/$run/predictions.npz
         >model = results/runs/own/$run/model.safetensors
         .framework = torch
-        .recipe = hidden:30/20 activation:tanh output:linear loss:cross_entropy
+        .recipe = momentum:0 weight_decay:0
+            hidden:30/20 activation:tanh output:linear loss:cross_entropy
             learning_rate:0.2 batch_size:50 epochs:3 dtype:float64
         .checkpoint = results/checkpoints/own-$run.npz
 

@@ -179,8 +179,10 @@ def all_metrics(predictions: Predictions, loss_name: str) -> dict[str, float]:
     macro = precision_recall_fscore_support(
         predictions.labels, predicted(predictions), average="macro", zero_division=0
     )
+    top_1 = accuracy(predictions)
     return {
-        "accuracy": accuracy(predictions),
+        "accuracy": top_1,
+        "error": 1 - top_1,
         "top5_accuracy": top_k_accuracy(predictions),
         "loss": loss(predictions, loss_name),
         **macro_auc(predictions),

@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from repro.comparison.verdict import ANOTHER_PROTOCOL, NOTEBOOK_COMMAND
+from repro.evaluation.names import in_percent
 
 METRIC_NAMES = {
     "accuracy": "accuracy %",
     "running_accuracy": "accuracy %",
+    "error": "error %",
     "auc_ovr_softmax": "AUC",
     "auc_ovr_raw": "AUC (raw scores)",
     "auc_ovr_sum": "AUC (scores by sum)",
@@ -186,14 +188,14 @@ def missing(value: Any) -> bool:
 
 
 def number(value: Any, metric: str, precision: Any = None) -> str:
-    """Return an accuracy in percent, anything else as it is; empty for a missing value.
+    """Return an accuracy or an error in percent, else the value as it is; empty where missing.
 
-    Without a ``precision`` (size of the last digit, as a fraction) an accuracy has two digits,
+    Without a ``precision`` (size of the last digit, as a fraction) a percentage has two digits,
     anything else four.
     """
     if missing(value):
         return ""
-    percent = metric.endswith("accuracy")
+    percent = in_percent(metric)
     digits = 2 if percent else 4
     if not missing(precision):
         digits = max(0, round(-math.log10(100 * precision if percent else precision)))

@@ -16,6 +16,7 @@ import pandas as pd
 from jinja2 import DictLoader, Environment, StrictUndefined
 
 from repro.comparison.verdict import ClaimVerdict, Verdict
+from repro.evaluation.names import in_percent
 from repro.report import markdown as tables
 from repro.report.summary import origin, plain, sentences
 from repro.splits import SPLITS
@@ -113,7 +114,7 @@ def _key(value: Any, metric: str = "") -> float | str:
     """Return what to sort by: the number as it is shown, unrounded."""
     if tables.missing(value):
         return ""
-    return float(100 * value if metric.endswith("accuracy") else value)
+    return float(100 * value if in_percent(metric) else value)
 
 
 def claims_page(judged: pd.DataFrame, look: Environment) -> str:
