@@ -86,10 +86,14 @@ def check_folders():
 
 FLOWERS = f"{DATA}/{config['flowers']['data']}"
 TABLE = model_table(PLAN, REGISTRY, REPORT)
+# Of nets that are set against others.
+AGAINST = [f"{RESULTS}/against.csv", f"{RESULTS}/against_images.csv"] if PLAN.pairs else []
 
 # The report shows loss curves of the flower nets only.
 LOSS_CURVES = {"mnist": (), "flowers": ("loss",)}
 CLOSER_LOOKS = ("confusion", "gallery", "reliability")
+# The first layer of a flower net is a backbone's.
+FIRST_LAYERS = {"mnist": ("weights",), "flowers": ()}
 
 
 def either(names):
@@ -135,11 +139,17 @@ def products(models):
 
 def figures_of(models):
     """Return the figures of the models: the report's own, and those that look closer."""
+    paired = [one.name for one, _ in PLAN.pairs]
     return [
         f"{RESULTS}/figures/{model.name}/{figure}.png"
         for model in models
-        for figure in ("accuracy", *LOSS_CURVES[model.part], *CLOSER_LOOKS)
+        for figure in (*figures_of_part(model.part), *(["against"] if model.name in paired else []))
     ]
+
+
+def figures_of_part(part):
+    """Return the figures that each model of a part has."""
+    return ("accuracy", *LOSS_CURVES[part], *CLOSER_LOOKS, *FIRST_LAYERS[part])
 
 
 def files_of_all_runs():
@@ -310,6 +320,28 @@ def reported_label_of(wildcards):
     protocols = {figure.protocol for figure in REPORT.figures_of(model.net["reported"])}
     others = protocols - {model.protocol}
     return " ".join(["as reported", *(f"(protocol {other})" for other in sorted(others))])
+
+
+def other_of(wildcards):
+    """Return the model that one is set against, or none."""
+    return dict((one.name, other) for one, other in PLAN.pairs).get(wildcards.model)
+
+
+def against_of(wildcards):
+    """Return the history of the net that a model is set against, where there is one."""
+    other = other_of(wildcards)
+    return of_runs(other, HISTORY)[0] if other else []
+
+
+def against_label_of(wildcards):
+    other = other_of(wildcards)
+    return other.title if other else ""
+
+
+def first_layer_of(wildcards):
+    """Return the file of an MNIST net's weights, the headline run's."""
+    model = model_of(wildcards)
+    return of_runs(model, model.file)[0] if model.part == "mnist" else []
 
 
 def loss_label_of(wildcards):

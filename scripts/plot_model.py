@@ -10,6 +10,7 @@ from repro.history import read_history
 from repro.report import errors, style
 from repro.report.curves import curves
 from repro.report.gallery import digits, photographs
+from repro.report.weights import first_layer, pictures
 from repro.system import logs
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def figures() -> Iterator[tuple[str, Figure]]:
                 reported=read_history(source.reported) if source.reported else None,
                 reported_label=params.reported_label,
                 loss_label=params.loss_label,
+                against=read_history(source.against) if source.against else None,
+                against_label=params.against_label,
             ),
         )
 
@@ -52,6 +55,9 @@ def figures() -> Iterator[tuple[str, Figure]]:
         "reliability",
         errors.reliability(pd.read_csv(source.reliability), float(ece), params.title),
     )
+
+    if source.model:
+        yield "weights", pictures(first_layer(source.model), params.title, of_digits=params.linear)
 
 
 def main() -> None:

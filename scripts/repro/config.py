@@ -234,9 +234,27 @@ def _of_models(config: Mapping[str, Any]) -> list[str]:
         title = described[model]["title"]
         if (other := model_of.setdefault(title, model)) != model:
             problems.append(f"models: {other} and {model} are both titled {title!r}; rename one")
+    for part in _PARTS:
+        for name, net in config[part]["nets"].items():
+            problems += _of_against(f"{part}.nets.{name}", name, net, config)
     for model in sorted(set(nets) & set(backbones)):
         problems.append(f"{model!r} stands under mnist.nets and flowers.nets; rename one")
     return problems
+
+
+def _of_against(
+    place: str, name: str, net: Mapping[str, Any], config: Mapping[str, Any]
+) -> list[str]:
+    """A net that runs can be set against another that runs, on the same images."""
+    other, part = net.get("against"), place.partition(".")[0]
+    if other is None:
+        return []
+    known = sorted(set(config[part]["nets"]) - {name})
+    if other not in known:
+        return [f"{place}.against: {other!r} is no other net; must be one of {', '.join(known)}"]
+    if name in config["models"] and other not in config["models"]:
+        return [f"{place}.against: {other} does not run; name it under models too"]
+    return []
 
 
 def _of_mnist(mnist: Mapping[str, Any]) -> list[str]:

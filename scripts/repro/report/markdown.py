@@ -151,6 +151,31 @@ def _notes(rows: pd.DataFrame) -> str:
     return "".join(lines)
 
 
+def against(rows: pd.DataFrame) -> str:
+    """Return against.csv as Markdown."""
+    header = ["net", "against", "test %", "its %", "points", "95 % interval", "alone", "its", "p"]
+    lines = [list(cells.values()) for cells in against_cells(rows)]
+    return markdown(header, lines, numbers=range(2, 9)).rstrip()
+
+
+def against_cells(rows: pd.DataFrame) -> list[dict[str, str]]:
+    """Return what every table says of nets that are set against others, by what it sorts by."""
+    return [
+        {
+            "title": row["title"],
+            "against_title": row["against_title"],
+            "accuracy": number(row["accuracy"], "accuracy"),
+            "against_accuracy": number(row["against_accuracy"], "accuracy"),
+            "difference_pp": f"{row['difference_pp']:+.2f}",
+            "low_pp": f"{row['low_pp']:+.2f} to {row['high_pp']:+.2f}",
+            "only_model": str(row["only_model"]),
+            "only_against": str(row["only_against"]),
+            "p": f"{row['p']:.2g}",
+        }
+        for row in rows.to_dict("records")
+    ]
+
+
 def claims(rows: pd.DataFrame) -> str:
     """Return the claims as Markdown: a table of verdicts, then what carries each."""
     records = rows.to_dict("records")

@@ -145,6 +145,20 @@ def _claim(row: Mapping[str, Any]) -> list[Cell]:
     ]
 
 
+def against_page(rows: pd.DataFrame, look: Environment) -> str:
+    """Return the page of nets that are set against others.
+
+    Args:
+        rows: against.csv.
+        look: the templates.
+    """
+    said = zip(tables.against_cells(rows), rows.to_dict("records"), strict=True)
+    return look.get_template("against.html.j2").render(
+        title="Nets set against each other",
+        rows=[[Cell(cell, row[key]) for key, cell in cells.items()] for cells, row in said],
+    )
+
+
 def provenance_page(record: Mapping[str, Mapping[str, Any]], look: Environment) -> str:
     """Return the page of how the run was made: a part for each key, with a line for each value.
 
@@ -190,6 +204,9 @@ def markdown(
     judged: pd.DataFrame,
     figures: Mapping[str, Mapping[str, str]],
     record: Mapping[str, Mapping[str, Any]],
+    *,
+    chance: Sequence[str] = (),
+    against: pd.DataFrame | None = None,
 ) -> str:
     """Return the same as one plain Markdown document.
 
@@ -199,14 +216,17 @@ def markdown(
         figures: by heading, the path of each figure, relative to the document, by its name. The
             first group is shown, the others are linked.
         record: provenance.json.
+        chance: sentences on nets that are no better than chance.
+        against: against.csv, where nets are set against others.
     """
     (shown, first), *others = figures.items()
     parts = [
         f"# {TITLE}",
-        "\n".join(f"- {sentence}" for sentence in sentences(rows, judged)),
+        "\n".join(f"- {sentence}" for sentence in [*sentences(rows, judged), *chance]),
         f"## {shown}",
         tables.comparison(rows).rstrip(),
         "\n\n".join(f"![{name}]({path})" for name, path in first.items()),
+        *([] if against is None else ["## Nets set against each other", tables.against(against)]),
         "## Claims in words",
         tables.claims(judged).rstrip(),
         "## Figures",
