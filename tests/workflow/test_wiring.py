@@ -128,9 +128,9 @@ NAMES = {
     "{accuracy,loss,confusion,gallery,reliability}.png",
     "COMPARED": "results/figures/{comparison,seeds}.png",
     "BENCHMARKS": "results/figures/{bench_mnist,bench_flowers}.png",
-    "CAPTIONS": "resources/captions/{accuracy,against,against_page,bench_flowers,bench_mnist,claims_page,"
-    "comparison,comparison_page,confusion,gallery,loss,plot_comparison,provenance_page,reliability,runtime,"
-    "seeds,weights,workflow}.rst",
+    "CAPTIONS": "resources/captions/{accuracy,against,against_page,bench_flowers,bench_mnist,"
+    "claims_page,comparison,comparison_page,confusion,gallery,loss,plot_comparison,"
+    "provenance_page,reliability,runtime,seeds,weights,workflow}.rst",
     "PAGE": "{against.html.j2,claims.html.j2,comparison.html.j2,page.css,page.html.j2,"
     "provenance.html.j2,sort.js,table.html.j2}",
     "RULES": "rules/{against,common,evaluation,fetch,flowers,mnist,provenance,report}.smk",

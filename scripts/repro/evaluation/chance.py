@@ -18,11 +18,11 @@ def never_learned(per_class: pd.DataFrame) -> str:
     """
     right = round((per_class["recall"] * per_class["n"]).sum())
     n = int(per_class["n"].sum())
-    often = per_class.loc[per_class["n"].idxmax()]
-    share = often["n"] / n
+    often = per_class["n"].idxmax()
+    share = per_class.loc[often, "n"] / n
     if binomtest(right, n, share, alternative="greater").pvalue < _P:
         return ""
-    answer = often.get("name", often["label"])
+    answer = per_class.loc[often, "name" if "name" in per_class else "label"]
     return (
         f"never learned: {100 * right / n:.2f} % of the test images are right, no more than by "
         f"always answering {answer} ({100 * share:.2f} %); another learning_rate, more epochs or "
