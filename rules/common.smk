@@ -9,8 +9,8 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.io import sourcecache_entry
+from snakemake.utils import update_config
 
-BASE = Path(workflow.basedir)
 SCRIPTS = BASE / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
@@ -48,7 +48,13 @@ def read_yaml(path):
         return yaml.safe_load(stream)
 
 
+whole = read_yaml(BASE / "config.yaml")
+update_config(whole, GIVEN)
+config.update(whole)
+
 try:
+    if workflow.modifier.path_modifier.replace_prefix("results") != "results":
+        raise UserError("module: prefix is not supported; set results_dir and its like in config")
     if workflow.is_main_process:
         check_repeats(map(Path, workflow.configfiles))
     fill_in(config)
@@ -359,16 +365,24 @@ def splits_of(wildcards):
     return [*sets, "test"] if model_of(wildcards).part == "flowers" else sets
 
 
+def rules_so_far():
+    """Return each rule that has been read so far, by the name it has here.
+
+    As a module's it may have another in the whole workflow, and others' rules stand there too.
+    """
+    return {name: proxy.rule for name, proxy in rules._rules.items()}
+
+
 def benchmarks_so_far():
-    """Return where each rule that has been read so far leaves its benchmark."""
-    return {each.name: str(each.benchmark) for each in workflow.rules if each.benchmark}
+    """Return where each of those rules leaves its benchmark."""
+    return {name: str(each.benchmark) for name, each in rules_so_far().items() if each.benchmark}
 
 
 def unfinished_so_far():
     """Return where each of those rules whose jobs go on after a kill keeps its unfinished work."""
     kept = {
-        each.name: each.params.get("checkpoint") or each.params.get("work")
-        for each in workflow.rules
+        name: each.params.get("checkpoint") or each.params.get("work")
+        for name, each in rules_so_far().items()
     }
     return {name: path for name, path in kept.items() if path}
 
