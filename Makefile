@@ -7,7 +7,7 @@ MUTANTS := .venv-mutants
 PYTEST := python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help unlock demo test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load mutants archive verify-archive check format lock clean
+.PHONY: help unlock demo test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load mutants archive verify-archive compare check format lock clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -59,6 +59,10 @@ archive: $(READY)
 ## make verify-archive ARCHIVE=file.zip   its hashes, its code, and its figures from its predictions
 verify-archive: $(READY)
 	@python scripts/verify_archive.py "$(ARCHIVE)"
+
+## make compare A=folder B=folder   two runs beside each other: configuration and test accuracies
+compare: $(READY)
+	@python scripts/compare_runs.py "$(A)" "$(B)"
 
 ## make bench-flowers  images per second of the flower nets, by engine; writes docs/BENCH_FLOWERS.md (NETS=, ROUNDS=)
 bench-flowers: $(READY)
