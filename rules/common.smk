@@ -48,9 +48,11 @@ def read_yaml(path):
         return yaml.safe_load(stream)
 
 
+# A module that is given a configuration has nothing else; what is included has what ships on top.
 whole = read_yaml(BASE / "config.yaml")
 update_config(whole, GIVEN)
-config.update(whole)
+if config != whole:
+    config.update(whole)
 
 try:
     if workflow.modifier.path_modifier.replace_prefix("results") != "results":
