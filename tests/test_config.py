@@ -134,6 +134,17 @@ def test_shipped_configurations_are_valid(file):
             ["mnist.nets.wide.initial_std: missing"],
         ),
         ({"mnist": {"nets": ["wide"]}}, ["mnist.nets", "of type object"]),
+        *(
+            (
+                {"mnist": {"nets": {"numpy_1hidden": {"against": other}}}},
+                [f"mnist.nets.numpy_1hidden.against: '{other}' is no other net", "numpy_2hidden"],
+            )
+            for other in ("numpy_1hidden", "numpy", "resnet152")
+        ),
+        (
+            {"flowers": {"nets": {"resnet152": {"against": "resnet152_notebook"}}}},
+            ["flowers.nets.resnet152.against: resnet152_notebook does not run", "under models"],
+        ),
     ],
 )
 def test_a_mistake_is_named_with_what_is_allowed(changes, words):
