@@ -363,6 +363,12 @@ class TestAgainst:
         assert lines[0].get_ydata().tolist() == pytest.approx([44, 48, 52, 56, 60])
         assert text_of(figure).endswith("Another net")
 
+    def test_a_long_title_is_broken_into_lines(self):
+        figure = only_one([OnlyOne("Net, " + "hidden [1000], " * 9, 0, [], [])])
+        lines = figure.subfigs[0].get_suptitle().splitlines()
+        assert len(lines) == 3
+        assert max(map(len, lines)) <= 76
+
     def test_images_stand_under_the_net_that_is_right(self):
         tile = np.zeros((28, 28), np.uint8)
         mistake = {"true": 4, "taken_for": 9, "confidence": 0.81}
@@ -370,8 +376,8 @@ class TestAgainst:
             [OnlyOne("Wide", 31, [tile] * 7, [mistake] * 7), OnlyOne("Plain", 0, [], [])]
         )
         first, second = figure.subfigs
-        assert first.get_suptitle() == "Right by Wide alone: 31 images"
-        assert second.get_suptitle() == "Right by Plain alone: 0 images"
+        assert first.get_suptitle() == "31 images right by Wide alone"
+        assert second.get_suptitle() == "0 images right by Plain alone"
         assert len([axes for axes in first.axes if axes.images]) == 7
         assert first.axes[0].get_title() == "4\ntaken for 9 (81\u00a0%)"
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from repro.report.style import GREY, REPORTED, REPRODUCED
+from repro.report.style import GREY, REPORTED, REPRODUCED, heading
 
 _MOST_PAIRS = 15
 _ARROW = "\u2192"
@@ -124,13 +124,15 @@ def gallery(
 def only_one(groups: Sequence[OnlyOne]) -> Figure:
     """Draw images that only one of two nets gets right, those of each net under its title."""
     columns = 6 if all(image.shape[0] <= 32 for group in groups for image in group.images) else 4
-    lines = [max(1, -(-len(group.images) // columns)) for group in groups]
-    heights = [0.5 + count * (0.55 + 6.6 / columns) for count in lines]
+    lines = [-(-len(group.images) // columns) for group in groups]
+    heights = [0.6 + count * (0.55 + 6.6 / columns) for count in lines]
     figure = Figure(figsize=(7, sum(heights)))
     parts = figure.subfigures(len(groups), 1, height_ratios=heights, squeeze=False)
     for part, group, count in zip(parts.flat, groups, lines, strict=True):
-        heading = f"Right by {group.title} alone: {group.count} images"
-        part.suptitle(heading, x=0.01, ha="left", weight="bold", size=11)
+        title = heading(f"{group.count} images right by {group.title} alone")
+        part.suptitle(title, x=0.01, ha="left", weight="bold", size=11)
+        if not count:
+            continue
         grid = part.subplots(count, columns, squeeze=False)
         for axes in grid.flat:
             axes.set_axis_off()

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from repro.report.style import heading
+
 _SIDE = 28  # pixels
 _COLUMNS, _MOST = 10, 50
 
@@ -33,9 +35,9 @@ def pictures(weights: NDArray[Any], title: str, *, of_digits: bool = False) -> F
     """
     shown = weights[:_MOST].reshape(-1, _SIDE, _SIDE)
     lines = -(-len(shown) // _COLUMNS)
-    figure = Figure(figsize=(7, 0.6 + 0.72 * lines + 0.25 * of_digits))
+    figure = Figure(figsize=(7, 0.6 + 0.7 * lines + 0.2 * of_digits))
     more = f", the first {len(shown)} of {len(weights)} units" if len(weights) > len(shown) else ""
-    figure.suptitle(f"{title}{more}", x=0.01, ha="left", weight="bold", size=11)
+    figure.suptitle(heading(f"{title}{more}"), x=0.01, ha="left", weight="bold", size=11)
     grid = figure.subplots(lines, _COLUMNS, squeeze=False)
     limit = float(np.abs(shown).max())
     for axes in grid.flat:
