@@ -54,11 +54,13 @@ def cells(text: str, name: str) -> list[str]:
 
 
 def test_on_the_same_images_the_difference_has_a_paired_interval(tmp_path):
-    changes = {"mnist": {"nets": {"numpy_1hidden": {"momentum": 0.9}}}, "results_dir": "x"}
+    nets = {"numpy_1hidden": {"momentum": 0.9}, "wide": {"title": "Wide", "seeds": [1]}}
+    changes = {"mnist": {"nets": nets}, "results_dir": "x"}
     a = results(tmp_path / "a", [0, 1, 2, 3])
     b = results(tmp_path / "b", [1, 2, 3, 4, 5, 6], changes=changes)
     text = side_by_side(a, b)
     assert cells(text, "mnist.nets.numpy_1hidden.momentum") == ["", "0.9"]
+    assert cells(text, "mnist.nets.wide") == ["", "Wide"]
     assert "results_dir" not in text
     # 3 against 1 of 10: of 12 then 4 and 2.
     half = 195.9964 * np.sqrt((6 / 12 - (2 / 12) ** 2) / 12)

@@ -99,14 +99,17 @@ def differences(a: Any, b: Any, place: str = "") -> list[tuple[str, tuple[Any, A
 
 
 def _said(value: Any) -> str:
+    """Return a value in words; of a net that only one run describes, its title."""
+    if isinstance(value, Mapping) and "title" in value:
+        return str(value["title"])
     return "" if value is None else plain(value)
 
 
 def _accuracies(a: Results, b: Results) -> list[list[str]]:
     ours, theirs = a.models, b.models
     rows = [_row(a, ours[name], b, theirs[name]) for name in ours if name in theirs]
-    for run, own, column in ((a, ours, 0), (b, theirs, 1)):
-        for name in own.keys() - (theirs if run is a else ours).keys():
+    for run, own, others, column in ((a, ours, theirs, 0), (b, theirs, ours, 1)):
+        for name in [name for name in own if name not in others]:
             cells = ["", ""]
             cells[column] = number(run.accuracy(own[name]), "accuracy")
             rows.append([own[name].title, *cells, "", "", f"run in {'AB'[column]} alone"])
