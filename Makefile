@@ -70,6 +70,10 @@ verify-archive: $(READY)
 why: $(READY)
 	@python scripts/why.py "$(FIGURE)" $(if $(RESULTS),--results "$(RESULTS)")
 
+## make compare A=folder B=folder   two runs beside each other: configuration and test accuracies
+compare: $(READY)
+	@python scripts/compare_runs.py "$(A)" "$(B)"
+
 ## make bench-flowers  images per second of the flower nets, by engine; writes docs/BENCH_FLOWERS.md (NETS=, ROUNDS=)
 bench-flowers: $(READY)
 	@PYTHONPATH=scripts python -m bench.flowers --output docs/BENCH_FLOWERS.md --csv docs/bench_flowers.csv \

@@ -1,5 +1,6 @@
 """Reproduces a machine-learning report, figure by figure. Start with README.md."""
 
+from copy import deepcopy
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -7,7 +8,13 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-configfile: Path(workflow.basedir) / "config.yaml"
+# This file may be a module of another workflow, or included: its folder is not the main one, and
+# what that workflow has given stands above what ships.
+BASE = Path(workflow.current_basedir)
+GIVEN = deepcopy(config)
+
+
+configfile: BASE / "config.yaml"
 
 
 include: "rules/common.smk"
@@ -69,5 +76,6 @@ include: "rules/fetch.smk"
 include: "rules/mnist.smk"
 include: "rules/flowers.smk"
 include: "rules/evaluation.smk"
+include: "rules/against.smk"
 include: "rules/report.smk"
 include: "rules/provenance.smk"

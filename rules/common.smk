@@ -9,14 +9,14 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.io import sourcecache_entry
+from snakemake.utils import update_config
 
-BASE = Path(workflow.basedir)
 SCRIPTS = BASE / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from repro.comparison.changes import model_table, why_not
 from repro.comparison.reported import load as load_report
-from repro.config import check, check_names, check_repeats
+from repro.config import check, check_names, check_repeats, fill_in
 from repro.errors import UserError
 from repro.fetch.registry import load_registry
 from repro.plan import ARCHIVE, HISTORY, LABELS, MNIST_FILES, PREDICTIONS, SETID, Plan
@@ -48,9 +48,18 @@ def read_yaml(path):
         return yaml.safe_load(stream)
 
 
+# A module that is given a configuration has nothing else; what is included has what ships on top.
+whole = read_yaml(BASE / "config.yaml")
+update_config(whole, GIVEN)
+if config != whole:
+    config.update(whole)
+
 try:
+    if workflow.modifier.path_modifier.replace_prefix("results") != "results":
+        raise UserError("module: prefix is not supported; set results_dir and its like in config")
     if workflow.is_main_process:
         check_repeats(map(Path, workflow.configfiles))
+    fill_in(config)
     check(config, read_yaml(BASE / "config/schema.yaml"))
     REGISTRY = load_registry([BASE / "resources/registry.yaml"], config["downloads"])
     # Where Snakemake runs, or among the files that ship.
@@ -88,10 +97,14 @@ def check_folders():
 
 FLOWERS = f"{DATA}/{config['flowers']['data']}"
 TABLE = model_table(PLAN, REGISTRY, REPORT)
+# Of nets that are set against others.
+AGAINST = [f"{RESULTS}/against.csv", f"{RESULTS}/against_images.csv"] if PLAN.pairs else []
 
 # The report shows loss curves of the flower nets only.
 LOSS_CURVES = {"mnist": (), "flowers": ("loss",)}
 CLOSER_LOOKS = ("confusion", "gallery", "reliability")
+# The first layer of a flower net is a backbone's.
+FIRST_LAYERS = {"mnist": ("weights",), "flowers": ()}
 
 
 def either(names):
@@ -137,11 +150,17 @@ def products(models):
 
 def figures_of(models):
     """Return the figures of the models: the report's own, and those that look closer."""
+    paired = [one.name for one, _ in PLAN.pairs]
     return [
         f"{RESULTS}/figures/{model.name}/{figure}.png"
         for model in models
-        for figure in ("accuracy", *LOSS_CURVES[model.part], *CLOSER_LOOKS)
+        for figure in (*figures_of_part(model.part), *(["against"] if model.name in paired else []))
     ]
+
+
+def figures_of_part(part):
+    """Return the figures that each model of a part has."""
+    return ("accuracy", *LOSS_CURVES[part], *CLOSER_LOOKS, *FIRST_LAYERS[part])
 
 
 def files_of_all_runs():
@@ -314,6 +333,28 @@ def reported_label_of(wildcards):
     return " ".join(["as reported", *(f"(protocol {other})" for other in sorted(others))])
 
 
+def other_of(wildcards):
+    """Return the model that one is set against, or none."""
+    return dict((one.name, other) for one, other in PLAN.pairs).get(wildcards.model)
+
+
+def against_of(wildcards):
+    """Return the history of the net that a model is set against, where there is one."""
+    other = other_of(wildcards)
+    return of_runs(other, HISTORY)[0] if other else []
+
+
+def against_label_of(wildcards):
+    other = other_of(wildcards)
+    return other.title if other else ""
+
+
+def first_layer_of(wildcards):
+    """Return the file of an MNIST net's weights, the headline run's."""
+    model = model_of(wildcards)
+    return of_runs(model, model.file)[0] if model.part == "mnist" else []
+
+
 def loss_label_of(wildcards):
     """Return what the loss axis of a model's curve says."""
     return {
@@ -329,16 +370,24 @@ def splits_of(wildcards):
     return [*sets, "test"] if model_of(wildcards).part == "flowers" else sets
 
 
+def rules_so_far():
+    """Return each rule that has been read so far, by the name it has here.
+
+    As a module's it may have another in the whole workflow, and others' rules stand there too.
+    """
+    return {name: proxy.rule for name, proxy in rules._rules.items()}
+
+
 def benchmarks_so_far():
-    """Return where each rule that has been read so far leaves its benchmark."""
-    return {each.name: str(each.benchmark) for each in workflow.rules if each.benchmark}
+    """Return where each of those rules leaves its benchmark."""
+    return {name: str(each.benchmark) for name, each in rules_so_far().items() if each.benchmark}
 
 
 def unfinished_so_far():
     """Return where each of those rules whose jobs go on after a kill keeps its unfinished work."""
     kept = {
-        each.name: each.params.get("checkpoint") or each.params.get("work")
-        for each in workflow.rules
+        name: each.params.get("checkpoint") or each.params.get("work")
+        for name, each in rules_so_far().items()
     }
     return {name: path for name, path in kept.items() if path}
 

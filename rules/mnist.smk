@@ -1,4 +1,4 @@
-# MNIST: the arrays, the report's split, and one rule a net.
+# MNIST: the arrays, the split, and one rule a net.
 
 
 rule prepare_mnist:
@@ -23,7 +23,7 @@ rule prepare_mnist:
         split=config["mnist"]["split"],
         proofs=proofs_of(MNIST_FILES.values()),
     message:
-        "Join MNIST's four files and draw the report's split"
+        "Join MNIST's four files and draw the split"
     script:
         "../scripts/prepare_mnist.py"
 

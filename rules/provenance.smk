@@ -6,7 +6,7 @@
 rule record_run:
     input:
         comparison=f"{RESULTS}/comparison.csv",
-        tables=[*rules.compare.output, *rules.judge_claims.output],
+        tables=[*rules.compare.output, *rules.judge_claims.output, *AGAINST],
         metrics=of_all_runs("metrics.csv"),
         histories=of_all_runs(HISTORY),
         predictions=of_all_runs(PREDICTIONS),
@@ -57,6 +57,7 @@ rule write_crate:
         rules.report.input,
         rules.compare.output,
         rules.judge_claims.output,
+        AGAINST,
         rules.record_run.output,
         runs=files_of_all_runs(),
         snakefile=shipped("Snakefile"),

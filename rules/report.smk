@@ -6,6 +6,8 @@ FIGURE_NAMES = {
     "confusion": "confusion of classes",
     "gallery": "most confident mistakes",
     "reliability": "reliability of probabilities",
+    "weights": "weights of the first layer",
+    "against": "images only one of two nets gets right",
 }
 # Benchmarks of this project, drawn where their results are at hand.
 BENCHMARK_NAMES = {
@@ -34,6 +36,13 @@ NAMED_FIGURES = [
 ]
 
 
+FIGURE_CATEGORIES = {
+    **dict.fromkeys(("accuracy", "loss"), "Curves"),
+    **dict.fromkeys((*CLOSER_LOOKS, "against"), "Errors"),
+    "weights": "Weights",
+}
+
+
 # A part's nets have the same figures, drawn by one job a net.
 for part, losses in LOSS_CURVES.items():
 
@@ -47,6 +56,8 @@ for part, losses in LOSS_CURVES.items():
             confusion=of_headline("confusion.csv"),
             mistakes=of_headline("mistakes.csv"),
             reliability=of_headline("reliability.csv"),
+            against=against_of,
+            model=first_layer_of,
             images=images_of,
             # The photographs themselves: the table above holds their paths.
             folder=photographs_of,
@@ -57,18 +68,15 @@ for part, losses in LOSS_CURVES.items():
                 figure: report(
                     f"{RESULTS}/figures/{{model}}/{figure}.png",
                     caption=f"../resources/captions/{figure}.rst",
-                    category="Errors" if figure in CLOSER_LOOKS else "Curves",
+                    category=FIGURE_CATEGORIES[figure],
                     labels=lambda wildcards, figure=figure: {
                         "model": title_of(wildcards),
                         "figure": FIGURE_NAMES[figure],
                     },
                 )
-                for figure in ("accuracy", *losses, *CLOSER_LOOKS)
+                for figure in figures_of_part(part)
             },
-            svg=[
-                f"{RESULTS}/figures/{{model}}/{figure}.svg"
-                for figure in ("accuracy", *losses, *CLOSER_LOOKS)
-            ],
+            svg=[f"{RESULTS}/figures/{{model}}/{figure}.svg" for figure in figures_of_part(part)],
         log:
             f"{LOGS}/plot_{part}/{{model}}.log",
         benchmark:
@@ -88,6 +96,8 @@ for part, losses in LOSS_CURVES.items():
             reported_label=reported_label_of,
             curve_note=curve_note_of,
             loss_label=loss_label_of,
+            against_label=against_label_of,
+            linear=lambda wildcards: model_of(wildcards).net.get("hidden") == [],
         message:
             "Plot curves and errors of {wildcards.model}"
         script:
@@ -178,10 +188,24 @@ rule write_page:
         comparison=f"{RESULTS}/comparison.csv",
         overview=f"{RESULTS}/overview.json",
         claims=f"{RESULTS}/claims.csv",
+        against=AGAINST[:1],
+        per_class=[of_runs(model, "per_class.csv")[0] for model in PLAN.models],
         provenance=f"{RESULTS}/provenance.json",
         look=page_templates(),
         code=code("write_page"),
     output:
+        **(
+            {
+                "against": report(
+                    f"{RESULTS}/against.html",
+                    caption="../resources/captions/against_page.rst",
+                    category="Comparison",
+                    labels={"what": "6. Nets set against each other (table)"},
+                )
+            }
+            if PLAN.pairs
+            else {}
+        ),
         comparison=report(
             f"{RESULTS}/comparison.html",
             caption="../resources/captions/comparison_page.rst",

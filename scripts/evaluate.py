@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from repro.evaluation import tables as evaluation
+from repro.evaluation.chance import never_learned
 from repro.predictions import Predictions
 from repro.system import logs
 from repro.system.files import atomic_path
@@ -32,6 +33,8 @@ def main() -> None:
         with atomic_path(target) as aside:
             tables[name].to_csv(aside, index=False)
     logger.info("accuracy: %s", accuracies(metrics))
+    if words := never_learned(tables["per_class"]):
+        logger.warning("%s %s", run.model, words)
 
 
 def accuracies(metrics: pd.DataFrame) -> dict[str, float]:

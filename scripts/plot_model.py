@@ -10,6 +10,7 @@ from repro.history import read_history
 from repro.report import errors, style
 from repro.report.curves import curves
 from repro.report.gallery import digits, photographs
+from repro.report.weights import first_layer, pictures
 from repro.system import logs
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ SHOWN = 12  # images
 def figures() -> Iterator[tuple[str, Figure]]:
     """Yield each figure by its name."""
     source, params = snakemake.input, snakemake.params
+    title = style.heading(params.title)
     for quantity in params.quantities:
         yield (
             quantity,
@@ -29,29 +31,34 @@ def figures() -> Iterator[tuple[str, Figure]]:
                 [read_history(path) for path in source.histories],
                 quantity,
                 params.splits,
-                params.title,
+                title,
                 reported=read_history(source.reported) if source.reported else None,
                 reported_label=params.reported_label,
                 loss_label=params.loss_label,
+                against=read_history(source.against) if source.against else None,
+                against_label=params.against_label,
             ),
         )
 
     counts = pd.read_csv(source.confusion)
     few = counts["true"].nunique() <= MAX_CLASSES
     draw = errors.confusion_matrix if few else errors.confused_pairs
-    yield "confusion", draw(counts, params.title)
+    yield "confusion", draw(counts, title)
 
     mistakes = pd.read_csv(source.mistakes).head(SHOWN)
     read = digits if source.images.endswith(".npy") else photographs
     images = read(mistakes["id"].tolist(), source.images)
-    yield "gallery", errors.gallery(images, mistakes.to_dict("records"), params.title)
+    yield "gallery", errors.gallery(images, mistakes.to_dict("records"), title)
 
     metrics = pd.read_csv(source.metrics)
     ece = metrics.loc[(metrics["split"] == "test") & (metrics["metric"] == "ece"), "value"].iloc[0]
     yield (
         "reliability",
-        errors.reliability(pd.read_csv(source.reliability), float(ece), params.title),
+        errors.reliability(pd.read_csv(source.reliability), float(ece), title),
     )
+
+    if source.model:
+        yield "weights", pictures(first_layer(source.model), title, of_digits=params.linear)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Join the four IDX files into two arrays and draw the report's split."""
+"""Join the four IDX files into two arrays and draw the split."""
 
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,9 @@ def main() -> None:
     logger = logs.set_up(snakemake.log[0])
     prove(snakemake.params.proofs, snakemake.input)
     parts = ("train_images", "train_labels", "test_images", "test_labels")
-    images, labels = join_parts(*(read_idx(snakemake.input[part]) for part in parts))
-    split = split_ids(labels, **snakemake.params.split)
+    arrays = [read_idx(snakemake.input[part]) for part in parts]
+    images, labels = join_parts(*arrays)
+    split = split_ids(labels, **snakemake.params.split, official_test=len(arrays[-1]))
 
     for array, target in ((images, snakemake.output.images), (labels, snakemake.output.labels)):
         with atomic_path(target) as aside, aside.open("wb") as stream:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from repro.evaluation.chance import never_learned
 from repro.report import pages
 from repro.report.summary import left_out
 from repro.system import logs
@@ -29,13 +30,21 @@ def main() -> None:
     for heading, name, path in snakemake.params.figures:
         figures.setdefault(heading, {})[name] = os.path.relpath(path, folder)
 
+    titles = dict(zip(rows["model"], rows["title"], strict=True))
+    found = {table["model"].iloc[0]: table for table in map(pd.read_csv, snakemake.input.per_class)}
+    said = {model: never_learned(table) for model, table in found.items()}
+    chance = [f"{titles[model]} {words}." for model, words in said.items() if words]
+    against = pd.read_csv(snakemake.input.against[0]) if snakemake.input.against else None
+
     look, output = pages.templates(snakemake.input.look), snakemake.output
-    write_text(
-        output.comparison, pages.comparison_page(rows, judged, above, look, left_out(record))
-    )
+    more = [*chance, *left_out(record)]
+    write_text(output.comparison, pages.comparison_page(rows, judged, above, look, more))
     write_text(output.claims, pages.claims_page(judged, look))
     write_text(output.provenance, pages.provenance_page(record, look))
-    write_text(output.markdown, pages.markdown(rows, judged, above, figures, record))
+    if against is not None:
+        write_text(output.against, pages.against_page(against, look))
+    text = pages.markdown(rows, judged, above, figures, record, chance=chance, against=against)
+    write_text(output.markdown, text)
 
 
 if __name__ == "__main__":

@@ -277,7 +277,7 @@ def metrics_of(y, scores, sigmoid):
         both = np.isin(y, [a, b])
         return roc_auc_score(y[both] == a, soft[both, a])
 
-    found = {"accuracy": (taken == y).mean()}
+    found = {"accuracy": (taken == y).mean(), "error": (taken != y).mean()}
     found["top5_accuracy"] = ((scores > true[:, None]).sum(1) < 5).mean()
     found["loss"] = np.square(scores - one_hot).mean() if sigmoid else -true.mean()
     found["auc_ovr_raw"] = against_rest(scores)

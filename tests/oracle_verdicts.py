@@ -14,6 +14,7 @@ SETS = ("train", "validation", "test")
 CANNOT, HOLDS = "cannot be judged", ("holds", "holds in part", "does not hold")
 VERDICTS = ("to the digit", "agrees", "cannot tell", "differs, too little to matter")
 VERDICTS += ("differs: higher", "differs: lower")
+LEFT_OUT = {"kind": None, "momentum": 0, "weight_decay": 0}  # what holds where a key is left out
 AS_IT_RUNS = ("title", "recipe", "why_not")
 AS_REPORTED = ("metric", "split", "where", "note")
 NEAR = 1e-9  # figures are printed in decimal, and computed in binary
@@ -44,14 +45,21 @@ def unlike(net, shared, of_net, of_part, files):
     def others(hashes):
         return [name for name, each in hashes.items() if not files[name]["sha256"].startswith(each)]
 
+    def shown(key, wanted):
+        if wanted is None:
+            return "none"
+        return " or ".join(wanted) if key == "split.kind" else wanted
+
     data = others({f"{shared['data']}/{name}": each for name, each in of_part["data"].items()})
     weights = others({net["weights"]: of_net["weights"]} if "weights" in net else {})
-    pairs = [(key, each, net[key]) for key, each in of_net.items() if key != "weights"]
+    whole = LEFT_OUT | net
+    pairs = [(key, each, whole[key]) for key, each in of_net.items() if key != "weights"]
     for group in ("split", "head"):
         wanted = of_part.get(group, {})
-        pairs += [(f"{group}.{key}", each, shared[group][key]) for key, each in wanted.items()]
+        whole = LEFT_OUT | shared.get(group, {})
+        pairs += [(f"{group}.{key}", each, whole[key]) for key, each in wanted.items()]
     texts = [f"other weights: {name}" for name in weights] + [
-        f"{key} {' or '.join(wanted) if key == 'split.kind' else wanted} → {found}"
+        f"{key} {shown(key, wanted)} → {found}"
         for key, wanted, found in pairs
         if found != wanted and not (isinstance(wanted, list) and found in wanted)
     ]

@@ -64,7 +64,7 @@ class Plan:
         return [rule.name for rule in self.rules if rule.is_producer(file)]
 
 
-def plan(folder: Path, config: str) -> Plan:
+def plan(folder: Path, config: str, snakefile: Path = ROOT / "Snakefile") -> Plan:
     """Plan a run in an empty folder with a configuration on top of the shipped one.
 
     What Snakemake has no public way to ask for is asked here, and nowhere else.
@@ -77,7 +77,7 @@ def plan(folder: Path, config: str) -> Plan:
         flow = api.workflow(
             resource_settings=ResourceSettings(cores=4),
             config_settings=ConfigSettings(configfiles=[file]),
-            snakefile=ROOT / "Snakefile",
+            snakefile=snakefile,
             workdir=folder,
         )
         flow.dag(DAGSettings(forceall=True)).printrulegraph()

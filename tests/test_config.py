@@ -3,7 +3,7 @@ import math
 import pytest
 import yaml
 
-from repro.config import check, check_names, check_repeats, repeated_keys
+from repro.config import check, check_names, check_repeats, fill_in, repeated_keys
 from repro.errors import UserError
 from support import ROOT, merged
 
@@ -14,6 +14,7 @@ DOWNLOADS = yaml.safe_load((ROOT / "resources/registry.yaml").read_text())["file
 
 
 def check_all(config):
+    fill_in(config)
     check(config, SCHEMA)
     check_names(config, DOWNLOADS, REPORTED)
 
@@ -107,6 +108,43 @@ def test_shipped_configurations_are_valid(file):
         ({"results_dir": "../x/.."}, ["results_dir", "own files"]),
         ({"logs_dir": "/"}, ["logs_dir", "own files"]),
         ({"prepared_dir": "./scripts/x"}, ["prepared_dir", "own files"]),
+        (
+            {"mnist": {"nets": {"wide": {"like": "numpy"}}}},
+            ["mnist.nets.wide.like: 'numpy' is no net", "numpy_1hidden, numpy_2hidden"],
+        ),
+        (
+            {"mnist": {"nets": {"wide": {"like": "resnet152"}}}},
+            ["mnist.nets.wide.like: 'resnet152' is no net", "torch_2hidden_long, wide"],
+        ),
+        (
+            {"flowers": {"nets": {"own": {"like": "own"}}}},
+            ["flowers.nets.own.like: goes in a circle, own → own"],
+        ),
+        (
+            {"mnist": {"nets": {"a": {"like": "b"}, "b": {"like": "c"}, "c": {"like": "b"}}}},
+            ["mnist.nets.a.like", "a → b → c → b", "describe one of them whole"],
+        ),
+        ({"mnist": {"nets": {"wide": {"like": ["numpy_1hidden"]}}}}, ["mnist.nets.wide.like"]),
+        (
+            {"mnist": {"nets": {"wide": {"like": "numpy_1hidden", "widths": [100]}}}},
+            ["mnist.nets.wide: unknown key 'widths'", "hidden"],
+        ),
+        (
+            {"mnist": {"nets": {"wide": {"like": "torch_2hidden", "framework": "numpy"}}}},
+            ["mnist.nets.wide.initial_std: missing"],
+        ),
+        ({"mnist": {"nets": ["wide"]}}, ["mnist.nets", "of type object"]),
+        *(
+            (
+                {"mnist": {"nets": {"numpy_1hidden": {"against": other}}}},
+                [f"mnist.nets.numpy_1hidden.against: '{other}' is no other net", "numpy_2hidden"],
+            )
+            for other in ("numpy_1hidden", "numpy", "resnet152")
+        ),
+        (
+            {"flowers": {"nets": {"resnet152": {"against": "resnet152_notebook"}}}},
+            ["flowers.nets.resnet152.against: resnet152_notebook does not run", "under models"],
+        ),
     ],
 )
 def test_a_mistake_is_named_with_what_is_allowed(changes, words):
@@ -114,6 +152,54 @@ def test_a_mistake_is_named_with_what_is_allowed(changes, words):
         check_all(merged(DEFAULT, changes))
     for word in words:
         assert word in str(error.value)
+
+
+def test_a_net_that_is_like_another_is_whole():
+    config = merged(
+        DEFAULT,
+        {
+            "mnist": {
+                "nets": {
+                    "wide": {"like": "numpy_1hidden", "hidden": [100]},
+                    "brief": {"like": "wide", "epochs": 2, "seeds": [1]},
+                    "named": {"like": "wide", "title": "Mine", "recipe": "inferred"},
+                    "named_brief": {"like": "named", "epochs": 2},
+                    "other": {"like": "wide", "framework": "torch"},
+                }
+            },
+            "flowers": {
+                "nets": {"moved": {"like": "convnext_large_notebook", "protocol": "adapted"}}
+            },
+        },
+    )
+    check_all(config)
+    nets, base = config["mnist"]["nets"], DEFAULT["mnist"]["nets"]["numpy_1hidden"]
+    own = {"reported": None, "recipe": "own"}
+    wide = {**base, **own, "hidden": [100], "like": "numpy_1hidden"}
+    assert nets["wide"] == {**wide, "title": "NumPy, one hidden layer, hidden [100]"}
+    brief = {**wide, "epochs": 2, "seeds": [1], "like": "wide"}
+    title = "NumPy, one hidden layer, hidden [100], epochs 2"
+    assert nets["brief"] == {**brief, "title": title}
+    assert nets["named"] == {**wide, "title": "Mine", "recipe": "inferred", "like": "wide"}
+    assert nets["named_brief"]["title"] == "Mine, epochs 2"
+    assert nets["named_brief"]["recipe"] == "own"
+    assert nets["other"]["framework"] == "torch"
+    assert "initial_std" not in nets["other"]
+    moved = config["flowers"]["nets"]["moved"]
+    assert moved["title"] == "ConvNeXt-Large, as the notebook, protocol adapted"
+    assert moved["split_seeds"] == []
+
+    # As the saved configuration comes back, and without one value that stands in two places.
+    assert "&id" not in yaml.safe_dump(config)
+    again = merged(config, {})
+    fill_in(again)
+    assert again == config
+
+
+def test_a_stratified_split_of_mnist_is_the_one_without_a_kind():
+    config = merged(DEFAULT, {"mnist": {"split": {"kind": "stratified"}}})
+    check_all(config)
+    assert config == DEFAULT
 
 
 def test_all_mistakes_are_listed_at_once():

@@ -74,6 +74,20 @@ def test_downloads_are_those_of_the_models_that_run(config, models, flowers, nam
     assert Plan(config).downloads == names
 
 
+def test_a_net_is_set_against_the_one_it_names_or_is_like_if_that_runs(config):
+    net = config["mnist"]["nets"]["numpy_1hidden"]
+    config["mnist"]["nets"] |= {
+        "wide": {**net, "like": "numpy_1hidden"},
+        "alone": {**net, "like": "numpy_1hidden", "against": None},
+        "other": {**net, "like": "numpy_1hidden", "against": "wide"},
+        "far": {**net, "like": "numpy_2hidden"},
+    }
+    config["models"] = ["other", "wide", "alone", "far", "numpy_1hidden"]
+    pairs = [(one.name, other.name) for one, other in Plan(config).pairs]
+    assert pairs == [("other", "wide"), ("wide", "numpy_1hidden")]
+    assert {"like", "against"}.isdisjoint(Plan(config).nets["other"].recipe)
+
+
 def test_titles_say_where_figures_are_not_the_report_s(config):
     config["flowers"]["data"] = "generated"
     plan = Plan(config)

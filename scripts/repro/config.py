@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -18,6 +19,87 @@ _OWN_FOLDERS = (
     *(".ci", ".git", ".snakemake", ".venv", "bench", "config", "docs", "envs", "profiles"),
     *("resources", "rules", "scripts", "tests"),
 )
+_PARTS = ("mnist", "flowers")
+# What a net does not take from the one it is like.
+_OF_ITS_OWN = ("like", "against", "title", "reported", "recipe", "longer_of")
+
+
+def fill_in(config: Mapping[str, Any]) -> None:
+    """Fill in, in place, each net that is ``like`` another, so that all else sees whole nets.
+
+    It takes from that net what it does not say itself. Without a title it is named by what
+    differs; it is not in the report and its recipe is its own, unless it says otherwise. What is
+    filled in already stays as it is. What has no shape of a net is left to :func:`check`.
+
+    MNIST's ``split.kind`` is taken out where it says what holds without it: the same split is then
+    the same to all that compares.
+
+    Raises:
+        UserError: a net is like one that is not known, or like itself, be it by way of others.
+    """
+    problems: list[str] = []
+    for part in _PARTS:
+        shared = config.get(part)
+        nets = shared.get("nets") if isinstance(shared, Mapping) else None
+        if not isinstance(nets, dict):
+            continue
+        found = {name: net for name, net in nets.items() if isinstance(net, Mapping)}
+        lines = {name: _line(name, found) for name, net in found.items() if "like" in net}
+        broken = [_broken(f"{part}.nets", line, found) for line in lines.values()]
+        problems += filter(None, broken)
+        if not any(broken):
+            nets |= {name: _whole(line, found) for name, line in lines.items()}
+    _refuse(problems)
+    mnist = config.get("mnist")
+    split = mnist.get("split") if isinstance(mnist, Mapping) else None
+    if isinstance(split, dict) and split.get("kind") == "stratified":
+        del split["kind"]
+
+
+def _line(name: str, nets: Mapping[str, Any]) -> list[str]:
+    """Return a net, the one it is like, the one that is like, and so on, to the first told twice.
+
+    Where the last of them is unknown or stands there twice, the line leads nowhere.
+    """
+    line = [name]
+    while line[-1] in nets and line[-1] not in line[:-1] and "like" in nets[line[-1]]:
+        line.append(str(nets[line[-1]]["like"]))
+    return line
+
+
+def _broken(place: str, line: list[str], nets: Mapping[str, Any]) -> str:
+    *_, before, last = line
+    if last not in nets:
+        known = ", ".join(sorted(nets))
+        return f"{place}.{before}.like: {last!r} is no net; must be one of {known}"
+    if last in line[:-1]:
+        way = " → ".join(line)
+        return f"{place}.{line[0]}.like: goes in a circle, {way}; describe one of them whole"
+    return ""
+
+
+def _whole(line: list[str], nets: Mapping[str, Any]) -> dict[str, Any]:
+    net, filled = nets[line[0]], _taken(line, nets)
+    titled = next((i for i, name in enumerate(line) if "title" in nets[name]), len(line) - 1)
+    base = _taken(line[titled:], nets)
+    differs = [
+        f"{key} {value}"
+        for key, value in filled.items()
+        if base.get(key) != value and key not in ("seeds", "split_seeds")
+    ]
+    title = ", ".join([str(nets[line[titled]].get("title", line[titled])), *differs])
+    return {"title": title, **filled, "reported": None, "recipe": "own", **net}
+
+
+def _taken(line: list[str], nets: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what trains a net: the first of the line says the last word."""
+    filled: dict[str, Any] = {}
+    for name in reversed(line):
+        own = {key: value for key, value in nets[name].items() if key not in _OF_ITS_OWN}
+        if own.get("framework") == "torch":  # which draws its weights in its own way
+            filled.pop("initial_std", None)
+        filled |= copy.deepcopy(own)
+    return filled
 
 
 def check(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
@@ -53,7 +135,7 @@ def check_names(
     problems += [
         f"{part}.nets.{name}.reported: {net['reported']!r} is no model of the report; must be null "
         f"or one of {', '.join(reported)}"
-        for part in ("mnist", "flowers")
+        for part in _PARTS
         for name, net in config[part]["nets"].items()
         if name in config["models"]
         and net["reported"] is not None
@@ -159,9 +241,27 @@ def _of_models(config: Mapping[str, Any]) -> list[str]:
         title = described[model]["title"]
         if (other := model_of.setdefault(title, model)) != model:
             problems.append(f"models: {other} and {model} are both titled {title!r}; rename one")
+    for part in _PARTS:
+        for name, net in config[part]["nets"].items():
+            problems += _of_against(f"{part}.nets.{name}", name, net, config)
     for model in sorted(set(nets) & set(backbones)):
         problems.append(f"{model!r} stands under mnist.nets and flowers.nets; rename one")
     return problems
+
+
+def _of_against(
+    place: str, name: str, net: Mapping[str, Any], config: Mapping[str, Any]
+) -> list[str]:
+    """A net that runs can be set against another that runs, on the same images."""
+    other, part = net.get("against"), place.partition(".")[0]
+    if other is None:
+        return []
+    known = sorted(set(config[part]["nets"]) - {name})
+    if other not in known:
+        return [f"{place}.against: {other!r} is no other net; must be one of {', '.join(known)}"]
+    if name in config["models"] and other not in config["models"]:
+        return [f"{place}.against: {other} does not run; name it under models too"]
+    return []
 
 
 def _of_mnist(mnist: Mapping[str, Any]) -> list[str]:

@@ -28,7 +28,11 @@ ARCHIVE, LABELS, SETID = "102flowers.tgz", "imagelabels.mat", "setid.mat"
 HISTORY, PREDICTIONS = "history.csv", "predictions.npz"
 _MODEL_FORMATS = {"numpy": "npz", "torch": "safetensors"}
 # What of a net's description changes nothing in its training: a new title reruns nothing.
-_NOT_OF_THE_RECIPE = ("title", "framework", "seeds", "reported", "recipe", "longer_of")
+_NOT_OF_THE_RECIPE = (
+    *("title", "framework", "seeds", "reported", "recipe", "longer_of", "like", "against"),
+)
+# What holds of a net that leaves it out.
+_LEFT_OUT = {"mnist": {"momentum": 0, "weight_decay": 0}, "flowers": {}}
 # Rules that each net has for itself, named "train_resnet152".
 _OF_A_NET = ("adapt", "features", "join", "train")
 
@@ -57,7 +61,7 @@ class Model:
     Attributes:
         name: its key in the configuration.
         part: "mnist" or "flowers": which half of the report it belongs to.
-        net: its description.
+        net: its description, with what it leaves out.
         title: for tables and figures; it says where the figures are not the report's.
         runs: the headline first.
     """
@@ -110,6 +114,11 @@ class Model:
         return str(self.net.get("loss", "nll"))
 
     @property
+    def against(self) -> str:
+        """The net it is set against: by default the one it is like; empty for none."""
+        return self.net.get("against", self.net.get("like")) or ""
+
+    @property
     def recipe(self) -> dict[str, Any]:
         """What of its description changes its training."""
         return {key: each for key, each in self.net.items() if key not in _NOT_OF_THE_RECIPE}
@@ -131,7 +140,9 @@ class Plan:
         """Read a configuration that has passed :func:`repro.config.check`."""
         self.config = config
         self.nets = {
-            name: Model(name, part, net, self._title(part, net), _runs(part, net, config))
+            name: Model(
+                name, part, _LEFT_OUT[part] | net, self._title(part, net), _runs(part, net, config)
+            )
             for part in ("mnist", "flowers")
             for name, net in config[part]["nets"].items()
         }
@@ -140,6 +151,12 @@ class Plan:
     def of(self, part: str) -> list[Model]:
         """Return the models that run, of one half of the report."""
         return [model for model in self.models if model.part == part]
+
+    @property
+    def pairs(self) -> list[tuple[Model, Model]]:
+        """Each model that runs with the one it is set against, where that runs too."""
+        running = {model.name: model for model in self.models}
+        return [(one, running[one.against]) for one in self.models if one.against in running]
 
     def described(self, part: str) -> list[Model]:
         """Return every model of one half, whether it runs or not: each has rules of its own."""

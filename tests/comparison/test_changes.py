@@ -20,7 +20,10 @@ REPORT = reported.load(ROOT / "resources/reported.yaml")
 AS_DATA = yaml.safe_load((ROOT / "resources/reported.yaml").read_text())
 FILES = yaml.safe_load((ROOT / "resources/registry.yaml").read_text())["files"]
 # Keys of a net that say what it is called, how often it runs and what it is held against.
-NOT_DECIDING = {"title", "seeds", "split_seeds", "reported", "recipe", "longer_of", "protocol"}
+NOT_DECIDING = {
+    *("title", "seeds", "split_seeds", "reported", "recipe", "longer_of", "like", "against"),
+    "protocol",
+}
 NETS = [
     (part, name)
     for part in ("mnist", "flowers")
@@ -88,7 +91,9 @@ def another(value):
     """Return a value of the same kind that is not this one."""
     if isinstance(value, list):
         return [*value, 7] if isinstance(value[0], int) else "official"
-    return f"{value}_2" if isinstance(value, str) else value * 2
+    if value is None:
+        return "official"
+    return f"{value}_2" if isinstance(value, str) else value * 2 or 0.5
 
 
 class TestChanges:
@@ -105,6 +110,12 @@ class TestChanges:
                 {"mnist": {"split": {"validation": 10000, "seed": 7}}},
                 "changed: split.validation 5000 → 10000; split.seed 123 → 7",
             ),
+            (
+                "numpy_2hidden",
+                {"mnist": {"split": {"kind": "official"}}},
+                "changed: split.kind none → official",
+            ),
+            ("torch_2hidden", of_net("torch_2hidden", momentum=0.9), "changed: momentum 0 → 0.9"),
             (
                 "numpy_1hidden",
                 merged(file("mnist/t10k-labels-idx1-ubyte"), of_net("numpy_1hidden", epochs=2)),
@@ -160,7 +171,7 @@ def variations(part, model):
     """Yield a change of each value that decides, and of each file."""
     net, of_part = CONFIG[part]["nets"][model], REPORT.parts[part]
     for key in REPORT.models[net["reported"]].net:
-        value = another(net[key])
+        value = another(net.get(key, 0))
         more = of_net(model, **{key: value})
         yield merged(more, file(value)) if key == "weights" else more
     for place, values in (("split", of_part.split), ("head", of_part.head)):

@@ -213,6 +213,7 @@ def test_macro_figures_by_hand():
     assert found["macro_recall"] == pytest.approx((2 / 3 + 1 + 0) / 3)
     assert found["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
     assert found["accuracy"] == pytest.approx(3 / 5)
+    assert found["error"] == pytest.approx(2 / 5)
     assert found["top5_accuracy"] == pytest.approx(4 / 5)
 
 

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
 
 from repro.errors import UserError
 from repro.mnist.images import join_parts, load_splits, read_idx, scale_pixels
+from repro.mnist.split import split_ids
 from support import idx
 
 
@@ -62,6 +64,21 @@ def test_a_split_of_other_labels_is_refused(tmp_path):
     files[2].write_text("id,label,split\n0,3,train\n1,5,test\n")
     with pytest.raises(UserError, match="disagree"):
         load_splits(*files)
+
+
+def test_the_official_split_draws_validation_alone():
+    labels = np.random.default_rng(4).permutation(np.repeat(np.arange(10), 70))
+    split = split_ids(labels, test=200, validation=50, seed=6, kind="official", official_test=200)
+    ids = {name: rows["id"].to_numpy() for name, rows in split.groupby("split")}
+    np.testing.assert_array_equal(ids["test"], np.arange(500, 700))
+    train, validation = train_test_split(
+        np.arange(500), test_size=50, random_state=6, stratify=labels[:500]
+    )
+    np.testing.assert_array_equal(ids["train"], train)
+    np.testing.assert_array_equal(ids["validation"], validation)
+    np.testing.assert_array_equal(split["label"], labels[split["id"]])
+    with pytest.raises(UserError, match=r"mnist\.split\.test: 100 is not .*; must be 200"):
+        split_ids(labels, test=100, validation=50, seed=6, kind="official", official_test=200)
 
 
 def test_scaling_is_the_reports_to_the_last_bit():

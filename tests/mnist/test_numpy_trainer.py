@@ -43,7 +43,8 @@ KINDS = [
 @pytest.mark.parametrize("largest_product", [0, 2000], ids=["whole", "slabs"])
 @pytest.mark.parametrize("kinds", KINDS, ids=lambda kinds: "-".join(kinds.values()))
 @pytest.mark.parametrize("sizes", SIZES, ids=lambda sizes: f"{len(sizes) - 2}-hidden")
-def test_the_fast_net_is_the_net(monkeypatch, sizes, kinds, largest_product):
+@pytest.mark.parametrize("further", [(0, 0), (0.9, 0.02)], ids=["plain", "momentum and decay"])
+def test_the_fast_net_is_the_net(monkeypatch, further, sizes, kinds, largest_product):
     """To the digit, not to the bit: it multiplies and sums in another order."""
     monkeypatch.setattr(products, "_small_product", lambda: largest_product)
     monkeypatch.setattr(numpy_trainer, "BLOCK", 64)
@@ -53,8 +54,8 @@ def test_the_fast_net_is_the_net(monkeypatch, sizes, kinds, largest_product):
     x, y = samples(150)
     # The last batch has another number of samples.
     for rows in (slice(0, 80), slice(40, 120), slice(70, 150), slice(3, 4)):
-        expected = plain.step(x[rows], y[rows], 0.05)
-        assert fast.step(x[rows], y[rows], 0.05) == pytest.approx(expected, rel=1e-10)
+        expected = plain.step(x[rows], y[rows], 0.05, *further)
+        assert fast.step(x[rows], y[rows], 0.05, *further) == pytest.approx(expected, rel=1e-10)
         close(fast, plain)
     np.testing.assert_allclose(fast.predict(x), plain.predict(x), rtol=1e-10, atol=1e-13)
     assert fast.evaluate(x, y) == pytest.approx(plain.evaluate(x, y), rel=1e-10)

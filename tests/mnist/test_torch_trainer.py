@@ -37,6 +37,8 @@ recipes = st.builds(
     learning_rate=st.just(0.3),
     batch_size=st.integers(1, 33),
     epochs=st.just(1),
+    momentum=st.sampled_from([0, 0.9]),
+    weight_decay=st.sampled_from([0, 0.01]),
 )
 
 
@@ -50,7 +52,12 @@ def test_loss_derivatives_and_weights_equal_autograd(recipe, seed):
     # PyTorch averages the squared error over the ten classes too.
     scale = 10 if recipe.loss == "mse" else 1
     average = torch_trainer.LOSSES[recipe.loss]()
-    optimizer = torch.optim.SGD(theirs.parameters(), lr=recipe.learning_rate * scale)
+    optimizer = torch.optim.SGD(
+        theirs.parameters(),
+        lr=recipe.learning_rate * scale,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay / scale,
+    )
 
     for _ in range(5):
         x = draw.uniform(-1, 1, (recipe.batch_size, 16))
@@ -63,7 +70,7 @@ def test_loss_derivatives_and_weights_equal_autograd(recipe, seed):
         assert value == pytest.approx(expected.item() * scale, rel=1e-9)
         slopes = [parameter.grad.numpy() * scale for parameter in theirs.parameters()]
         assert relative_error(interleaved(*derivatives), slopes) < 1e-9
-        ours.step(x, y, recipe.learning_rate)
+        ours.step(x, y, recipe.learning_rate, recipe.momentum, recipe.weight_decay)
         optimizer.step()
         values = [parameter.detach().numpy() for parameter in theirs.parameters()]
         assert relative_error(interleaved(ours.weights, ours.biases), values) < 1e-9

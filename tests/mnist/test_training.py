@@ -106,6 +106,18 @@ def test_it_learns(framework, output, loss):
     assert history[-1].accuracy > 0.8
 
 
+@both
+def test_momentum_and_weight_decay_are_those_of_the_recipe(framework):
+    data, kind = small_splits(), trainer_of(framework)
+    ends = [
+        train(kind, data, replace(RECIPE, epochs=1, **further), 1)
+        for further in ({}, {"momentum": 0.5}, {"weight_decay": 0.1})
+    ]
+    weights = [next(iter(trainer.state().values())) for trainer, _ in ends]
+    assert np.linalg.norm(weights[2]) < np.linalg.norm(weights[0])
+    assert len({weight.tobytes() for weight in weights}) == 3
+
+
 def test_test_images_do_not_matter_to_training():
     data = small_splits()
     other = MnistSplits(data.train, data.validation, small_splits(1, 1, 30).test)
@@ -154,12 +166,13 @@ def test_data_of_the_wrong_shape_is_named(change, found):
 
 @pytest.mark.fault("kills", "a training is interrupted at any step", "it ends as one that was not")
 @both
-@given(stop=st.integers(1, 30))
+@given(stop=st.integers(1, 30), momentum=st.sampled_from([0, 0.9]))
 @settings(max_examples=10, deadline=None)
 def test_a_training_stopped_at_any_step_ends_as_one_that_was_not(
-    tmp_path_factory, happened, framework, stop
+    tmp_path_factory, happened, framework, stop, momentum
 ):
-    data, kind, recipe = small_splits(), trainer_of(framework), replace(RECIPE, epochs=5)
+    data, kind = small_splits(), trainer_of(framework)
+    recipe = replace(RECIPE, epochs=5, momentum=momentum)
     checkpoint = tmp_path_factory.mktemp("stopped") / "checkpoint.npz"
     steps = 0
 

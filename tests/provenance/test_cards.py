@@ -79,16 +79,20 @@ def config(root) -> dict:
     return yaml.safe_load((root / "config.yaml").read_text())
 
 
-@pytest.fixture
-def numpy_card(config) -> str:
+def card_of_numpy(config, **further) -> str:
     return cards.card(
         NUMPY,
-        config["mnist"]["nets"]["numpy_1hidden"],
+        config["mnist"]["nets"]["numpy_1hidden"] | further,
         MNIST,
         comparison=comparison(numpy_row()),
         metrics=metrics(NUMPY, "seed-123"),
         files=["seed-123/model.npz"],
     )
+
+
+@pytest.fixture
+def numpy_card(config) -> str:
+    return card_of_numpy(config)
 
 
 def flower_card(
@@ -106,6 +110,11 @@ def flower_card(
     )
 
 
+def test_momentum_and_weight_decay_are_named(config):
+    card = card_of_numpy(config, momentum=0.9, weight_decay=0.0001)
+    assert "learning rate 0.1, momentum 0.9, weight decay 0.0001, batches of 100" in card
+
+
 def test_data_recipe_figures_and_limits_of_an_mnist_net(numpy_card):
     assert numpy_card.startswith("# NumPy, one hidden layer\n")
     assert "`seed-123/model.npz`, the only run" in numpy_card
@@ -114,6 +123,7 @@ def test_data_recipe_figures_and_limits_of_an_mnist_net(numpy_card):
     # 784 · 50 + 50 + 50 · 10 + 10 parameters.
     assert "784-50-10, sigmoid between, sigmoid at the end; 39,760 parameters" in numpy_card
     assert "SGD, learning rate 0.1, batches of 100" in numpy_card
+    assert "momentum" not in numpy_card
     row = "| test accuracy % |    94.54 |      94.54 |       0.00 | 94.08–94.97 | to the digit |"
     assert row in numpy_card
     assert "calibration error on the test set: 0.250" in numpy_card

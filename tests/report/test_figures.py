@@ -12,11 +12,23 @@ from repro.comparison import reported
 from repro.comparison.compare import Model
 from repro.evaluation.names import METRIC_COLUMNS
 from repro.history import read_history
+from repro.mnist.numpy_trainer import NumpyTrainer
+from repro.mnist.recipe import MlpRecipe
+from repro.mnist.torch_trainer import TorchTrainer
 from repro.report import style as figures
 from repro.report.comparison import comparison as draw_comparison
 from repro.report.curves import curves
-from repro.report.errors import confused_pairs, confusion_matrix, gallery, reliability
+from repro.report.errors import (
+    OnlyOne,
+    confused_pairs,
+    confusion_matrix,
+    gallery,
+    only_one,
+    reliability,
+)
+from repro.report.weights import first_layer, pictures
 from scripts_support import run_rule
+from small_mnist import small_splits
 from support import TELLING
 
 SETS = ("train", "validation", "test")
@@ -311,6 +323,66 @@ class TestErrors:
         assert "fewer than 10 images" in text_of(figure)
 
 
+class TestAgainst:
+    def test_its_curves_are_dashed_behind_the_net_s_own(self):
+        figure = curves(
+            [history(), history(0.02)],
+            "accuracy",
+            ["train", "test"],
+            "Net",
+            against=history(-0.1, epochs=5),
+            against_label="Another net",
+        )
+        lines = figure.axes[0].lines
+        assert [line.is_dashed() for line in lines] == [True] * 2 + [False] * 4
+        assert lines[0].get_ydata().tolist() == pytest.approx([44, 48, 52, 56, 60])
+        assert text_of(figure).endswith("Another net")
+
+    def test_a_long_title_is_broken_into_lines(self):
+        figure = only_one([OnlyOne("Net, " + "hidden [1000], " * 9, 0, [], [])])
+        lines = figure.subfigs[0].get_suptitle().splitlines()
+        assert len(lines) == 3
+        assert max(map(len, lines)) <= 76
+
+    def test_images_stand_under_the_net_that_is_right(self):
+        tile = np.zeros((28, 28), np.uint8)
+        mistake = {"true": 4, "taken_for": 9, "confidence": 0.81}
+        figure = only_one(
+            [OnlyOne("Wide", 31, [tile] * 7, [mistake] * 7), OnlyOne("Plain", 0, [], [])]
+        )
+        first, second = figure.subfigs
+        assert first.get_suptitle() == "31 images right by Wide alone"
+        assert second.get_suptitle() == "0 images right by Plain alone"
+        assert len([axes for axes in first.axes if axes.images]) == 7
+        assert first.axes[0].get_title() == "4\ntaken for 9 (81\u00a0%)"
+
+
+class TestFirstLayer:
+    @pytest.mark.parametrize("kind", ["npz", "safetensors"])
+    def test_it_is_read_from_what_training_leaves(self, tmp_path, kind):
+        trainer = NumpyTrainer if kind == "npz" else TorchTrainer
+        recipe = MlpRecipe(hidden=[3], learning_rate=1, batch_size=1, epochs=1, initial_std=0.1)
+        trained = trainer(small_splits(), recipe, 1)
+        trained.save(tmp_path / f"model.{kind}")
+        found = first_layer(tmp_path / f"model.{kind}")
+        assert found.tobytes() == next(iter(trained.state().values())).tobytes()
+
+    def test_a_picture_a_unit_on_one_scale_with_white_for_nothing(self):
+        weights = np.linspace(-1, 3, 60 * 784).reshape(60, 784)
+        figure = pictures(weights, "Net")
+        shown = [axes.images[0] for axes in figure.axes if axes.images]
+        assert len(shown) == 50
+        assert figure.get_suptitle() == "Net, the first 50 of 60 units"
+        np.testing.assert_array_equal(shown[7].get_array(), weights[7].reshape(28, 28))
+        limit = np.abs(weights[:50]).max()
+        assert {image.get_clim() for image in shown} == {(-limit, limit)}
+
+    def test_those_of_a_linear_net_are_the_digits(self):
+        figure = pictures(np.ones((10, 784)), "Net", of_digits=True)
+        assert [axes.get_title() for axes in figure.axes] == list("0123456789")
+        assert figure.get_suptitle() == "Net"
+
+
 class TestSave:
     def test_the_same_table_gives_the_same_bytes(self, tmp_path):
         for name in ("a", "b"):
@@ -325,6 +397,7 @@ class TestSave:
 def test_each_figure_of_a_model_stands_in_its_own_file(root, tmp_path, quantities):
     tables = {
         "histories": history(),
+        "against": history(0.01),
         "metrics": pd.DataFrame({"split": ["test"], "metric": ["ece"], "value": [0.055]}),
         "confusion": pd.DataFrame({"true": [1, 2], "taken_for": [2, 2], "count": 3, "n": 3}),
         "mistakes": pd.DataFrame({"id": [1], "true": [1], "taken_for": [2], "confidence": [0.75]}),
@@ -333,12 +406,14 @@ def test_each_figure_of_a_model_stands_in_its_own_file(root, tmp_path, quantitie
     for name, table in tables.items():
         table.to_csv(tmp_path / f"{name}.csv", index=False)
     np.save(tmp_path / "images.npy", np.zeros((2, 784), np.uint8))
+    np.savez(tmp_path / "model.npz", weights_0=np.ones((10, 784)))
     said = {
         "accuracy": "train, at the end 86.00 %",
         "loss": "Loss (nats)",
         "confusion": "Taken for",
         "gallery": "taken for 2",
         "reliability": "Expected calibration error 5.5 %",
+        "weights": "Net",
     }
     wanted = [name for name in said if name != "loss" or "loss" in quantities]
     run_rule(
@@ -346,7 +421,8 @@ def test_each_figure_of_a_model_stands_in_its_own_file(root, tmp_path, quantitie
         tmp_path,
         input={name: tmp_path / f"{name}.csv" for name in tables if name != "histories"}
         | {"histories": [tmp_path / "histories.csv"], "reported": []}
-        | {"images": tmp_path / "images.npy", "style": root / "resources/style.mplstyle"},
+        | {"images": tmp_path / "images.npy", "model": tmp_path / "model.npz"}
+        | {"style": root / "resources/style.mplstyle"},
         output={name: tmp_path / f"{name}.png" for name in wanted},
         params={
             "quantities": quantities,
@@ -354,8 +430,11 @@ def test_each_figure_of_a_model_stands_in_its_own_file(root, tmp_path, quantitie
             "title": "Net",
             "reported_label": "as reported",
             "loss_label": "Loss (nats)",
+            "against_label": "Another net",
+            "linear": True,
         },
     )
+    assert "Another net" in (tmp_path / "accuracy.svg").read_text()
     for name in wanted:
         assert said[name] in (tmp_path / f"{name}.svg").read_text().replace("\u00a0", " ")
     assert {file.stem for file in tmp_path.glob("*.png")} == set(wanted)

@@ -173,6 +173,7 @@ def test_signed(value, metric, text):
         (0.9454, "accuracy", None, "94.54"),
         (0.9, "accuracy", 0.01, "90"),
         (0.9043, "running_accuracy", 0.0001, "90.43"),
+        (0.0546, "error", None, "5.46"),
         (0.99614, "auc_ovr_softmax", None, "0.9961"),
         (0.996, "auc_ovr_softmax", 0.001, "0.996"),
         (None, "accuracy", None, ""),

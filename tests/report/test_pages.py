@@ -334,6 +334,36 @@ class TestMarkdown:
         assert "\n\n\n" not in text
 
 
+class TestAgainst:
+    ROWS = pd.DataFrame(
+        [
+            {
+                **{"model": "wide", "title": "Wide <net>", "against": "plain", "n": 10_000},
+                **{"against_title": "Plain", "accuracy": 0.9512, "against_accuracy": 0.9433},
+                **{"difference_pp": 0.79, "low_pp": 0.41, "high_pp": 1.17, "only_model": 231},
+                **{"only_against": 152, "p": 0.0000632},
+            }
+        ]
+    )
+    SAID = ("95.12", "94.33", "+0.79", "+0.41 to +1.17", "231", "152", "6.3e-05")
+
+    def test_each_column_shows_its_own_number(self, look):
+        text = pages.against_page(self.ROWS, look)
+        found = re.findall(r"<t[hd][^>]*data-sort[^>]*>(.*?)\n?\s*</t[hd]>", text)
+        assert found == ["Wide &lt;net&gt;", "Plain", *self.SAID]
+        assert 'data-sort="0.79"' in text
+
+    def test_it_stands_in_the_report_with_nets_that_never_learned(self, rows, judged):
+        chance = ["Net never learned."]
+        text = pages.markdown(
+            rows, judged, ABOVE, {"A": {"a": "a.png"}}, RECORD, chance=chance, against=self.ROWS
+        )
+        (line,) = (line for line in text.splitlines() if line.startswith("| Wide <net> "))
+        found = [cell.strip() for cell in line.strip("|").split("|")]
+        assert found == ["Wide <net>", "Plain", *self.SAID]
+        assert "\n- Net never learned.\n\n## A\n" in text
+
+
 def column(seen, number: int) -> list[str]:
     cells = seen.page.locator(f"tbody tr > :nth-child({number})")
     return [text.split("\n")[0] for text in cells.all_inner_texts()]

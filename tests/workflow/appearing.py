@@ -191,6 +191,19 @@ def gallery(held: Any, config: dict, model: str, images: Any) -> None:
     held.same(f"{model}/gallery", "images", [panel["images"][0] for panel in panels], pictures)
 
 
+def weights(held: Any, config: dict, model: str) -> None:
+    """The first layer of the headline run's net, a picture a unit."""
+    folder = f"results/runs/{model}/{runs_of(config, model)[0]}/model."
+    (state,) = (made for path, made in held.content.items() if path.startswith(folder))
+    expected = []
+    for unit in (state["weights_0"] if "weights_0" in state else state["0.weight"])[:50]:
+        content = hashlib.sha256(np.ascontiguousarray(unit).tobytes()).hexdigest()
+        expected.append([[28, 28], content, str(unit.dtype)])
+    panels = held.drawn(f"{model}/weights")["panels"]
+    found = [panel["images"][0] for panel in panels if panel["images"]]
+    held.same(f"{model}/weights", "pictures", found, expected)
+
+
 def reliability(held: Any, config: dict, model: str) -> None:
     """Bins of ten images and more as a line, the others apart; how many images are in each."""
     folder = f"results/runs/{model}/{runs_of(config, model)[0]}"

@@ -196,6 +196,8 @@ def hold(project, config: dict, raw: dict[str, Path]) -> Held:
         shown = appearing.photograph_of(pictures) if flowers else appearing.digit_of(images)
         appearing.gallery(held, config, model, shown)
         appearing.reliability(held, config, model)
+        if not flowers:
+            appearing.weights(held, config, model)
         appearing.card(held, config, model)
     appearing.comparison(held)
     appearing.runtime(held)

@@ -81,11 +81,13 @@ flowers:
       weights: weights/efficientnet-lite0-57934424.pth, protocol: adapted, preprocess: report,
       reported: null, recipe: own}
 """
-# Digits alone, and another split of them than the report's.
+# Digits alone, another split of them than the report's, and a net that is like another.
 DIGITS = """
-models: [numpy_2hidden, torch_2hidden_long]
+models: [numpy_2hidden, torch_2hidden_long, narrow]
 mnist:
   split: {seed: 3}
+  nets:
+    narrow: {like: numpy_2hidden, hidden: [9], seeds: [7, 8]}
 """
 
 TITLES = {
@@ -100,6 +102,7 @@ TITLES = {
     "petal": "Petal",
     "still": "Still on drawn flowers",
     "moved": "Moved on drawn flowers",
+    "narrow": "NumPy, two hidden layers, hidden [9]",
 }
 NAMES = {
     # The runs of the full plan; the first of each net is its headline.
@@ -109,6 +112,8 @@ NAMES = {
     "convnext_large_notebook/seed-41,convnext_large_notebook/seed-42,"
     "convnext_large_notebook/split-8,"
     "lite/seed-51,lite/seed-52,lite/split-9,lite/split-6,raw/seed-91,raw/split-92}",
+    "HEADLINES": "{numpy_1hidden/seed-11,torch_2hidden_long/seed-21,own/seed-23,"
+    "resnet152/seed-31,convnext_large_notebook/seed-41,lite/seed-51,raw/seed-91}",
     "RUNS_BY_NET": "numpy_1hidden:seed-11/seed-12 torch_2hidden_long:seed-21/seed-22 "
     "own:seed-23/seed-24 resnet152:seed-31/seed-32/split-6/split-7 "
     "convnext_large_notebook:seed-41/seed-42/split-8 lite:seed-51/seed-52/split-9/split-6 "
@@ -118,19 +123,18 @@ NAMES = {
     "RUNS": "results/runs/$model",
     "HISTORY": "results/runs/$model/$run/history.csv",
     "FIGURES": "results/figures/{numpy_1hidden,torch_2hidden_long,own}/"
-    "{accuracy,confusion,gallery,reliability}.png "
+    "{accuracy,confusion,gallery,reliability,weights}.png "
     "results/figures/{resnet152,convnext_large_notebook,lite,raw}/"
     "{accuracy,loss,confusion,gallery,reliability}.png",
     "COMPARED": "results/figures/comparison.png",
     "BENCHMARKS": "results/figures/{bench_mnist,bench_flowers}.png",
-    "CAPTIONS": "resources/captions/{accuracy,bench_flowers,bench_mnist,claims_page,comparison,"
-    "comparison_page,confusion,gallery,loss,plot_comparison,provenance_page,reliability,runtime,"
-    "workflow}.rst",
-    "REFERENCE": "resources/reference/"
-    "{numpy_1hidden,numpy_2hidden,torch_2hidden}.{csv,json}",
-    "PAGE": "{claims.html.j2,comparison.html.j2,page.css,page.html.j2,provenance.html.j2,sort.js,"
-    "table.html.j2}",
-    "RULES": "rules/{common,evaluation,fetch,flowers,mnist,provenance,report}.smk",
+    "CAPTIONS": "resources/captions/{accuracy,against,against_page,bench_flowers,bench_mnist,"
+    "claims_page,comparison,comparison_page,confusion,gallery,loss,plot_comparison,"
+    "provenance_page,reliability,runtime,weights,workflow}.rst",
+    "REFERENCE": "resources/reference/{numpy_1hidden,numpy_2hidden,torch_2hidden}.{csv,json}",
+    "PAGE": "{against.html.j2,claims.html.j2,comparison.html.j2,page.css,page.html.j2,"
+    "provenance.html.j2,sort.js,table.html.j2}",
+    "RULES": "rules/{against,common,evaluation,fetch,flowers,mnist,provenance,report}.smk",
     "RESULTS": "data/oxford102/manifests/main.csv results/runs/$ALL/metrics.csv $FIGURES",
     "REPORT": "results/report.html $RESULTS $COMPARED $BENCHMARKS results/comparison.html "
     "results/figures/runtime.png results/config.yaml $CAPTIONS resources/page/report.css",
@@ -150,6 +154,7 @@ NAMES = {
     "RESNET": "weights/resnet152-394f9c45.pth",
     "CONVNEXT": "weights/convnext_large-ea097f82.pth",
     "LITE": "weights/efficientnet-lite0-57934424.pth",
+    "OTHER": "results/runs/numpy_2hidden",
     "SOURCES": "mnist/$MNIST oxford102/{102flowers.tgz:2d01ecc8,imagelabels.mat:4903e942} "
     "$RESNET:394f9c45 $CONVNEXT:ea097f82 $LITE:57934424",
     "HEAD": "hidden:256 learning_rate:0.001 batch_size:64 epochs:9",
@@ -191,7 +196,8 @@ FULL_TABLES = {
         >predictions = results/runs/numpy_1hidden/$run/predictions.npz
         >model = results/runs/numpy_1hidden/$run/model.npz
         .framework = numpy
-        .recipe = hidden:50 activation:sigmoid output:sigmoid loss:mse learning_rate:0.1
+        .recipe = momentum:0 weight_decay:0
+            hidden:50 activation:sigmoid output:sigmoid loss:mse learning_rate:0.1
             batch_size:100 epochs:50 dtype:float64 initial_std:0.1
         .checkpoint = results/checkpoints/numpy_1hidden-$run.npz
 
@@ -207,7 +213,8 @@ FULL_TABLES = {
         >predictions = results/runs/torch_2hidden_long/$run/predictions.npz
         >model = results/runs/torch_2hidden_long/$run/model.safetensors
         .framework = torch
-        .recipe = hidden:50/50 activation:relu output:sigmoid loss:mse learning_rate:0.1
+        .recipe = momentum:0 weight_decay:0
+            hidden:50/50 activation:relu output:sigmoid loss:mse learning_rate:0.1
             batch_size:100 epochs:60 dtype:float32
         .checkpoint = results/checkpoints/torch_2hidden_long-$run.npz
 
@@ -223,7 +230,8 @@ FULL_TABLES = {
         >predictions = results/runs/own/$run/predictions.npz
         >model = results/runs/own/$run/model.safetensors
         .framework = torch
-        .recipe = hidden:30/20 activation:tanh output:linear loss:cross_entropy
+        .recipe = momentum:0 weight_decay:0
+            hidden:30/20 activation:tanh output:linear loss:cross_entropy
             learning_rate:0.2 batch_size:50 epochs:3 dtype:float64
         .checkpoint = results/checkpoints/own-$run.npz
 
@@ -408,11 +416,20 @@ FULL_TABLES = {
         .quantities = accuracy
         .splits = train validation
         .reported_label = as reported
+        against = -
+        .against_label = -
+        .linear = False
+        >weights = results/figures/$model/weights.png
         >accuracy = results/figures/$model/accuracy.png
         >confusion = results/figures/$model/confusion.png
         >gallery = results/figures/$model/gallery.png
         >reliability = results/figures/$model/reliability.png
-        >svg = results/figures/$model/{accuracy,confusion,gallery,reliability}.svg
+        >svg = results/figures/$model/{accuracy,confusion,gallery,reliability,weights}.svg
+
+        $model             | model
+        numpy_1hidden      | $RUNS/seed-11/model.npz
+        torch_2hidden_long | $RUNS/seed-21/model.safetensors
+        own                | $RUNS/seed-23/model.safetensors
 
         $model             | histories                           | .loss_label
         numpy_1hidden      | $RUNS/{seed-11,seed-12}/history.csv | Loss (mean squared error)
@@ -442,6 +459,10 @@ FULL_TABLES = {
         .quantities = accuracy loss
         .splits = train validation test
         .loss_label = $NLL
+        against = -
+        model = -
+        .against_label = -
+        .linear = False
         >accuracy = results/figures/$model/accuracy.png
         >loss = results/figures/$model/loss.png
         >confusion = results/figures/$model/confusion.png
@@ -506,6 +527,8 @@ FULL_TABLES = {
         comparison = results/comparison.csv
         overview = results/overview.json
         claims = results/claims.csv
+        against = -
+        per_class = results/runs/$HEADLINES/per_class.csv
         provenance = results/provenance.json
         look = resources/page/$PAGE
         .figures = ...
@@ -731,6 +754,45 @@ DIGITS_TABLES = {
     "prepare_mnist": """
         .split = seed:3 test:10000 validation:5000
     """,
+    "train_narrow": """
+        .recipe = momentum:0 weight_decay:0 hidden:9
+            activation:sigmoid output:sigmoid loss:mse learning_rate:0.1
+            batch_size:100 epochs:50 dtype:float64 initial_std:0.1
+
+        $run   | .seed
+        seed-7 | 7
+        seed-8 | 8
+    """,
+    "set_against": """
+        models = results/runs/narrow/seed-7/predictions.npz
+        others = results/runs/numpy_2hidden/seed-123/predictions.npz
+        .pairs = ...
+        >table = results/against.csv
+        >images = results/against_images.csv
+    """,
+    "plot_against": """
+        found = results/against_images.csv
+        images = data/mnist/images.npy
+        folder = -
+        style = $STYLE
+        .model = $model
+        .titles = ...
+        >against = results/figures/$model/against.png
+        >svg = results/figures/$model/against.svg
+
+        $model
+        narrow
+    """,
+    "plot_mnist": """
+        $model             | against                              | .against_label
+        numpy_2hidden      | -                                    | -
+        torch_2hidden_long | -                                    | -
+        narrow             | $OTHER/seed-123/history.csv          | NumPy, two hidden layers
+    """,
+    "write_page": """
+        against = results/against.csv
+        >against = results/against.html
+    """,
     "record_run": """
         splits = data/mnist/split.csv
         images = -
@@ -817,10 +879,15 @@ MODELS = {
         $name               | part  | framework | longer_of | reported
         numpy_2hidden      | mnist | numpy     | -         | numpy_2hidden
         torch_2hidden_long | mnist | torch     | -         | -
+        narrow             | mnist | numpy     | -         | -
+
+        $name   | runs
+        narrow | seed-7:main seed-8:main
 
         $name               | recipe   | why_not
         numpy_2hidden      | own      | changed: split.seed 123 → 3
         torch_2hidden_long | inferred | not in the report
+        narrow             | own      | not in the report
     """,
 }
 
@@ -856,6 +923,8 @@ MACHINES = """
     judge_claims                  | judge_claims       | numpy       | 1       | -   | no
     plot_mnist                    | plot_model         | report      | 1       | -   | no
     plot_flowers                  | plot_model         | report      | 1       | -   | no
+    set_against                   | set_against        | numpy       | 1       | -   | no
+    plot_against                  | plot_against       | report      | 1       | -   | no
     plot_comparison               | plot_comparison    | report      | 1       | -   | no
     plot_runtime                  | plot_runtime       | report      | 1       | -   | no
     write_page                    | write_page         | report      | 1       | -   | no
@@ -888,6 +957,9 @@ MAKERS = {
     "results/figures/raw/loss.svg": ["plot_flowers"],
     "results/figures/own/gallery.png": ["plot_mnist"],
     "results/figures/own/loss.png": [],
+    "results/figures/own/weights.png": ["plot_mnist"],
+    "results/figures/raw/weights.png": [],
+    "results/figures/own/against.png": [],
     "results/figures/raw/width.png": [],
     "results/figures/old/raw/confusion.png": [],
     "results/figures/bench_mnist.png": ["plot_runtime"],
@@ -1075,7 +1147,7 @@ def test_each_rule_runs_its_script_where_it_can(plans):
         if job.script or job.shell
     }
     wanted = {row.pop("$rule"): row for row in rows(MACHINES)}
-    wanted["train_numpy_2hidden"] = wanted["train_numpy_1hidden"]
+    wanted["train_numpy_2hidden"] = wanted["train_narrow"] = wanted["train_numpy_1hidden"]
     wanted["train_petal"] = wanted["train_still"]
     wanted["features_petal"] = wanted["features_still"]
     assert found == wanted
@@ -1163,6 +1235,7 @@ def test_figures_stand_under_their_own_headings(plans):
         "reliability": "reliability of probabilities",
     }
     of_flowers = {**of_all, "loss": "loss per epoch"}
+    of_digits = {**of_all, "weights": "weights of the first layer"}
     wanted = [
         ("Comparison", "Reproduced minus reported", "comparison"),
         ("Time and memory", "Run time and peak memory of this run", "runtime"),
@@ -1170,7 +1243,7 @@ def test_figures_stand_under_their_own_headings(plans):
         ("Time and memory", "Speed of the flower nets' passes", "bench_flowers"),
     ]
     for models, figures in (
-        (("numpy_1hidden", "torch_2hidden_long", "own"), of_all),
+        (("numpy_1hidden", "torch_2hidden_long", "own"), of_digits),
         (("resnet152", "convnext_large_notebook", "lite", "raw"), of_flowers),
     ):
         wanted += [

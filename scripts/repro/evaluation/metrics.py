@@ -59,6 +59,11 @@ def accuracy(predictions: Predictions) -> float:
     return float(accuracy_score(predictions.labels, predicted(predictions)))
 
 
+def error(predictions: Predictions) -> float:
+    """Return the error rate, the fraction of images whose top-1 answer is wrong."""
+    return float(np.mean(predicted(predictions) != predictions.labels))
+
+
 def top_k_accuracy(predictions: Predictions, k: int = 5) -> float:
     """Return the fraction of images whose true class is among the ``k`` highest scores."""
     classes = np.arange(len(predictions.classes))
@@ -181,6 +186,7 @@ def all_metrics(predictions: Predictions, loss_name: str) -> dict[str, float]:
     )
     return {
         "accuracy": accuracy(predictions),
+        "error": error(predictions),
         "top5_accuracy": top_k_accuracy(predictions),
         "loss": loss(predictions, loss_name),
         **macro_auc(predictions),

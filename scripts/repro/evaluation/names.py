@@ -17,11 +17,16 @@ HIGHER_IS_BETTER = (
     "macro_recall",
     "macro_f1",
 )
-LOWER_IS_BETTER = ("loss", "ece")
+LOWER_IS_BETTER = ("error", "loss", "ece")
 # Of flower nets' train sets only: the average over an epoch's batches, as the notebook printed it.
 RUNNING_ACCURACY = "running_accuracy"
 # Of sigmoid outputs only, and flower nets end in log-softmax.
 _OF_SIGMOIDS = "auc_ovr_sum"
+
+
+def in_percent(metric: str) -> bool:
+    """Whether tables show a metric, which is a fraction, in percent."""
+    return metric == "error" or metric.endswith("accuracy")
 
 
 def reportable(part: str, split: str) -> tuple[str, ...]:

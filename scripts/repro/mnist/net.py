@@ -81,6 +81,7 @@ class Mlp:
     Attributes:
         weights: one array (out, in) a layer, from input to output.
         biases: one array (out,) a layer.
+        velocities: of the weights, then of the biases, in their shapes; for momentum.
         sizes: number of inputs, units of each hidden layer, and outputs.
         activations: one a layer.
         kinds: the names of the hidden layers' activation, of the output and of the loss: keys of
@@ -99,6 +100,7 @@ class Mlp:
         """Make a net of copies of these arrays; raise UserError where they do not fit together."""
         self.weights = [w.copy() for w in weights]
         self.biases = [b.copy() for b in biases]
+        self.velocities = [np.zeros_like(p) for p in [*weights, *biases]]
         self.sizes = (weights[0].shape[1], *(len(b) for b in biases))
         self.kinds = {"activation": activation, "output": output, "loss": loss}
         self.activations = [ACTIVATIONS[activation]] * (len(weights) - 1) + [OUTPUTS[output]]
@@ -159,12 +161,29 @@ class Mlp:
                 d_loss__d_a = d_loss__d_z @ d_z__d_a  # (n, out) @ (out, in) = (n, in)
         return loss, d_loss__d_w[::-1], d_loss__d_b[::-1]
 
-    def step(self, x: Array, y: Array, learning_rate: float) -> float:
-        """Take one step of gradient descent; return the loss before it, NaN if any value is."""
+    def step(
+        self,
+        x: Array,
+        y: Array,
+        learning_rate: float,
+        momentum: float = 0,
+        weight_decay: float = 0,
+    ) -> float:
+        """Take one step of gradient descent; return the loss before it, NaN if any value is.
+
+        The velocity v of a parameter p, zero before the first step, goes on with each:
+        ``v ← momentum · v + d_loss__d_p + weight_decay · p`` and ``p ← p − learning_rate · v``, as
+        in PyTorch.
+        """
         loss, d_loss__d_w, d_loss__d_b = self.backward(x, y)
-        for layer in range(len(self.weights)):
-            self.weights[layer] -= learning_rate * d_loss__d_w[layer]
-            self.biases[layer] -= learning_rate * d_loss__d_b[layer]
+        for p, v, d_loss__d_p in zip(
+            [*self.weights, *self.biases],
+            self.velocities,
+            [*d_loss__d_w, *d_loss__d_b],
+            strict=True,
+        ):
+            v[:] = momentum * v + d_loss__d_p + weight_decay * p
+            p[:] = p - learning_rate * v
         return loss
 
     def predict(self, x: Array) -> Array:

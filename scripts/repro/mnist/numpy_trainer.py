@@ -161,8 +161,18 @@ class FastMlp(Mlp):
             correct += int(np.count_nonzero(a.argmax(axis=1) == y[rows].argmax(axis=1)))
         return total / len(x), correct / len(x)
 
-    def step(self, x: Array, y: Array, learning_rate: float) -> float:
-        """Take one step of gradient descent; return the loss before it, NaN if any value is."""
+    def step(
+        self,
+        x: Array,
+        y: Array,
+        learning_rate: float,
+        momentum: float = 0,
+        weight_decay: float = 0,
+    ) -> float:
+        """Take one step of gradient descent; return the loss before it, NaN if any value is.
+
+        Velocities have the learning rate in them, which is the same in every step.
+        """
         self.check(x, y)
         n = len(x)
         space = self._workspace("batch", n)
@@ -172,11 +182,9 @@ class FastMlp(Mlp):
         # a pass over every weight.
         delta *= learning_rate / n
         self._backward(x, space)
-        for layer, (weights, biases) in enumerate(
-            zip(self._weight_steps, self._bias_steps, strict=True)
-        ):
-            self.weights[layer] -= weights
-            self.biases[layer] -= biases
+        steps = [*self._weight_steps, *self._bias_steps]
+        for place, p in enumerate([*self.weights, *self.biases]):
+            _move(p, steps[place], self.velocities[place], momentum, learning_rate * weight_decay)
         return loss
 
     def _workspace(self, use: str, rows: int) -> _Workspace:
@@ -209,6 +217,17 @@ class FastMlp(Mlp):
             np.add.reduce(deltas[layer], axis=0, out=self._bias_steps[layer])
             if layer:
                 np.matmul(deltas[layer], self.weights[layer], out=deltas[layer - 1])
+
+
+def _move(p: Array, step: Array, velocity: Array, momentum: float, decay: float) -> None:
+    """Move a parameter by its step, which may be used up, and by what is left of its velocity."""
+    if decay:
+        step += decay * p
+    if momentum:
+        velocity *= momentum
+        velocity += step
+        step = velocity
+    p -= step
 
 
 def _blocks(n: int) -> list[slice]:
@@ -270,7 +289,13 @@ class NumpyTrainer:
                 # "clip" because with the default mode NumPy fills a copy of ``out`` first.
                 inputs.take(order[places], axis=0, out=x, mode="clip")
                 targets.take(order[places], axis=0, out=y, mode="clip")
-                loss = self.net.step(x, y, self.recipe.learning_rate)
+                loss = self.net.step(
+                    x,
+                    y,
+                    self.recipe.learning_rate,
+                    self.recipe.momentum,
+                    self.recipe.weight_decay,
+                )
                 if not math.isfinite(loss):
                     raise DivergedError(step, loss)
 
@@ -295,11 +320,12 @@ class NumpyTrainer:
         return order
 
     def state(self) -> dict[str, Array]:
-        """Return weights, biases and the random state; plain gradient descent has no other."""
+        """Return weights, biases, velocities if there is momentum, and the random state."""
         generator: Any = self.random.get_state(legacy=True)
         _, key, position, has_gauss, gauss = generator
         return {
             **self.net.parameters(),
+            **self._velocities(),
             "random_key": key,
             "random_position": np.array([position, has_gauss]),
             "random_gauss": np.array(gauss),
@@ -307,11 +333,16 @@ class NumpyTrainer:
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Go back to where :meth:`state` was taken."""
-        for name, array in self.net.parameters().items():
+        for name, array in (self.net.parameters() | self._velocities()).items():
             array[...] = state[name]
         position, has_gauss = state["random_position"].tolist()
         gauss = float(state["random_gauss"])
         self.random.set_state(("MT19937", state["random_key"], position, has_gauss, gauss))
+
+    def _velocities(self) -> dict[str, Array]:
+        """Return what momentum carries from step to step, by name: not copies."""
+        kept = self.net.velocities if self.recipe.momentum else []
+        return {f"velocities_{place}": array for place, array in enumerate(kept)}
 
     def scores(self, pixels: NDArray[np.uint8]) -> Array:
         """Return the net's outputs, float (n, 10), for grey values (n, pixels)."""

@@ -23,7 +23,7 @@ class MlpRecipe:
 
     Attributes:
         hidden: units of each hidden layer, from input to output; empty for none.
-        learning_rate: of plain stochastic gradient descent, without momentum.
+        learning_rate: of stochastic gradient descent.
         batch_size: images a step; more than there are means all of them.
         epochs: passes over the training images.
         activation: of the hidden layers: "sigmoid", "relu" or "tanh".
@@ -33,6 +33,7 @@ class MlpRecipe:
         dtype: "float64" or "float32".
         initial_std: of the NumPy net, whose weights are drawn from normal(0, initial_std) and
             whose biases are zero. The PyTorch net starts as PyTorch's layers do.
+        momentum, weight_decay: as of ``torch.optim.SGD``; without them descent is plain.
     """
 
     hidden: Sequence[int]
@@ -44,6 +45,8 @@ class MlpRecipe:
     loss: str = "mse"
     dtype: str = "float64"
     initial_std: float | None = None
+    momentum: float = 0
+    weight_decay: float = 0
 
 
 def full_batches(n: int, batch_size: int) -> Iterator[slice]:

@@ -48,6 +48,11 @@ def initial_net(recipe: MlpRecipe, inputs: int, generator: torch.Generator) -> n
     return nn.Sequential(*layers)
 
 
+def _velocity(name: str) -> str:
+    """Return the name in a checkpoint of what momentum carries of a parameter."""
+    return f"velocity.{name}"
+
+
 class TorchTrainer:
     """Trains the PyTorch net; one generator draws the weights, then an order for each epoch."""
 
@@ -59,7 +64,12 @@ class TorchTrainer:
         self.generator = torch.Generator().manual_seed(seed)
         self.net = initial_net(recipe, data.train.pixels.shape[1], self.generator)
         self.loss = LOSSES[recipe.loss]()
-        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=recipe.learning_rate)
+        self.optimizer = torch.optim.SGD(
+            self.net.parameters(),
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )
         self._inputs = {}
         self._targets = {}
         for name in ("train", "validation"):
@@ -98,14 +108,23 @@ class TorchTrainer:
         return total / n, correct / n
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Return weights, biases and the random state; plain gradient descent has no other."""
+        """Return weights, biases, velocities if there is momentum, and the random state."""
         parameters = {name: value.numpy() for name, value in self.net.state_dict().items()}
-        return {**parameters, "generator": self.generator.get_state().numpy()}
+        kept = self.optimizer.state
+        velocities = {
+            _velocity(name): kept[value]["momentum_buffer"].numpy()
+            for name, value in self.net.named_parameters()
+            if kept[value].get("momentum_buffer") is not None
+        }
+        return {**parameters, **velocities, "generator": self.generator.get_state().numpy()}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go back to where :meth:`state` was taken."""
         tensors = {name: torch.from_numpy(value) for name, value in state.items()}
         self.generator.set_state(tensors.pop("generator"))
+        for name, value in self.net.named_parameters():
+            if _velocity(name) in tensors:
+                self.optimizer.state[value]["momentum_buffer"] = tensors.pop(_velocity(name))
         self.net.load_state_dict(tensors)
 
     @torch.inference_mode()

@@ -167,12 +167,18 @@ def _mlp(recipe: Mapping[str, Any]) -> dict[str, str]:
         "layers": f"{'-'.join(map(str, widths))}, {recipe['activation']} between, "
         f"{recipe['output']} at the end; {_parameters(widths):,} parameters",
         "loss": _LOSSES[recipe["loss"]],
-        "optimiser": f"SGD, learning rate {recipe['learning_rate']}, batches of "
+        "optimiser": f"SGD, learning rate {recipe['learning_rate']}, {_further(recipe)}batches of "
         f"{recipe['batch_size']}",
         "epochs": f"{recipe['epochs']}; the last one is reported",
         "precision": recipe["dtype"],
         "input": "((pixel / 255) − 0.5) · 2",
     }
+
+
+def _further(recipe: Mapping[str, Any]) -> str:
+    """Return what there is beside plain gradient descent."""
+    kept = [key for key in ("momentum", "weight_decay") if recipe.get(key)]
+    return "".join(f"{key.replace('_', ' ')} {recipe[key]}, " for key in kept)
 
 
 def _head(recipe: Mapping[str, Any], data: Data, backbone: Backbone) -> dict[str, str]:

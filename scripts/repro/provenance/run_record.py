@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from repro.comparison import compare
-from repro.plan import Model, Plan
+from repro.plan import OFFICIAL, Model, Plan
 from repro.provenance import cards, record
 
 Paths = Sequence[str | os.PathLike[str]]
@@ -147,11 +147,12 @@ class RunRecord:
         )
 
     def _mnist(self) -> cards.Data:
-        seed = self.plan.config["mnist"]["split"]["seed"]
+        knobs = self.plan.config["mnist"]["split"]
+        official = "official; validation " if knobs.get("kind") == OFFICIAL else ""
         return cards.Data(
             "MNIST",
             self._counts("mnist"),
-            f"stratified, seed {seed}",
+            f"{official}stratified, seed {knobs['seed']}",
             cards.MNIST_CLASSES,
             self._licences("mnist"),
         )

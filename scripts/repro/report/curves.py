@@ -27,6 +27,8 @@ def curves(
     reported: pd.DataFrame | None = None,
     reported_label: str = "as reported",
     loss_label: str = "Loss",
+    against: pd.DataFrame | None = None,
+    against_label: str = "",
 ) -> Figure:
     """Draw accuracy or loss per epoch: the first history bold, further runs thin.
 
@@ -41,17 +43,21 @@ def curves(
         reported: the report's own curve in the same columns, drawn behind, or None.
         reported_label: what the legend calls it.
         loss_label: label of the loss axis, with its unit.
+        against: history of the net it is set against, drawn dashed, or None.
+        against_label: what the legend calls that net.
     """
     figure = Figure()
     axes = figure.subplots()
-    _draw_all(axes, histories, quantity, splits, reported)
+    others = [(reported, _AS_REPORTED), (against, _AGAINST)]
+    behind = [(each, look) for each, look in others if each is not None]
+    _draw_all(axes, histories, quantity, splits, behind)
     last = int(histories[0]["epoch"].max())
     if quantity == "accuracy" and last >= _LONG:
         later = axes.inset_axes(_LATER)
         middle = last // 2 + 1
         own = [_from(middle, history) for history in histories]
-        behind = None if reported is None else _from(middle, reported)
-        _draw_all(later, own, quantity, splits, behind)
+        late = [(_from(middle, each), look) for each, look in behind]
+        _draw_all(later, own, quantity, splits, late)
         later.set_title(f"epochs {middle} to {last}, enlarged", size=8.5, weight="normal")
         later.tick_params(labelsize=8)
         later.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
@@ -62,7 +68,13 @@ def curves(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.margins(x=0.02)
     axes.legend(
-        handles=_handles(histories, quantity, splits, reported_label * (reported is not None)),
+        handles=[
+            *_handles(histories, quantity, splits, reported_label * (reported is not None)),
+            *(
+                [Line2D([], [], color=GREY, label=against_label, **_AGAINST)]
+                * (against is not None)
+            ),
+        ],
         loc="lower right" if quantity == "accuracy" else "upper right",
     )
     return figure
@@ -78,6 +90,9 @@ _AS_REPORTED: dict[str, Any] = {
 }
 
 
+_AGAINST: dict[str, Any] = {"linestyle": (0, (5, 2)), "linewidth": 1.1, "alpha": 0.8}
+
+
 def _from(epoch: int, history: pd.DataFrame) -> pd.DataFrame:
     return history[history["epoch"] >= epoch]
 
@@ -87,10 +102,10 @@ def _draw_all(
     histories: Sequence[pd.DataFrame],
     quantity: str,
     splits: Sequence[str],
-    reported: pd.DataFrame | None,
+    behind: Sequence[tuple[pd.DataFrame, dict[str, Any]]],
 ) -> None:
-    if reported is not None:
-        _draw(axes, reported, quantity, splits, **_AS_REPORTED)
+    for history, look in behind:
+        _draw(axes, history, quantity, splits, **look)
     for history in histories[:0:-1]:
         _draw(axes, history, quantity, splits, linewidth=0.7, alpha=0.4)
     _draw(axes, histories[0], quantity, splits)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from repro.report.style import GREY, REPORTED, REPRODUCED
+from repro.report.style import GREY, REPORTED, REPRODUCED, heading
 
 _MOST_PAIRS = 15
 _ARROW = "\u2192"
@@ -115,12 +117,54 @@ def gallery(
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, image, mistake in zip(grid.flat, images, mistakes, strict=False):
-        axes.imshow(image, cmap="gray_r", vmin=0, vmax=255)
-        true, taken = (mistake.get(f"{x}_name", mistake[x]) for x in ("true", "taken_for"))
-        below = f"taken for {taken} ({100 * mistake['confidence']:.0f}{_NO_BREAK}%)"
-        text = "\n".join([str(true), *wrap(below, 110 // columns)])
-        axes.set_title(text, loc="center", size=8.5, weight="normal", pad=4)
+        _show(axes, image, mistake, columns)
     return figure
+
+
+def only_one(groups: Sequence[OnlyOne]) -> Figure:
+    """Draw images that only one of two nets gets right, those of each net under its title."""
+    columns = 6 if all(image.shape[0] <= 32 for group in groups for image in group.images) else 4
+    lines = [-(-len(group.images) // columns) for group in groups]
+    heights = [0.6 + count * (0.55 + 6.6 / columns) for count in lines]
+    figure = Figure(figsize=(7, sum(heights)))
+    parts = figure.subfigures(len(groups), 1, height_ratios=heights, squeeze=False)
+    for part, group, count in zip(parts.flat, groups, lines, strict=True):
+        title = heading(f"{group.count} images right by {group.title} alone")
+        part.suptitle(title, x=0.01, ha="left", weight="bold", size=11)
+        if not count:
+            continue
+        grid = part.subplots(count, columns, squeeze=False)
+        for axes in grid.flat:
+            axes.set_axis_off()
+        for axes, image, mistake in zip(grid.flat, group.images, group.mistakes, strict=False):
+            _show(axes, image, mistake, columns)
+    return figure
+
+
+@dataclass(frozen=True)
+class OnlyOne:
+    """Images that one of two nets gets right, and the other wrong.
+
+    Attributes:
+        title: of the net that is right.
+        count: of all such images.
+        images: those that are shown, as for :func:`gallery`.
+        mistakes: what the other net takes each of them for, as for :func:`gallery`.
+    """
+
+    title: str
+    count: int
+    images: Sequence[NDArray[np.uint8]]
+    mistakes: Sequence[dict[str, Any]]
+
+
+def _show(axes: Axes, image: NDArray[np.uint8], mistake: dict[str, Any], columns: int) -> None:
+    """Draw an image, and above it what it is and what it was taken for."""
+    axes.imshow(image, cmap="gray_r", vmin=0, vmax=255)
+    true, taken = (mistake.get(f"{x}_name", mistake[x]) for x in ("true", "taken_for"))
+    below = f"taken for {taken} ({100 * mistake['confidence']:.0f}{_NO_BREAK}%)"
+    text = "\n".join([str(true), *wrap(below, 110 // columns)])
+    axes.set_title(text, loc="center", size=8.5, weight="normal", pad=4)
 
 
 def reliability(bins: pd.DataFrame, ece: float, title: str) -> Figure:

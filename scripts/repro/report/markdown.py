@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from repro.comparison.verdict import Verdict
+from repro.evaluation.names import in_percent
 
 METRIC_NAMES = {
     "accuracy": "accuracy %",
     "running_accuracy": "accuracy %",
+    "error": "error %",
     "auc_ovr_softmax": "AUC",
     "auc_ovr_raw": "AUC (raw scores)",
     "auc_ovr_sum": "AUC (scores by sum)",
@@ -182,6 +184,31 @@ def _notes(rows: pd.DataFrame) -> str:
     return "".join(lines)
 
 
+def against(rows: pd.DataFrame) -> str:
+    """Return against.csv as Markdown."""
+    header = ["net", "against", "test %", "its %", "points", "95 % interval", "alone", "its", "p"]
+    lines = [list(cells.values()) for cells in against_cells(rows)]
+    return markdown(header, lines, numbers=range(2, 9)).rstrip()
+
+
+def against_cells(rows: pd.DataFrame) -> list[dict[str, str]]:
+    """Return what every table says of nets that are set against others, by what it sorts by."""
+    return [
+        {
+            "title": row["title"],
+            "against_title": row["against_title"],
+            "accuracy": number(row["accuracy"], "accuracy"),
+            "against_accuracy": number(row["against_accuracy"], "accuracy"),
+            "difference_pp": f"{row['difference_pp']:+.2f}",
+            "low_pp": f"{row['low_pp']:+.2f} to {row['high_pp']:+.2f}",
+            "only_model": str(row["only_model"]),
+            "only_against": str(row["only_against"]),
+            "p": f"{row['p']:.2g}",
+        }
+        for row in rows.to_dict("records")
+    ]
+
+
 def claims(rows: pd.DataFrame) -> str:
     """Return the claims as Markdown: a table of verdicts, then what carries each."""
     records = rows.to_dict("records")
@@ -219,14 +246,14 @@ def missing(value: Any) -> bool:
 
 
 def number(value: Any, metric: str, precision: Any = None) -> str:
-    """Return an accuracy in percent, anything else as it is; empty for a missing value.
+    """Return an accuracy or an error in percent, else the value as it is; empty where missing.
 
-    Without a ``precision`` (size of the last digit, as a fraction) an accuracy has two digits,
+    Without a ``precision`` (size of the last digit, as a fraction) a percentage has two digits,
     anything else four.
     """
     if missing(value):
         return ""
-    percent = metric.endswith("accuracy")
+    percent = in_percent(metric)
     digits = 2 if percent else 4
     if not missing(precision):
         digits = max(0, round(-math.log10(100 * precision if percent else precision)))

@@ -16,6 +16,7 @@ import pandas as pd
 from jinja2 import DictLoader, Environment, StrictUndefined
 
 from repro.comparison.verdict import ClaimVerdict, Verdict
+from repro.evaluation.names import in_percent
 from repro.report import markdown as tables
 from repro.report.summary import origin, plain, sentences
 from repro.splits import SPLITS
@@ -150,7 +151,7 @@ def _key(value: Any, metric: str = "") -> float | str:
     """Return what to sort by: the number as it is shown, unrounded."""
     if tables.missing(value):
         return ""
-    return float(100 * value if metric.endswith("accuracy") else value)
+    return float(100 * value if in_percent(metric) else value)
 
 
 def claims_page(judged: pd.DataFrame, look: Environment) -> str:
@@ -179,6 +180,20 @@ def _claim(row: Mapping[str, Any]) -> list[Cell]:
         Cell(_sentence(row["evidence"]), small=needs),
         Cell(row["test"]),
     ]
+
+
+def against_page(rows: pd.DataFrame, look: Environment) -> str:
+    """Return the page of nets that are set against others.
+
+    Args:
+        rows: against.csv.
+        look: the templates.
+    """
+    said = zip(tables.against_cells(rows), rows.to_dict("records"), strict=True)
+    return look.get_template("against.html.j2").render(
+        title="Nets set against each other",
+        rows=[[Cell(cell, row[key]) for key, cell in cells.items()] for cells, row in said],
+    )
 
 
 def provenance_page(record: Mapping[str, Mapping[str, Any]], look: Environment) -> str:
@@ -227,6 +242,9 @@ def markdown(
     above: Mapping[str, Any],
     figures: Mapping[str, Mapping[str, str]],
     record: Mapping[str, Mapping[str, Any]],
+    *,
+    chance: Sequence[str] = (),
+    against: pd.DataFrame | None = None,
 ) -> str:
     """Return the same as one plain Markdown document.
 
@@ -237,15 +255,18 @@ def markdown(
         figures: by heading, the path of each figure, relative to the document, by its name. The
             first group is shown, the others are linked.
         record: provenance.json.
+        chance: sentences on nets that are no better than chance.
+        against: against.csv, where nets are set against others.
     """
     (shown, first), *others = figures.items()
     parts = [
         f"# {TITLE}",
         above["report"],
-        "\n".join(f"- {sentence}" for sentence in sentences(rows, judged, above)),
+        "\n".join(f"- {sentence}" for sentence in [*sentences(rows, judged, above), *chance]),
         f"## {shown}",
         tables.comparison(rows, above).rstrip(),
         "\n\n".join(f"![{name}]({path})" for name, path in first.items()),
+        *([] if against is None else ["## Nets set against each other", tables.against(against)]),
         "## Claims in words",
         tables.claims(judged).rstrip(),
         "## Figures",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 from pathlib import Path
+from textwrap import wrap
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -20,11 +21,17 @@ COLOURS = {"train": "#0072B2", "validation": "#E69F00", "test": "#009E73"}
 REPRODUCED = "#0072B2"
 REPORTED = "#D55E00"
 GREY = "#777777"
+_TITLE = 76  # characters of a line
 
 
 def styled(style: str | os.PathLike[str]) -> AbstractContextManager[None]:
     """Return a context in which figures have the look of the style file."""
     return mpl.rc_context(fname=style)
+
+
+def heading(title: str) -> str:
+    """Return a title in lines that fit a figure's width, for one made from what differs is long."""
+    return "\n".join(wrap(title, _TITLE))
 
 
 def save(figure: Figure, png: str | os.PathLike[str]) -> None:
