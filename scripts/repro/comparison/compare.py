@@ -18,7 +18,7 @@ from repro.comparison.reported import RECIPES, Figure, Report
 from repro.comparison.statistics import Spread, prediction_half_width, runs_needed, wilson
 from repro.comparison.verdict import Verdict
 from repro.errors import UserError
-from repro.evaluation.names import METRIC_COLUMNS
+from repro.evaluation.names import COUNTED, METRIC_COLUMNS
 
 COLUMNS = [
     "model",
@@ -365,7 +365,7 @@ class _Values:
         if headline.empty:
             return None
         value, n = float(headline["value"].iloc[0]), int(headline["n"].iloc[0])
-        held_out = split != "train" and metric == "accuracy"
+        held_out = split != "train" and metric in COUNTED
         others = rows[rows["run"] != model.headline]
         runs = (value, *map(float, others["value"]))
         return cls(value, runs, wilson(value, n) if held_out else None)

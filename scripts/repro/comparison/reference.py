@@ -18,12 +18,12 @@ import pandas as pd
 
 from repro.comparison.statistics import LEVEL, Spread, prediction_half_width
 from repro.errors import UserError
-from repro.evaluation.names import HIGHER_IS_BETTER
+from repro.evaluation import names
 from repro.system.files import read_json
 
 SEEDS = (123, *range(1, 20))  # the report's own first
 COLUMNS = ["seed", "split", "metric", "value", "n"]
-METRICS = tuple(name for name in HIGHER_IS_BETTER if not name.startswith("macro"))
+METRICS = tuple(name for name in names.METRICS if name.endswith("accuracy") or "auc" in name)
 
 _KINDS = dict(zip(COLUMNS, ("int64", "str", "str", "float64", "int64"), strict=True))
 _WAY_OUT = "restore resources/reference from git, or run make reference"

@@ -5,9 +5,10 @@ Reading the report's file needs the names and none of the libraries.
 
 METRIC_COLUMNS = ["model", "run", "seed", "split", "metric", "value", "n"]
 
-# Of every set. Those that are the better the higher they are: a verdict tells better from worse.
-HIGHER_IS_BETTER = (
+# Of every set.
+METRICS = (
     "accuracy",
+    "error",
     "top5_accuracy",
     "auc_ovr_raw",
     "auc_ovr_sum",
@@ -16,8 +17,11 @@ HIGHER_IS_BETTER = (
     "macro_precision",
     "macro_recall",
     "macro_f1",
+    "loss",
+    "ece",
 )
-LOWER_IS_BETTER = ("error", "loss", "ece")
+# Shares of images, which an interval for a share fits.
+COUNTED = ("accuracy", "error")
 # Of flower nets' train sets only: the average over an epoch's batches, as the notebook printed it.
 RUNNING_ACCURACY = "running_accuracy"
 # Of sigmoid outputs only, and flower nets end in log-softmax.
@@ -37,6 +41,6 @@ def reportable(part: str, split: str) -> tuple[str, ...]:
         split: "train", "validation" or "test".
     """
     if part != "flowers":
-        return HIGHER_IS_BETTER
+        return METRICS
     running = (RUNNING_ACCURACY,) if split == "train" else ()
-    return (*running, *(name for name in HIGHER_IS_BETTER if name != _OF_SIGMOIDS))
+    return (*running, *(name for name in METRICS if name != _OF_SIGMOIDS))
