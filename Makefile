@@ -106,9 +106,9 @@ $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
 		"Python 3.11 to 3.13 is needed, this is %d.%d; name one: make PYTHON=python3.12 ..." % v)'
 	@[ ! -L .venv ] || { echo ".venv is a link to an environment that others may use: make it there"; exit 1; }
-	@echo "Making .venv from requirements.lock; PyTorch is large, this takes minutes, once."
+	@echo "Making .venv, once: 3 GB to fetch, 6 GB on disk, mostly PyTorch$(if $(INDEX), (less from $(INDEX)))."
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python scripts/install.py "$(INDEX)"
 	@touch $@
 
 # What .venv has, and beside it the tool, which nothing else needs.
