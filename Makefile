@@ -12,13 +12,11 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help:
 	@sed -n 's/^## //p' Makefile
 
-## make demo         real MNIST, drawn flowers, a small pretrained backbone: table, plots, report
-demo: unlock
-	@snakemake --workflow-profile profiles/demo
-	@cat results/demo/comparison.md
-	@echo && echo "Report: results/demo/report.html"
+## make demo         real MNIST, drawn flowers, a small pretrained backbone: table, plots, report (QUIET=1)
+demo: $(READY)
+	@python scripts/run.py results/demo --workflow-profile profiles/demo
 
-## make unlock       take off a killed run's lock; demo and reproduce begin with it
+## make unlock       take off a killed run's lock; whatever runs here begins with it
 unlock: $(READY)
 	@python scripts/unlock.py
 
@@ -39,8 +37,8 @@ reliability: $(READY)
 	@python -m pytest -m fault --reliability=docs/RELIABILITY.md
 
 ## make reproduce    the full run: official sources, ResNet-152 and ConvNeXt-Large
-reproduce: unlock
-	@snakemake --cores 4 --resources gpu=1
+reproduce: $(READY)
+	@python scripts/run.py results --cores 4 --resources gpu=1
 
 ## make rehearse     the full run with stand-ins for what it fetches; writes docs/REHEARSAL.md (IMAGES=n, NOTEBOOK=n, KILL=1, PARTS=rates)
 rehearse: unlock
