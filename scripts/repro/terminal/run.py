@@ -20,7 +20,7 @@ from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
 
 from repro.system.logs import ONLY_WARNINGS
 from repro.terminal.jobs import Job, Jobs, in_words
-from repro.terminal.screen import Screen
+from repro.terminal.screen import Screen, shortened
 
 INTERRUPTED = 128 + signal.SIGINT
 _LONG_S = 60.0  # a job of more than this says each tenth where there is no status line
@@ -148,9 +148,11 @@ class Run:
             self._say_tenths()
         elif self.jobs.total:
             left = self.jobs.seconds_left()
-            parts = [f"{self.jobs.done}/{self.jobs.total} jobs"]
+            parts = [f"{self.jobs.done}/{self.jobs.total}"]
             parts += [f"about {in_words(left)} left"] if left is not None else []
-            parts += [_at(job) for job in list(self.jobs.running.values())]
+            running = list(self.jobs.running.values())
+            room = self.screen.width() - len(" · ".join(parts))
+            parts += [_at(job, room // len(running) - 4) for job in running]
             self.screen.status(" · ".join(parts))
 
     def _say_tenths(self) -> None:
@@ -167,10 +169,11 @@ class Run:
         raise KeyboardInterrupt
 
 
-def _at(job: Job) -> str:
-    """Return what a job is at."""
+def _at(job: Job, room: int = 1000) -> str:
+    """Return what a job is at, in that many columns if they suffice for more than the amount."""
     amount = job.amount()
-    return f"{job.words} {amount[0]} of {amount[1]}" if amount else job.words
+    behind = f" {amount[0]}/{amount[1]}" if amount else ""
+    return shortened(job.words, max(room - len(behind), 10)) + behind
 
 
 def _error_lines(log: Path) -> list[str]:

@@ -9,6 +9,11 @@ from typing import TextIO
 _ERASE = "\r\x1b[2K"
 
 
+def shortened(text: str, room: int) -> str:
+    """Return the text in at most ``room`` columns."""
+    return text if len(text) <= room else text[: room - 1].rstrip() + "…"
+
+
 class Screen:
     """A stream that several threads write whole lines to.
 
@@ -44,8 +49,7 @@ class Screen:
             return 100
 
     def _shown(self) -> str:
-        room = self.width() - 1
-        return self._status if len(self._status) <= room else self._status[: room - 1] + "…"
+        return shortened(self._status, self.width() - 1)
 
     def _write(self, text: str) -> None:
         try:
