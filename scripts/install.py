@@ -98,9 +98,9 @@ def as_pip_is_configured() -> tuple[dict[str, str], list[str]]:
         if name in settings and OLDER_WORDS.get(word) not in environment:
             between = "," if word == "UV_FIND_LINKS" else " "
             environment.setdefault(word, between.join(settings[name].split()))
-    # Every index is asked, as pip does: the hashes say which file it may be. The certificates of
-    # the system, as pip has them.
-    options = ["--index-strategy", "unsafe-best-match", "--system-certs"]
+    # As pip does: ask every index, as the hashes say which file it may be; trust the system's
+    # certificates; compile, or every start where PYTHONDONTWRITEBYTECODE is set would.
+    options = ["--index-strategy", "unsafe-best-match", "--system-certs", "--compile-bytecode"]
     if settings.get("no-index", "").lower() in ("1", "true", "yes", "on"):
         options.append("--no-index")
     return environment, options

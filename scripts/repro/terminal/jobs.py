@@ -15,6 +15,8 @@ _AMOUNT = re.compile(r"(\d+) of (\d+)")
 _TAIL = 4096
 # Before a run has shown how fast it is: this many seconds of it, with two jobs at a time.
 _PRIOR_S, _PRIOR_JOBS = 10.0, 2
+# A rule that is nowhere timed takes so long, unless it may take hours.
+_QUICK_S, _LONG = 2.0, ("train_", "features_", "adapt_")
 
 
 @dataclass
@@ -98,17 +100,21 @@ class Jobs:
     def seconds_left(self) -> float | None:
         """Return about how many seconds the rest will take; None where a rule is unknown."""
         ended = [(rule, seconds) for rule, took in self._took.items() for seconds in took]
-        done = sum(self._expected(rule) or seconds for rule, seconds in ended)
+        done = sum(self._expected(rule) or 0.0 for rule, _ in ended)
         todo, longest = 0.0, 0.0
         waiting = self.counts.copy()
         for job in self.running.values():
             waiting[job.rule] -= 1
             elapsed, amount = self.clock() - job.started, job.amount()
             share = amount[0] / amount[1] if amount and amount[1] else 0.0
-            whole = self._expected(job.rule) or (elapsed / share if share else None)
-            if whole is None:
+            usual = self._expected(job.rule)
+            if share:
+                whole = elapsed / share
+            elif usual is None:
                 return None
-            share = share or min(elapsed / whole, 0.9) if whole else 1.0
+            else:
+                whole = max(usual, 1.1 * elapsed, 0.1)
+                share = elapsed / whole
             done += share * whole
             todo += (1 - share) * whole
             longest = max(longest, (1 - share) * whole)
@@ -123,7 +129,8 @@ class Jobs:
     def _expected(self, rule: str) -> float | None:
         """Return the seconds of a job of a rule: as typical, else as those that have ended."""
         took = self._took.get(rule)
-        return self.typical.get(rule) or (sum(took) / len(took) if took else None)
+        quick = None if rule.startswith(_LONG) else _QUICK_S
+        return self.typical.get(rule, sum(took) / len(took) if took else quick)
 
 
 def in_words(seconds: float) -> str:
