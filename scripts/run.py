@@ -10,7 +10,7 @@ from repro.system.run_lock import take_off
 from repro.terminal.screen import Screen
 from repro.terminal.table import fitted
 
-TYPICAL = Path("resources/seconds.csv")
+TYPICAL = Path(__file__).parents[1] / "resources/seconds.csv"
 
 
 def main(results: Path, arguments: list[str]) -> int:

@@ -45,7 +45,8 @@ def _table(lines: list[str], width: int) -> list[str]:
     shown = []
     for row in rows:
         if row[0].startswith("**"):
-            shown.append(" — ".join(_plain(cell) for cell in row if cell))
+            title = " — ".join(_plain(cell) for cell in row if cell)
+            shown += textwrap.wrap(title, width, subsequent_indent="  ")
             continue
         padded = [
             _plain(row[i]).rjust(widths[i]) if right[i] else _plain(row[i]).ljust(widths[i])
