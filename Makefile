@@ -7,7 +7,7 @@ MUTANTS := .venv-mutants
 PYTEST := python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help unlock demo test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load mutants example archive verify-archive check format lock clean
+.PHONY: help unlock demo test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load mutants example from-scratch archive verify-archive check format lock clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -53,6 +53,11 @@ bench-mnist: unlock
 ## make example      docs/example/ from results/demo, to be seen before anything is installed
 example: $(READY)
 	@python scripts/example.py
+
+## make from-scratch docs/FROM_SCRATCH.md: the NumPy net step by step, for a class
+from-scratch: unlock
+	@snakemake --cores 1 --quiet all -- data/mnist/split.csv
+	@python scripts/from_scratch.py
 
 ## make archive      a run's results, its crate and the code in one zip (RESULTS=folder, AS_IT_IS=1)
 archive: $(READY)

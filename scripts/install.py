@@ -68,7 +68,10 @@ def proved(entries: Iterable[re.Match[str]], file: Path) -> list[str]:
 def by_uv(uv: list[str], steps: list[list[str]]) -> bool:
     """Install by uv, which pip brings; return whether that could be done."""
     if subprocess.run([*PIP, "install", "--quiet", *uv], check=False).returncode:
-        print("uv cannot be had here, so pip installs: that takes longer and shows nothing.")
+        print(
+            "uv cannot be had here, so pip installs: that takes longer and shows nothing.",
+            flush=True,
+        )
         return False
     environment, options = as_pip_is_configured()
     for step in steps:
@@ -77,7 +80,10 @@ def by_uv(uv: list[str], steps: list[list[str]]) -> bool:
         if status in (-signal.SIGINT, 128 + signal.SIGINT):
             raise KeyboardInterrupt
         if status:
-            print("uv could not install this, so pip tries: that takes longer and shows nothing.")
+            print(
+                "uv could not install this, so pip tries: that takes longer and shows nothing.",
+                flush=True,
+            )
             return False
     return True
 
