@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+comma := ,
 MUTANTS := .venv-mutants
 # Tests run side by side, a file at a time.
 PYTEST := python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
@@ -113,7 +114,7 @@ $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
 		"Python 3.11 to 3.13 is needed, this is %d.%d; name one: make PYTHON=python3.12 ..." % v)'
 	@[ ! -L .venv ] || { echo ".venv is a link to an environment that others may use: make it there"; exit 1; }
-	@echo "Making .venv, once: 3 GB to fetch, 6 GB on disk, mostly PyTorch$(if $(INDEX), (less from $(INDEX)))."
+	@echo "Making .venv, once: $(if $(INDEX),PyTorch from $(INDEX),3 GB to fetch$(comma) 6 GB on disk$(comma) mostly PyTorch and CUDA)."
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python scripts/install.py "$(INDEX)"
 	@touch $@
