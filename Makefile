@@ -8,7 +8,7 @@ MUTANTS := .venv-mutants
 PYTEST := python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help unlock demo test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load mutants example from-scratch archive verify-archive check format lock clean
+.PHONY: help unlock demo test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load mutants example from-scratch methods archive verify-archive check format lock clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -59,6 +59,10 @@ example: $(READY)
 from-scratch: unlock
 	@snakemake --cores 1 --quiet all -- data/mnist/split.csv
 	@python scripts/from_scratch.py
+
+## make methods      METHODS.md in a run's results: for a paper or a course (RESULTS=folder)
+methods: $(READY)
+	@python scripts/methods.py "$(or $(RESULTS),results/demo)"
 
 ## make archive      a run's results, its crate and the code in one zip (RESULTS=folder, AS_IT_IS=1)
 archive: $(READY)
