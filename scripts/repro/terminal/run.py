@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -23,6 +24,10 @@ from repro.terminal.jobs import Job, Jobs, in_words
 from repro.terminal.screen import Screen, shortened
 
 INTERRUPTED = 128 + signal.SIGINT
+_END = 20  # lines of the log of a job that died without a word
+# What Snakemake says of a job's process, where a signal ended it; and at the end of it all.
+_DIED = re.compile(r"CalledProcessError.*(?:died with <Signals\.(\w+)|non-zero exit)", re.S)
+_JOBS_FAILED = "At least one job did not complete successfully"
 _LONG_S = 60.0  # a job of more than this says each tenth where there is no status line
 
 
@@ -41,6 +46,7 @@ class Run:
         self.quiet = quiet
         self.interrupted = False
         self.failed = False
+        self._died = ""
         self._held: list[str] = []
         self._said: set[str] = set()
         self._tenths: dict[int, int] = {}
@@ -89,6 +95,8 @@ class Run:
             self._ended(told["job_id"])
         elif event == "job_error":
             self._job_failed(told)
+        elif told.get("exception") == "RuleException" and (died := _DIED.search(record.msg)):
+            self._died = f" (ended by {died[1]}; not enough memory?)" if died[1] else ""
         elif record.levelno >= logging.WARNING and not self._is_repeated(record):
             self.failed = self.failed or record.levelno >= logging.ERROR
             self._say(record.getMessage().strip(), even_if_quiet=record.levelno >= logging.ERROR)
@@ -96,7 +104,7 @@ class Run:
 
     def _is_repeated(self, record: logging.LogRecord) -> bool:
         """Say whether a record only repeats, at the end, that jobs have failed."""
-        return self.failed and not record.exc_info and "exception" not in record.__dict__
+        return self.failed and ("exception" not in record.__dict__ or _JOBS_FAILED in record.msg)
 
     def _ended(self, number: int) -> None:
         ended = self.jobs.end(number)
@@ -113,7 +121,8 @@ class Run:
             self._say(line, even_if_quiet=True)
         self._said.update(self._held)
         self._held.clear()
-        self._say(f"Failed: {words}; its log: {', '.join(told['log'])}", even_if_quiet=True)
+        logs = ", ".join(told["log"])
+        self._say(f"Failed{self._died}: {words}; its log: {logs}", even_if_quiet=True)
         for log in told["log"]:
             for line in _error_lines(Path(log)):
                 # Jobs here have said it; what those on a cluster write goes elsewhere.
@@ -177,12 +186,12 @@ def _at(job: Job, room: int = 1000) -> str:
 
 
 def _error_lines(log: Path) -> list[str]:
-    """Return a log from its first error on; all of it where it has none."""
+    """Return a log from its first error on; its end where it has none."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
-    first = next((i for i, line in enumerate(lines) if " ERROR " in line), 0)
+    first = next((i for i, line in enumerate(lines) if " ERROR " in line), -_END)
     return lines[first:]
 
 
