@@ -51,7 +51,8 @@ def test_what_may_take_hours_and_is_nowhere_timed_is_not_guessed(jobs):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(3.4, "3 s"), (42, "40 s"), (100, "2 min"), (6000, "1.7 h")]
+    ("seconds", "words"),
+    [(0.3, "under 1 s"), (3.4, "3 s"), (42, "40 s"), (100, "2 min"), (6000, "1.7 h")],
 )
 def test_a_time_in_words(seconds, words):
     assert in_words(seconds) == words

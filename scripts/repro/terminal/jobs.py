@@ -135,6 +135,8 @@ class Jobs:
 
 def in_words(seconds: float) -> str:
     """Return a time as a person says it."""
+    if seconds < 0.5:
+        return "under 1 s"
     if seconds < 10:
         return f"{seconds:.0f} s"
     if seconds < 95:
