@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from repro.features.store import FeatureSet, read_features
 from repro.flowers.images import (
@@ -27,6 +26,7 @@ from repro.history import log_history, write_history
 from repro.predictions import Predictions
 from repro.splits import SPLITS
 from repro.system import devices, logs
+from repro.system.progress import Bar
 from repro.system.threads import map_in_threads
 from repro.system.writer_lock import lock_output
 
@@ -75,7 +75,7 @@ def main() -> None:
     logger.info("%d runs, %d classes, %s", len(params.runs), len(classes), recipe)
 
     total = recipe.epochs * len(params.runs)
-    with tqdm(total=total, unit="epoch", desc="heads", disable=None) as bar:
+    with Bar(total=total, unit="epoch", desc="heads") as bar:
         stores = list(zip(source.features, source.ids, source.manifests, strict=True))
         for number, (rows, ids, manifest) in enumerate(stores):
             features = read_features(Path(rows), Path(ids), Path(manifest), hash_of_images(images))

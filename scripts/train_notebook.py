@@ -4,8 +4,6 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from repro.features.backbones import build
 from repro.fetch.proof import prove
 from repro.heads.notebook import (
@@ -19,6 +17,7 @@ from repro.heads.training import write_state
 from repro.history import write_history
 from repro.system import devices, logs
 from repro.system.files import write_json
+from repro.system.progress import Bar
 from repro.system.writer_lock import lock_output
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def main() -> None:
         logger.info("%s: %d images, %s, %s", run["run"], len(tree.images), preprocess, recipe)
         pixels = DecodedImages(tree.images, preprocess, work / "pixels.npy", snakemake.threads)
         passes = recipe.epochs * len(tree.images) + len(tree.rows("train"))
-        with tqdm(total=passes, unit="image", desc=run["run"], disable=None) as bar:
+        with Bar(total=passes, unit="image", desc=run["run"]) as bar:
             result = train(
                 backbone.module,
                 tree,

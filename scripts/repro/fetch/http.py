@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,11 +15,11 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
-from tqdm import tqdm
 
 from repro.errors import UserError
 from repro.fetch.registry import check_url
 from repro.system.disk import check_space, size_of, write_blocks
+from repro.system.progress import Bar
 
 _BLOCK = 1 << 16  # small: what a cut connection loses is less than this
 _CONNECT_TIMEOUT = 10.0  # seconds; a server that answers at all answers within this
@@ -110,14 +109,9 @@ def _log_retry(state: RetryCallState, url: str) -> None:
     log.warning("%s: %s; again in %.0f s", url, error, state.upcoming_sleep)
 
 
-def _bar(label: str, progress: bool) -> Any:
-    return tqdm(
-        desc=label,
-        unit="B",
-        unit_scale=True,
-        file=sys.stderr,
-        disable=None if progress else True,  # None: shown on a terminal only
-    )
+def _bar(label: str, progress: bool) -> Bar:
+    disable = None if progress else True  # None: shown on a terminal only
+    return Bar(total=None, desc=label, unit="B", unit_scale=True, disable=disable)
 
 
 @dataclass
@@ -129,7 +123,7 @@ class _Transfer:
     part: Path
     size: int | None
     timeout: float
-    bar: Any
+    bar: Bar
     fruitless: int = 0  # failed attempts since the last one that brought something
     answered: bool = False
 
