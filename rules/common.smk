@@ -19,7 +19,8 @@ from repro.comparison.reported import load as load_report
 from repro.config import check, check_names, check_repeats
 from repro.errors import UserError
 from repro.fetch.registry import load_registry
-from repro.plan import ARCHIVE, HISTORY, LABELS, MNIST_FILES, PREDICTIONS, SETID, Plan
+from repro.flowers import pictures
+from repro.plan import ARCHIVE, HISTORY, MNIST_FILES, PREDICTIONS, SETID, Plan
 from repro.system.code_inputs import code_of, code_of_project, look_first_in
 from repro.system.disk import check_folder, check_writable
 from repro.system.run_lock import mark
@@ -84,6 +85,8 @@ def check_folders():
 
 
 FLOWERS = f"{DATA}/{config['flowers']['data']}"
+# Where the images of an archive are unpacked to; pictures of one's own stay where they are.
+IMAGES_FOLDER = [] if PLAN.in_folders else f"{FLOWERS}/images"
 TABLE = model_table(PLAN, REGISTRY, REPORT)
 
 # The report shows loss curves of the flower nets only.
@@ -114,6 +117,11 @@ def of_all_runs(name):
     return [file for model in PLAN.models for file in of_runs(model, name)]
 
 
+def of_headlines(name):
+    """Return the file ``name`` of the headline run of each model."""
+    return [of_runs(model, name)[0] for model in PLAN.models]
+
+
 def of_model(name):
     """Return an input function: the file ``name`` of each run of a model."""
     return lambda wildcards: of_runs(model_of(wildcards), name)
@@ -128,7 +136,7 @@ def products(models):
     """Return what models end in: flower images by label, metrics and curves."""
     metrics = [file for model in models for file in of_runs(model, "metrics.csv")]
     flowers = any(model.part == "flowers" for model in models)
-    folders = [f"{FLOWERS}/manifests/main.csv"] if flowers else []
+    folders = [f"{FLOWERS}/manifests/main.csv"] if flowers and not PLAN.in_folders else []
     return folders + metrics + figures_of(models)
 
 
@@ -186,7 +194,34 @@ def weights_of(model):
     return fetched(*model.weights) if model.weights else []
 
 
-# --- flowers: splits and features ---
+# --- flowers: pictures of one's own, splits and features ---
+
+
+def find_pictures():
+    """Return the pictures in the user's folders; WorkflowError says in words what is wrong there."""
+    flowers = config["flowers"]
+    try:
+        return pictures.find(flowers["folders"], flowers["table"])
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def check_pictures():
+    """Say what is wrong in the folders before anything runs."""
+    found, flowers = find_pictures(), config["flowers"]
+    try:
+        pictures.check(found, flowers["split"], flowers["on_small"], len(PLAN.splits))
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def fingerprint_of_pictures(wildcards):
+    """Return a hash of what is in the folders: changed by content, not by a touch. Writes nothing."""
+    return pictures.fingerprint(find_pictures().pictures, f"{FLOWERS}/seen.csv")
+
+
+if PLAN.in_folders and workflow.is_main_process:
+    check_pictures()
 
 
 def split_files(splits):
@@ -263,7 +298,9 @@ def names_of(wildcards):
         "oxford102": shipped("resources/flower_names.csv"),
         "generated": f"{DATA}/generated/names.csv",
     }
-    return names.get(config["flowers"]["data"], [])
+    if PLAN.in_folders:
+        return f"{FLOWERS}/names.csv"
+    return names.get(config["flowers"]["data"]) or config["flowers"]["names"] or []
 
 
 def images_of(wildcards):
@@ -272,9 +309,14 @@ def images_of(wildcards):
     return f"{FLOWERS}/images.csv" if flowers else f"{DATA}/mnist/images.npy"
 
 
+def image_table_of(wildcards):
+    """Return the table that has the files of a flower net's images."""
+    return f"{FLOWERS}/images.csv" if model_of(wildcards).part == "flowers" else []
+
+
 def photographs_of(wildcards):
     """Return the folder of a flower net's photographs; MNIST's images are all in one file."""
-    return f"{FLOWERS}/images" if model_of(wildcards).part == "flowers" else []
+    return IMAGES_FOLDER if model_of(wildcards).part == "flowers" else []
 
 
 def running_history_of(wildcards):

@@ -32,10 +32,46 @@ if PLAN.generated:
             "../scripts/draw_flowers.py"
 
 
+if PLAN.in_folders:
+
+    ruleorder: gather_pictures > extract_flowers
+
+    # What is found changes with the pictures alone: a touched file, or one moved back, reruns nothing.
+    rule gather_pictures:
+        input:
+            code=code("gather_pictures"),
+        output:
+            images=f"{FLOWERS}/images.csv",
+            damaged=f"{FLOWERS}/damaged.json",
+            left_out=f"{FLOWERS}/left_out.json",
+            names=f"{FLOWERS}/names.csv",
+            seen=f"{FLOWERS}/seen.csv",
+        log:
+            f"{LOGS}/gather_pictures.log",
+        benchmark:
+            f"{BENCHMARKS}/gather_pictures.tsv"
+        conda:
+            "../envs/numpy.yaml"
+        threads: 4
+        resources:
+            mem_mb=growing(1500),
+            runtime=growing(30),
+        params:
+            folders=config["flowers"]["folders"],
+            table=config["flowers"]["table"],
+            on_damaged=config["flowers"]["on_damaged"],
+            on_small=config["flowers"]["on_small"],
+            pictures=fingerprint_of_pictures,
+        message:
+            "Find the pictures, and open each of them"
+        script:
+            "../scripts/gather_pictures.py"
+
+
 rule extract_flowers:
     input:
         archive=flowers_file(ARCHIVE),
-        labels=flowers_file(LABELS),
+        labels=flowers_file(PLAN.labels_file),
         code=code("extract_flowers"),
     output:
         images=f"{FLOWERS}/images.csv",
@@ -53,7 +89,7 @@ rule extract_flowers:
         runtime=growing(30),
     params:
         on_damaged=config["flowers"]["on_damaged"],
-        proofs=flowers_proofs(ARCHIVE, LABELS),
+        proofs=flowers_proofs(ARCHIVE, PLAN.labels_file),
     message:
         "Unpack the flower images and open each of them"
     script:
@@ -91,7 +127,7 @@ rule split_flowers:
 rule layout_flowers:
     input:
         images=f"{FLOWERS}/images.csv",
-        folder=f"{FLOWERS}/images",
+        folder=IMAGES_FOLDER,
         split=f"{FLOWERS}/splits/{{split}}.csv",
         code=code("layout_flowers"),
     output:
@@ -126,7 +162,7 @@ for model in [net for net in PLAN.described("flowers") if net.keeps_features]:
             f"features_{model.name}"
         input:
             images=f"{FLOWERS}/images.csv",
-            folder=f"{FLOWERS}/images",
+            folder=IMAGES_FOLDER,
             weights=weights_of(model),
             split=f"{FLOWERS}/splits/{{cover}}.csv" if model.protocol == "adapted" else [],
             statistics=(
@@ -206,7 +242,7 @@ for model in [net for net in PLAN.described("flowers") if net.keeps_features]:
                 f"adapt_{model.name}"
             input:
                 images=f"{FLOWERS}/images.csv",
-                folder=f"{FLOWERS}/images",
+                folder=IMAGES_FOLDER,
                 weights=weights_of(model),
                 split=f"{FLOWERS}/splits/{{cover}}.csv",
                 code=code("adapt_backbone"),

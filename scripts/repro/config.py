@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from repro.errors import UserError
-from repro.plan import Plan
+from repro.plan import GENERATED, OFFICIAL, OXFORD, Plan
 from repro.schema import problems
 
 _DIGITS = 10
@@ -198,9 +198,20 @@ def _of_flowers(flowers: Mapping[str, Any]) -> list[str]:
             f"flowers.split: validation {split['validation']} and test {split['test']} leave "
             "nothing to train on; must sum to less than 1"
         )
+    if flowers["folders"] or flowers["table"]:
+        if flowers["data"] in (OXFORD, GENERATED):
+            problems.append(
+                f"flowers.data: {flowers['data']!r} is no name for pictures of your own; must be "
+                "another, e.g. mine"
+            )
+        if split["kind"] == OFFICIAL:
+            problems.append(
+                "flowers.split.kind: official is for an archive with setid.mat; lay the pictures "
+                "out in train/, validation/ and test/, and that is the split"
+            )
     for place, knobs in places.items():
         seeds = knobs.get("split_seeds", [])
-        if split["kind"] == "official" and seeds:
+        if split["kind"] == OFFICIAL and seeds:
             problems.append(f"{place}.split_seeds: the official split is only one; must be []")
         elif split["seed"] in seeds:
             problems.append(

@@ -56,7 +56,7 @@ def hash_of_value(value: Any) -> str:
 
 
 def what_is_computed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration without its folders, sources of downloads and number of shards.
+    """Return a configuration without its folders, other places and number of shards.
 
     What is left decides the results; what is left out may be private.
     """
@@ -65,7 +65,8 @@ def what_is_computed(config: Mapping[str, Any]) -> dict[str, Any]:
         name: {key: value for key, value in entry.items() if key != "sources"}
         for name, entry in config["downloads"].items()
     }
-    kept["flowers"] = {key: value for key, value in config["flowers"].items() if key != "shards"}
+    places = ("shards", "folders", "table", "names")
+    kept["flowers"] = {key: each for key, each in config["flowers"].items() if key not in places}
     return kept
 
 
