@@ -7,7 +7,7 @@ MUTANTS := .venv-mutants
 PYTEST := python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help unlock demo pictures test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load mutants archive verify-archive check format lock clean
+.PHONY: help unlock demo pictures predict test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load mutants archive verify-archive check format lock clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -21,6 +21,10 @@ demo: unlock
 ## make pictures     train on pictures of your own, a folder a class: FOLDER=folder (TABLE=csv, SMALL=skip or train, NAME=word)
 pictures: unlock
 	@python scripts/pictures.py "$$FOLDER" $(if $(TABLE),--table "$$TABLE") $(if $(SMALL),--small "$(SMALL)") $(if $(NAME),--name "$(NAME)")
+
+## make predict      ask a trained net what pictures show: RUN=results/mine/runs/NET/RUN IMAGES=folder
+predict: unlock
+	@python scripts/ask.py "$$RUN" "$$IMAGES"
 
 ## make unlock       take off a killed run's lock; demo and reproduce begin with it
 unlock: $(READY)

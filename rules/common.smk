@@ -85,9 +85,15 @@ def check_folders():
 
 
 FLOWERS = f"{DATA}/{config['flowers']['data']}"
-# Where the images of an archive are unpacked to; pictures of one's own stay where they are.
+# Where the images of an archive are unpacked to; pictures of one's own stay where they are, and what
+# of them was left out stands in a file.
+LEFT_OUT = f"{FLOWERS}/left_out.json" if PLAN.in_folders else []
 IMAGES_FOLDER = [] if PLAN.in_folders else f"{FLOWERS}/images"
 TABLE = model_table(PLAN, REGISTRY, REPORT)
+# What the figures are held against, and where the report's claims are judged: of pictures of one's own
+# no report says a word.
+REPORTED = shipped(f"resources/{'no_report' if PLAN.own_pictures else 'reported'}.yaml")
+JUDGED = [] if PLAN.own_pictures else [f"{RESULTS}/claims.csv", f"{RESULTS}/claims.md"]
 
 # The report shows loss curves of the flower nets only.
 LOSS_CURVES = {"mnist": (), "flowers": ("loss",)}
@@ -220,7 +226,16 @@ def fingerprint_of_pictures(wildcards):
     return pictures.fingerprint(find_pictures().pictures, f"{FLOWERS}/seen.csv")
 
 
-if PLAN.in_folders and workflow.is_main_process:
+def fingerprint_of_asked(images):
+    """Return a hash of the pictures that a net is asked about. Writes nothing."""
+    try:
+        return pictures.fingerprint_of_asked(images)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
+# A trained net is asked as it is, whatever has become of the pictures it was trained on.
+if PLAN.in_folders and workflow.is_main_process and not PLAN.asks:
     check_pictures()
 
 
@@ -290,17 +305,25 @@ def loss_of(wildcards):
     return model_of(wildcards).loss
 
 
+def names_of_own():
+    """Return the file of the names of one's own classes, where they have any."""
+    if PLAN.in_folders:
+        return f"{FLOWERS}/names.csv"
+    names = config["flowers"]["names"] if PLAN.own_data else None
+    return os.path.expanduser(names) if names else []
+
+
 def names_of(wildcards):
     """Return the file of class names, where a model's classes have names."""
-    if model_of(wildcards).part == "mnist":
-        return []
+    return [] if model_of(wildcards).part == "mnist" else names_of_flowers()
+
+
+def names_of_flowers():
     names = {
         "oxford102": shipped("resources/flower_names.csv"),
         "generated": f"{DATA}/generated/names.csv",
     }
-    if PLAN.in_folders:
-        return f"{FLOWERS}/names.csv"
-    return names.get(config["flowers"]["data"]) or config["flowers"]["names"] or []
+    return names.get(config["flowers"]["data"]) or names_of_own()
 
 
 def images_of(wildcards):

@@ -39,15 +39,19 @@ rule evaluate:
 rule compare:
     input:
         metrics=of_all_runs("metrics.csv"),
-        reported=shipped("resources/reported.yaml"),
+        reported=REPORTED,
         code=code("compare"),
     output:
         metrics=f"{RESULTS}/metrics.csv",
-        comparison=report(
-            f"{RESULTS}/comparison.csv",
-            caption="../resources/captions/comparison.rst",
-            category="Comparison",
-            labels={"what": "5. All figures (CSV file)"},
+        comparison=(
+            f"{RESULTS}/comparison.csv"
+            if PLAN.own_pictures
+            else report(
+                f"{RESULTS}/comparison.csv",
+                caption="../resources/captions/comparison.rst",
+                category="Comparison",
+                labels={"what": "5. All figures (CSV file)"},
+            )
         ),
         table=f"{RESULTS}/comparison.md",
     log:

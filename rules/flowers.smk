@@ -281,6 +281,7 @@ for model in [net for net in PLAN.described("flowers") if net.keeps_features]:
             manifests=features_of(model, "manifest.json"),
             images=f"{FLOWERS}/images.csv",
             splits=split_files(model.splits),
+            names=names_of_flowers(),
             code=code("train_head"),
         output:
             histories=of_runs(model, HISTORY),
@@ -316,6 +317,7 @@ for model in [net for net in PLAN.described("flowers") if not net.keeps_features
         input:
             folders=[f"{FLOWERS}/folders/{split}" for split in model.splits],
             weights=weights_of(model),
+            names=names_of_flowers(),
             code=code("train_notebook"),
         output:
             histories=of_runs(model, HISTORY),

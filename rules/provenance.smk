@@ -6,7 +6,7 @@
 rule record_run:
     input:
         comparison=f"{RESULTS}/comparison.csv",
-        tables=[*rules.compare.output, *rules.judge_claims.output],
+        tables=[*rules.compare.output, *JUDGED],
         metrics=of_all_runs("metrics.csv"),
         histories=of_all_runs(HISTORY),
         predictions=of_all_runs(PREDICTIONS),
@@ -17,6 +17,8 @@ rule record_run:
         ],
         images=f"{FLOWERS}/images.csv" if PLAN.of("flowers") else [],
         damaged=f"{FLOWERS}/damaged.json" if PLAN.of("flowers") else [],
+        names=names_of_own(),
+        left_out=LEFT_OUT,
         manifests=feature_manifests(),
         notebooks=notebook_manifests(),
         config=f"{RESULTS}/config.yaml",
@@ -56,7 +58,7 @@ rule write_crate:
         rules.report.output,
         rules.report.input,
         rules.compare.output,
-        rules.judge_claims.output,
+        JUDGED,
         rules.record_run.output,
         runs=files_of_all_runs(),
         snakefile=shipped("Snakefile"),

@@ -147,7 +147,7 @@ rule plot_runtime:
     input:
         products(PLAN.models),
         COMPARISON_FIGURES,
-        f"{RESULTS}/claims.csv",
+        JUDGED,
         **{name: shipped(f"docs/{name}.csv") for name in BENCHMARK_NAMES},
         style=shipped("resources/style.mplstyle"),
         code=code("plot_runtime"),
@@ -199,7 +199,7 @@ if PLAN.own_pictures:
             predictions=of_headlines("predictions.csv"),
             per_class=of_headlines("per_class.csv"),
             confusion=of_headlines("confusion.csv"),
-            left_out=f"{FLOWERS}/left_out.json" if PLAN.in_folders else [],
+            left_out=LEFT_OUT,
             provenance=f"{RESULTS}/provenance.json",
             look=page_templates(),
             code=code("write_pictures"),

@@ -20,7 +20,9 @@ def configuration(asked: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {"flowers": {key: each for key, each in flowers.items() if each}}
     if asked.name:
         found["flowers"]["data"] = asked.name
-        found |= {f"{kind}_dir": f"{kind}/{asked.name}" for kind in ("results", "logs", "benchmarks")}
+        found |= {
+            f"{kind}_dir": f"{kind}/{asked.name}" for kind in ("results", "logs", "benchmarks")
+        }
     return found
 
 

@@ -125,6 +125,7 @@ def _contradictions(config: Mapping[str, Any]) -> list[str]:
         *_of_models(config),
         *_of_mnist(config["mnist"]),
         *_of_flowers(config["flowers"]),
+        *_of_predict(config),
     ]
 
 
@@ -186,6 +187,19 @@ def _of_mnist(mnist: Mapping[str, Any]) -> list[str]:
             f"least one of each digit is needed; must sum to at most {70000 - _DIGITS}"
         )
     return problems
+
+
+def _of_predict(config: Mapping[str, Any]) -> list[str]:
+    asked = config["predict"]
+    if bool(asked["run"]) != bool(asked["images"]):
+        return ["predict: run and images belong together; name both, or neither"]
+    nets = {**config["mnist"]["nets"], **config["flowers"]["nets"]}
+    if asked["run"] and Path(os.path.normpath(asked["run"])).parent.name not in nets:
+        return [
+            f"predict.run: {asked['run']!r} is in the folder of no net; expected "
+            f"RESULTS/runs/NET/RUN with NET one of {', '.join(sorted(nets))}"
+        ]
+    return []
 
 
 def _of_flowers(flowers: Mapping[str, Any]) -> list[str]:

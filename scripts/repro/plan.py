@@ -170,6 +170,11 @@ class Plan:
         return self.own_data and nets
 
     @property
+    def asks(self) -> bool:
+        """Whether a trained net is asked what pictures show."""
+        return bool(self.config["predict"]["run"])
+
+    @property
     def official_split(self) -> bool:
         """Whether the flowers are split as their authors did."""
         return bool(self.config["flowers"]["split"]["kind"] == OFFICIAL)

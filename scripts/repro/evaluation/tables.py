@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from repro.errors import UserError
 from repro.evaluation.metrics import (
@@ -22,6 +21,7 @@ from repro.evaluation.metrics import (
     reliability,
 )
 from repro.evaluation.names import METRIC_COLUMNS, RUNNING_ACCURACY
+from repro.evaluation.names_of_classes import name_all, read_names
 from repro.history import read_history
 from repro.predictions import Predictions
 from repro.splits import SPLITS
@@ -175,21 +175,3 @@ def _labelled(
     table.insert(0, "model", run.model)
     table.insert(1, "run", run.name)
     return table
-
-
-def read_names(path: str | os.PathLike[str]) -> dict[int, str]:
-    """Read a CSV of label and name; raise UserError where it is not that."""
-    try:
-        frame = pd.read_csv(path, keep_default_na=False)
-        return dict(zip(frame["label"].astype(int), frame["name"].astype(str), strict=True))
-    except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{path}: expected columns label and name ({error})") from error
-
-
-def name_all(
-    labels: NDArray[np.int64], names: dict[int, str], path: str | os.PathLike[str]
-) -> list[str]:
-    """Return the name of each label; raise UserError for a label that has none."""
-    if nameless := sorted(set(labels.tolist()) - set(names)):
-        raise UserError(f"{path}: no name for label {nameless[0]}; add a line for it")
-    return [names[label] for label in labels.tolist()]

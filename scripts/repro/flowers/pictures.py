@@ -273,6 +273,33 @@ def check_small(small: Mapping[str, int], needed: int, given: bool) -> None:
 # --- remembered ---------------------------------------------------------------------------------
 
 
+def asked_about(images: str) -> tuple[Path, list[str], str]:
+    """Return the pictures that a trained net is asked about.
+
+    Args:
+        images: a folder, or a picture.
+
+    Returns:
+        A folder, the pictures' paths in it, and in words what was passed over.
+
+    Raises:
+        UserError: there is no picture.
+    """
+    root, counts = _at(images), Counter[str]()
+    if root.is_file():
+        return root.parent, [root.name], ""
+    names = sorted(_walk(root, counts))
+    if not names:
+        raise UserError(f"{root}: no picture lies there. {passed_over(counts)}".rstrip())
+    return root, names, passed_over(counts)
+
+
+def fingerprint_of_asked(images: str) -> str:
+    """Return a hash of names and contents of the pictures that a net is asked about."""
+    root, names, _ = asked_about(images)
+    return fingerprint([Picture(name, root / name, "") for name in names], os.devnull)
+
+
 def fingerprint(pictures: Sequence[Picture], seen: str | os.PathLike[str]) -> str:
     """Return a hash of all pictures' names, classes, sets and contents; nothing is written.
 

@@ -63,7 +63,8 @@ def recompute(
         for model in models
     }
     plan = Plan(yaml.safe_load((results / "config.yaml").read_text(encoding="utf-8")))
-    reproduced = reported.load(report)
+    # Of pictures of one's own no report says a word.
+    reproduced = reported.load(report.with_name("no_report.yaml") if plan.own_pictures else report)
     found = Recomputed()
     tables = []
     for model in models:
@@ -91,6 +92,8 @@ def recompute(
     # Not the new ones: what rounding makes of them must not make a difference below.
     metrics = pd.read_csv(results / "metrics.csv")
     _hold_against(results / "comparison.csv", compare.compare(metrics, models, reproduced), found)
+    if plan.own_pictures:
+        return found
     everything = [
         claims.Evidence(
             model,

@@ -60,7 +60,7 @@ def what_is_computed(config: Mapping[str, Any]) -> dict[str, Any]:
 
     What is left decides the results; what is left out may be private.
     """
-    kept = {key: value for key, value in config.items() if key not in _FOLDERS}
+    kept = {key: value for key, value in config.items() if key not in (*_FOLDERS, "predict")}
     kept["downloads"] = {
         name: {key: value for key, value in entry.items() if key != "sources"}
         for name, entry in config["downloads"].items()

@@ -40,10 +40,11 @@ def photographs(ids: Sequence[int], images: str | os.PathLike[str]) -> list[NDAr
     files = pd.read_csv(images, keep_default_na=False).set_index("id")["file"]
     if missing := [number for number in ids if number not in files.index]:
         raise UserError(f"{images}: has no image {missing[0]}; delete it and run again")
-    return [_photograph(Path(images).parent / str(files[number])) for number in ids]
+    return [photograph(Path(images).parent / str(files[number])) for number in ids]
 
 
-def _photograph(path: Path) -> NDArray[np.uint8]:
+def photograph(path: Path) -> NDArray[np.uint8]:
+    """Return a photograph's central square, uint8, shape (256, 256, 3)."""
     try:
         with Image.open(path) as image:
             square = ImageOps.fit(rgb(image), (_SHOWN, _SHOWN), Image.Resampling.BICUBIC)

@@ -49,10 +49,10 @@ class Told:
         """Return the test accuracy in a sentence."""
         test = self.predictions[self.predictions["split"] == "test"]
         right, n = int((test["true"] == test["predicted"]).sum()), len(test)
-        interval = tables.between(*wilson(right / n, n), "accuracy")
+        low, high = wilson(right / n, n)
         return (
             f"{self.title} gives {right:,} of {n:,} test pictures the right name: "
-            f"{100 * right / n:.1f} % (95 % interval {interval})."
+            f"{100 * right / n:.1f} % (95 % interval {100 * low:.1f}\u2013{100 * high:.1f} %)."
         )
 
     def pairs(self) -> list[str]:

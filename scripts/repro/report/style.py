@@ -27,10 +27,12 @@ def styled(style: str | os.PathLike[str]) -> AbstractContextManager[None]:
     return mpl.rc_context(fname=style)
 
 
-def save(figure: Figure, png: str | os.PathLike[str]) -> None:
+def save(figure: Figure, png: str | os.PathLike[str], *, svg: bool = True) -> None:
     """Write the figure as PNG, and beside it as SVG; the same figure gives the same bytes."""
     FigureCanvasAgg(figure)
     with atomic_path(png) as aside:
         figure.savefig(aside, format="png", metadata={"Software": None})
+    if not svg:
+        return
     with atomic_path(Path(png).with_suffix(".svg")) as aside:
         figure.savefig(aside, format="svg", metadata={"Date": None, "Creator": None})
