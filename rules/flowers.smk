@@ -57,8 +57,9 @@ if PLAN.in_folders:
             mem_mb=growing(1500),
             runtime=growing(30),
         params:
-            folders=config["flowers"]["folders"],
-            table=config["flowers"]["table"],
+            # Functions, because Snakemake takes braces in a text for wildcards.
+            folders=lambda wildcards: config["flowers"]["folders"],
+            table=lambda wildcards: config["flowers"]["table"],
             on_damaged=config["flowers"]["on_damaged"],
             on_small=config["flowers"]["on_small"],
             pictures=fingerprint_of_pictures,

@@ -29,7 +29,7 @@ if PLAN.asks:
         params:
             part=ASKED_NET.part,
             title=ASKED_NET.title,
-            images=config["predict"]["images"],
+            images=lambda wildcards: config["predict"]["images"],
             pictures=lambda wildcards: fingerprint_of_asked(config["predict"]["images"]),
             architecture=ASKED_NET.net.get("architecture"),
             preprocess=ASKED_NET.net.get("preprocess"),

@@ -59,7 +59,8 @@ def check_names(
     name = config["flowers"]["data"]
     problems += [
         f"flowers.data: {name!r} needs {file}, which is not a known download; must be oxford102, "
-        "generated, or a name whose files you add under downloads"
+        "generated, or a name whose files you add under downloads; pictures in folders are named "
+        "under flowers.folders"
         for file in Plan(config).flower_files
         if file not in downloads
     ]

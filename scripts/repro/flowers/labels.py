@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from repro.errors import UserError
+from repro.flowers.pictures import read_table
 from repro.splits import SPLITS
 
 # 102 in Oxford-102, 21,841 in all of ImageNet; a head has an output for each.
@@ -37,16 +37,14 @@ def read_labels(path: str | os.PathLike[str]) -> NDArray[np.int64]:
 
 
 def _read_csv(path: str | os.PathLike[str]) -> NDArray[np.int64]:
-    try:
-        frame = pd.read_csv(path, sep=None, engine="python", encoding="utf-8-sig")
-        labels = frame["label"].to_numpy(np.float64)
-    except KeyError:
+    table = read_table(Path(path))
+    if "label" not in table.columns:
         raise UserError(
-            f"{path}: has no column 'label'; its lines are the images in order"
-        ) from None
-    except (OSError, ValueError, csv.Error) as error:
-        raise UserError(f"{path}: not a CSV with numbers in 'label' ({error})") from error
-    return _whole(labels, path, "label", MAX_LABEL)
+            f"{path}: has no column 'label', only {', '.join(table.columns) or 'an empty line'}; "
+            "expected a line an image, in the order of the images' numbers"
+        )
+    labels = pd.to_numeric(pd.Series([row["label"] for _, row in table.rows]), errors="coerce")
+    return _whole(labels.to_numpy(np.float64), path, "label", MAX_LABEL)
 
 
 def read_official_split(path: str | os.PathLike[str]) -> dict[str, NDArray[np.int64]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import math
 import os
 import re
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from repro.errors import UserError
 from repro.splits import SPLITS
@@ -173,25 +174,46 @@ def _by_class(pictures: Iterable[Picture], counts: Counter[str]) -> Found:
     return Found(sorted(pictures, key=key), {what: n for what, n in counts.items() if n})
 
 
+class Table(NamedTuple):
+    """A CSV: its columns, and each line's number with its cells by column."""
+
+    columns: Sequence[str]
+    rows: Sequence[tuple[int, Mapping[str, str]]]
+
+
+def read_table(file: Path) -> Table:
+    """Read a CSV as people make them: separated by commas, semicolons or tabs.
+
+    Raises:
+        UserError: it cannot be read as text.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: cannot be read as text in UTF-8 ({error})") from error
+    first = text.partition("\n")[0]
+    reader = csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=first.count))
+    columns = [column.strip() for column in reader.fieldnames or []]
+    reader.fieldnames = columns
+    rows = [
+        (reader.line_num, {column: (row[column] or "").strip() for column in columns})
+        for row in reader
+    ]
+    return Table(columns, rows)
+
+
 def _in_table(table: Path, folders: str | None) -> Found:
     root = _at(folders) if folders else table.parent
-    try:
-        text = table.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{table}: cannot be read as text in UTF-8 ({error})") from error
-    first = text.partition("\n")[0]
-    rows = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=first.count))
-    columns = rows.fieldnames or []
+    columns, rows = read_table(table)
     if missing := [column for column in ("file", "class") if column not in columns]:
         raise UserError(
             f"{table}: has no column {' and no column '.join(missing)}; expected file, class and, "
             f"if wanted, split; found {', '.join(columns) or 'nothing'}"
         )
     pictures: dict[str, Picture] = {}
-    for row in rows:
-        cells = {column: (row[column] or "").strip() for column in columns}
-        name, kind, split = cells["file"], cells["class"], cells.get("split", "")
-        where = f"{table}, line {rows.line_num}"
+    for line, row in rows:
+        name, kind, split = row["file"], row["class"], row.get("split", "")
+        where = f"{table}, line {line}"
         if not name or not kind:
             raise UserError(f"{where}: no {'class' if name else 'file'}; each line needs both")
         if name in pictures:
