@@ -7,7 +7,7 @@ MUTANTS := .venv-mutants
 PYTEST := python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help unlock demo pictures predict test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load mutants archive verify-archive check format lock clean
+.PHONY: help unlock demo pictures predict docs-pictures test test-heavy test-all reliability reproduce rehearse bench-mnist bench-flowers bench-heads load mutants archive verify-archive check format lock clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -25,6 +25,10 @@ pictures: unlock
 ## make predict      ask a trained net what pictures show: RUN=results/mine/runs/NET/RUN IMAGES=folder
 predict: unlock
 	@python scripts/ask.py "$$RUN" "$$IMAGES"
+
+## make docs-pictures  README's pictures of both, of drawn flowers: docs/pictures_*.png
+docs-pictures: unlock
+	@python scripts/show_pictures.py
 
 ## make unlock       take off a killed run's lock; demo and reproduce begin with it
 unlock: $(READY)

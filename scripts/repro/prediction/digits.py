@@ -55,7 +55,7 @@ def read_digit(file: str | os.PathLike[str]) -> NDArray[np.uint8]:
     digit = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     scale = _BOX / max(digit.shape)
     height, width = (max(1, round(side * scale)) for side in digit.shape)
-    image = Image.fromarray(digit.astype(np.uint8)).resize(
+    image = Image.fromarray(np.rint(digit).astype(np.uint8)).resize(
         (width, height), Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
     )
     return _centred(np.asarray(image))
