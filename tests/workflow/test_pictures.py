@@ -152,7 +152,7 @@ def test_from_a_folder_to_an_answer(project, walk, happened):  # noqa: PLR0915
     assert "Does the report hold" not in page
     card = (run.parent / "model_card.md").read_text()
     assert f"Classes: {', '.join(sorted(classes))}." in card
-    assert "report" not in card
+    assert "the report" not in card
 
     before = state(project.folder)
     folders = {"flowers": {"folders": str(mine), "on_small": "train"}}
