@@ -7,6 +7,7 @@ import pandas as pd
 from repro.errors import UserError
 from repro.flowers import pictures
 from repro.flowers.gather import describe
+from repro.splits import least
 from repro.system import logs
 from repro.system.files import atomic_path, write_json
 from repro.system.writer_lock import lock_output
@@ -26,7 +27,7 @@ def main() -> None:
 
     # Before a backbone runs, and once more than when the run was planned: some may be damaged.
     split = snakemake.config["flowers"]["split"]
-    needed = pictures.least(split["validation"], split["test"])
+    needed = least(*(split[key] for key in ("kind", "validation", "test")))
     given = images.get("split", pd.Series("", images.index))
     small = pictures.small_classes(zip(images["label"].map(names), given, strict=True), needed)
     if params.on_small == "stop":

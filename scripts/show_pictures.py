@@ -17,8 +17,8 @@ from repro.flowers.synthetic import kind, paint
 from repro.system.files import atomic_path
 
 ROOT = Path(__file__).resolve().parents[1]
-KINDS, OF_EACH, ASKED = range(1, 25), 24, 5
-SIZE = (320, 256)
+KINDS, OF_EACH, ASKED = range(1, 103), 8, 5
+SIZE = (280, 240)
 RUN = "results/drawn/runs/efficientnet_lite0/seed-1"
 SHOWN = {
     "pictures_gallery.png": "results/drawn/figures/efficientnet_lite0/gallery.png",

@@ -131,7 +131,7 @@ class TestTable:
             pictures.find(None, self.table(mine, text))
 
 
-SPLIT = {"validation": 0.25, "test": 0.25}
+SPLIT = {"kind": "stratified", "validation": 0.25, "test": 0.25}
 
 
 class TestSmallClasses:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
-import math
 import os
 import re
 import unicodedata
@@ -19,10 +17,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from repro.errors import UserError
-from repro.splits import SPLITS
+from repro.splits import SPLITS, least
+from repro.system.csv_files import read_table
 from repro.system.files import hash_of
 
 # Of the formats that Pillow reads, those that pictures are kept in.
@@ -174,34 +173,6 @@ def _by_class(pictures: Iterable[Picture], counts: Counter[str]) -> Found:
     return Found(sorted(pictures, key=key), {what: n for what, n in counts.items() if n})
 
 
-class Table(NamedTuple):
-    """A CSV: its columns, and each line's number with its cells by column."""
-
-    columns: Sequence[str]
-    rows: Sequence[tuple[int, Mapping[str, str]]]
-
-
-def read_table(file: Path) -> Table:
-    """Read a CSV as people make them: separated by commas, semicolons or tabs.
-
-    Raises:
-        UserError: it cannot be read as text.
-    """
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: cannot be read as text in UTF-8 ({error})") from error
-    first = text.partition("\n")[0]
-    reader = csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=first.count))
-    columns = [column.strip() for column in reader.fieldnames or []]
-    reader.fieldnames = columns
-    rows = [
-        (reader.line_num, {column: (row[column] or "").strip() for column in columns})
-        for row in reader
-    ]
-    return Table(columns, rows)
-
-
 def _in_table(table: Path, folders: str | None) -> Found:
     root = _at(folders) if folders else table.parent
     columns, rows = read_table(table)
@@ -230,13 +201,6 @@ def _in_table(table: Path, folders: str | None) -> Found:
 # --- classes too small for three sets -------------------------------------------------------------
 
 
-def least(validation: float, test: float) -> int:
-    """Return how many pictures a class needs so that each set gets one of it."""
-    # Rounded, because what is left of 1 may be a hair less than it should be.
-    shares = math.ceil(round(1 / min(validation, test, 1 - validation - test), 6))
-    return max(len(SPLITS), shares)
-
-
 def small_classes(kinds: Iterable[tuple[str, str]], needed: int) -> dict[str, int]:
     """Return the classes that are too small for three sets, and how many pictures each has.
 
@@ -259,7 +223,7 @@ def check(found: Found, split: Mapping[str, Any], on_small: str, splits: int = 1
 
     Args:
         found: the pictures.
-        split: the shares ``validation`` and ``test``.
+        split: how sets are drawn: kind, validation and test of ``flowers.split``.
         on_small: what becomes of a class too small for three sets, one of ON_SMALL.
         splits: how many splits are asked for.
 
@@ -273,7 +237,7 @@ def check(found: Found, split: Mapping[str, Any], on_small: str, splits: int = 1
             "flowers.split_seeds: [] (and that of each net)"
         )
     if on_small == "stop":
-        needed = least(split["validation"], split["test"])
+        needed = least(*(split[key] for key in ("kind", "validation", "test")))
         kinds = ((picture.kind, picture.set) for picture in found.pictures)
         check_small(small_classes(kinds, needed), needed, given)
 

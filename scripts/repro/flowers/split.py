@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from repro.errors import UserError
-from repro.flowers.pictures import least
-from repro.splits import SPLITS
+from repro.splits import SPLITS, least
 
 _NAMED = 5  # labels in a message
 
@@ -28,7 +27,7 @@ def check_counts(images: pd.DataFrame, kind: str, validation: float, test: float
     Raises:
         UserError: naming such labels, how many images each has and how many it needs.
     """
-    needed = least(validation, test) if kind == "stratified" else len(SPLITS)
+    needed = least(kind, validation, test)
     counts = images["label"].value_counts().sort_index()
     few = counts[counts < needed]
     if few.empty:
