@@ -14,7 +14,7 @@ from repro.mnist.training import SCALED_AT_ONCE
 from repro.prediction import digits
 from small_mnist import small_splits
 
-RECIPE = {"hidden": [9, 7], "learning_rate": 0.1, "batch_size": 20, "epochs": 1}
+RECIPE = {"hidden": [50, 50], "learning_rate": 0.1, "batch_size": 20, "epochs": 1}
 
 
 def stroke(file, size, box, ink, paper):

@@ -36,7 +36,7 @@ logger = logging.getLogger("repro")
 
 # The tensors of a head, under the names they have in :func:`head_module`'s state dict.
 STATE_NAMES = ("0.weight", "0.bias", "2.weight", "2.bias")
-_SCORED_AT_ONCE = 64
+_SCORED_AT_ONCE = 4096  # rows; bounds the memory
 _ABOUT = "net"  # the entry of the file's metadata
 
 
@@ -108,18 +108,17 @@ def initial_state(
 
 
 def scores_of(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
-    """Return a head's log-probabilities (n, k) for features (n, width).
+    """Return a head's log-probabilities (n, k), float32, for features (n, width).
 
-    They are taken in blocks of one size, the last filled up with zeros: a matrix product of another
-    number of rows may add up in another order, and a picture's scores must not depend, to the bit,
-    on how many others there are.
+    They are taken in float64 and then rounded: in float32 the last bits of a picture's scores
+    depend on how many others there are and on its place among them.
     """
+    w1, b1, w2, b2 = (tensor.double() for tensor in (w1, b1, w2, b2))
     blocks = []
     for block in torch.split(x, _SCORED_AT_ONCE):
-        filled = functional.pad(block, (0, 0, 0, _SCORED_AT_ONCE - len(block)))
-        hidden = torch.addmm(b1, filled, w1.T).relu_()
+        hidden = torch.addmm(b1, block.double(), w1.T).relu_()
         scores = functional.log_softmax(torch.addmm(b2, hidden, w2.T), dim=1)
-        blocks.append(scores[: len(block)])
+        blocks.append(scores.float())
     return torch.cat(blocks)
 
 

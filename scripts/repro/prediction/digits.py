@@ -19,7 +19,7 @@ from repro.flowers.decode import rgb
 from repro.mnist.images import PIXELS, scale_pixels
 from repro.mnist.numpy_trainer import FastMlp
 from repro.mnist.recipe import MlpRecipe
-from repro.mnist.torch_trainer import initial_net
+from repro.mnist.torch_trainer import initial_net, scores_of
 from repro.mnist.training import SCALED_AT_ONCE
 
 Forward = Callable[[NDArray[np.uint8]], NDArray[Any]]
@@ -122,12 +122,7 @@ def _of_torch(model: Path) -> tuple[Forward, str]:
     recipe = MlpRecipe(hidden=hidden, learning_rate=0, batch_size=1, epochs=1, dtype=dtype, **kinds)
     net = initial_net(recipe, PIXELS, torch.Generator())
     net.load_state_dict(state)
-
-    @torch.inference_mode()
-    def forward(pixels: NDArray[np.uint8]) -> NDArray[Any]:
-        return np.asarray(net(torch.from_numpy(scale_pixels(pixels, dtype))).numpy())
-
-    return forward, kinds["output"]
+    return lambda pixels: scores_of(net, pixels, dtype), kinds["output"]
 
 
 def _layer(name: str) -> int:

@@ -20,7 +20,6 @@ from repro.features.extraction import computed
 from repro.features.forward import Forward
 from repro.flowers.images import ImageRef
 from repro.heads.training import STATE_NAMES, read_state, scores_of
-from repro.system.threads import map_in_threads
 
 logger = logging.getLogger("repro")
 
@@ -107,6 +106,4 @@ def scores(
         damaged |= {row: str(error) for row, error in batch.damaged.items()}
     x = torch.cat(features).to(device) if features else torch.empty(0, backbone.width)
     state = [head.state[name].to(device) for name in STATE_NAMES]
-    # In a thread as training is: PyTorch then takes one thread there too, and adds up alike.
-    (made,) = map_in_threads(lambda all_of_it: scores_of(all_of_it, *state), [x], 1)
-    return rows, made.cpu().numpy(), damaged
+    return rows, scores_of(x, *state).cpu().numpy(), damaged
