@@ -18,6 +18,18 @@ help:
 demo: $(READY)
 	@python scripts/run.py results/demo --workflow-profile profiles/demo
 
+## make pictures     train on pictures of your own, a folder a class: FOLDER=folder (TABLE=csv, SMALL=skip or train, NAME=word)
+pictures: unlock
+	@python scripts/pictures.py "$$FOLDER" $(if $(TABLE),--table "$$TABLE") $(if $(SMALL),--small "$(SMALL)") $(if $(NAME),--name "$(NAME)")
+
+## make predict      ask a trained net what pictures show: RUN=results/mine/runs/NET/RUN IMAGES=folder
+predict: unlock
+	@python scripts/ask.py "$$RUN" "$$IMAGES"
+
+## make docs-pictures  README's pictures of both, of drawn flowers: docs/pictures_*.png
+docs-pictures: unlock
+	@python scripts/show_pictures.py
+
 ## make unlock       take off a killed run's lock; whatever runs here begins with it
 unlock: $(READY)
 	@python scripts/unlock.py

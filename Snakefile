@@ -17,6 +17,13 @@ GIVEN = deepcopy(config)
 configfile: BASE / "config.yaml"
 
 
+# Pictures of one's own: one small net and one run, unless told otherwise. The configuration is
+# checked below; until then it may be anything.
+if isinstance(config["flowers"], dict) and any(map(config["flowers"].get, ("folders", "table"))):
+
+    configfile: Path(workflow.basedir) / "config/pictures.yaml"
+
+
 include: "rules/common.smk"
 
 
@@ -79,3 +86,4 @@ include: "rules/evaluation.smk"
 include: "rules/against.smk"
 include: "rules/report.smk"
 include: "rules/provenance.smk"
+include: "rules/predict.smk"

@@ -40,12 +40,13 @@ def figures() -> Iterator[tuple[str, Figure]]:
             ),
         )
 
-    counts = pd.read_csv(source.confusion)
+    # A class may be called NA.
+    counts = pd.read_csv(source.confusion, keep_default_na=False)
     few = counts["true"].nunique() <= MAX_CLASSES
     draw = errors.confusion_matrix if few else errors.confused_pairs
     yield "confusion", draw(counts, title)
 
-    mistakes = pd.read_csv(source.mistakes).head(SHOWN)
+    mistakes = pd.read_csv(source.mistakes, keep_default_na=False).head(SHOWN)
     read = digits if source.images.endswith(".npy") else photographs
     images = read(mistakes["id"].tolist(), source.images)
     yield "gallery", errors.gallery(images, mistakes.to_dict("records"), title)

@@ -25,6 +25,8 @@ def main() -> None:
         notebooks=source.notebooks,
         images=source.images or None,
         damaged=source.damaged or None,
+        names=source.names or None,
+        left_out=source.left_out or None,
         results=[*source.tables, *source.metrics, *source.histories, *source.predictions],
         environments=source.environments,
         project=Path(params.project),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from repro.evaluation.names_of_classes import names_for
 from repro.features.store import FeatureSet, read_features
 from repro.flowers.images import (
     class_indices,
@@ -19,6 +20,7 @@ from repro.heads.training import (
     HeadRecipe,
     HeadResult,
     HeadRun,
+    about,
     train_heads,
     write_state,
 )
@@ -52,13 +54,13 @@ def predictions_of(
 
 
 def write_run(
-    made: Any, ids: Any, labels: Any, classes: Any, trained: tuple[int, HeadRun, HeadResult]
+    made: Any, ids: Any, labels: Any, said: Mapping[str, Any], trained: tuple[int, Any, Any]
 ) -> None:
-    """Write a run's outputs; ``trained`` begins with the run's place among them."""
+    """Write a run's outputs; ``trained`` is its place among them, the run and its result."""
     i, run, result = trained
     write_history(Path(made.histories[i]), result.history)
-    predictions_of(run, result, ids, labels, classes).save(made.predictions[i])
-    write_state(Path(made.models[i]), result.state)
+    predictions_of(run, result, ids, labels, np.array(said["classes"])).save(made.predictions[i])
+    write_state(Path(made.models[i]), result.state, said)
 
 
 def main() -> None:
@@ -97,7 +99,10 @@ def main() -> None:
             )
             for i, result in zip(chosen, results, strict=True):
                 log_history(params.runs[i]["run"], result.history)
-            write = partial(write_run, made, features.ids, labels, classes)
+            said = about(
+                features.manifest, classes.tolist(), names_for(classes, source.get("names"))
+            )
+            write = partial(write_run, made, features.ids, labels, said)
             # Side by side, because packing a run's predictions takes as long as half an epoch.
             for _ in map_in_threads(
                 write, zip(chosen, runs, results, strict=True), snakemake.threads

@@ -164,8 +164,10 @@ def confusion(held: Any, config: dict, model: str) -> None:
     }
     found = {(int(x), int(y)): text for x, y, text in panel["texts"]}
     held.same(f"{model}/confusion", "cells", found, cells)
+    named = {r.true: getattr(r, "true_name", r.true) for r in tuples(counts)}
+    named |= {r.taken_for: getattr(r, "taken_for_name", r.taken_for) for r in tuples(counts)}
     for axis in ("x_ticks", "y_ticks"):
-        held.same(f"{model}/confusion", axis, panel[axis], [str(label) for label in labels])
+        held.same(f"{model}/confusion", axis, panel[axis], [str(named[each]) for each in labels])
     held.same(f"{model}/confusion", "axes", panel["labels"], ["Taken for", "True class"])
 
 

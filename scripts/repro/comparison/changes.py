@@ -86,6 +86,8 @@ def _other_data(part: str, plan: Plan, registry: Mapping[str, Entry], report: Re
     folder = plan.config["flowers"]["data"] if part == "flowers" else part
     if part == "flowers" and plan.generated:
         return WhyNot.GENERATED.value
+    if part == "flowers" and plan.own_data:
+        return WhyNot.OTHER_DATA.value
     shipped = report.parts[part].data
     other = [
         f"{folder}/{name}"

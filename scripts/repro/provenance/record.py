@@ -56,16 +56,17 @@ def hash_of_value(value: Any) -> str:
 
 
 def what_is_computed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration without its folders, sources of downloads and number of shards.
+    """Return a configuration without its folders, other places and number of shards.
 
     What is left decides the results; what is left out may be private.
     """
-    kept = {key: value for key, value in config.items() if key not in _FOLDERS}
+    kept = {key: value for key, value in config.items() if key not in (*_FOLDERS, "predict")}
     kept["downloads"] = {
         name: {key: value for key, value in entry.items() if key != "sources"}
         for name, entry in config["downloads"].items()
     }
-    kept["flowers"] = {key: value for key, value in config["flowers"].items() if key != "shards"}
+    places = ("shards", "folders", "table", "names")
+    kept["flowers"] = {key: each for key, each in config["flowers"].items() if key not in places}
     return kept
 
 
