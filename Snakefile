@@ -17,13 +17,6 @@ GIVEN = deepcopy(config)
 configfile: BASE / "config.yaml"
 
 
-# Pictures of one's own: one small net and one run, unless told otherwise. The configuration is
-# checked below; until then it may be anything.
-if isinstance(config["flowers"], dict) and any(map(config["flowers"].get, ("folders", "table"))):
-
-    configfile: Path(workflow.basedir) / "config/pictures.yaml"
-
-
 include: "rules/common.smk"
 
 

@@ -50,7 +50,12 @@ def read_yaml(path):
 
 
 # A module that is given a configuration has nothing else; what is included has what ships on top.
+# Of pictures of one's own there is one small net and one run, unless told otherwise. All of it is
+# checked below; until then it may be anything.
 whole = read_yaml(BASE / "config.yaml")
+flowers = GIVEN.get("flowers")
+if isinstance(flowers, dict) and any(map(flowers.get, ("folders", "table"))):
+    update_config(whole, read_yaml(BASE / "config/pictures.yaml"))
 update_config(whole, GIVEN)
 if config != whole:
     config.update(whole)

@@ -86,13 +86,11 @@ def _other_data(part: str, plan: Plan, registry: Mapping[str, Entry], report: Re
     folder = plan.config["flowers"]["data"] if part == "flowers" else part
     if part == "flowers" and plan.generated:
         return WhyNot.GENERATED.value
-    if part == "flowers" and plan.own_data:
-        return WhyNot.OTHER_DATA.value
     shipped = report.parts[part].data
     other = [
         f"{folder}/{name}"
         for name, sha256 in shipped.items()
-        if not _is(registry[f"{folder}/{name}"].proof, sha256)
+        if not ((known := registry.get(f"{folder}/{name}")) and _is(known.proof, sha256))
     ]
     if len(other) == len(shipped):
         return WhyNot.OTHER_DATA.value
