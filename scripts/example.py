@@ -1,10 +1,13 @@
-"""Write docs/example/report.html, the demo's page in small, and how long its jobs took."""
+"""Write docs/example/report.html, the demo's page in small, README's pictures, and jobs' times."""
 
 import argparse
 import base64
 import html
 import io
 import re
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +19,14 @@ from repro.errors import UserError
 MAX_BYTES = 1_000_000
 WIDTH, COLOURS = 1000, 64  # of a picture
 FIGURES = ("accuracy", "confusion", "gallery")
+# README's pictures, beside the folder of the page.
+SHOWN = {
+    "comparison.png": "comparison.png",
+    "curve.png": "numpy_1hidden/accuracy.png",
+    "confusion.png": "numpy_1hidden/confusion.png",
+}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+SCREEN = (1180, 760)  # pixels of the page's first screen
 
 
 def main() -> None:
@@ -31,6 +42,10 @@ def main() -> None:
         raise UserError(f"the page has {len(text.encode()):,} bytes, over {MAX_BYTES:,}")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(text, encoding="utf-8")
+    folder = options.output.parent.parent
+    for name, figure in SHOWN.items():
+        (folder / name).write_bytes(reduced(options.results / "figures" / figure))
+    first_screen(options.results / "comparison.html", folder / "page.png")
     times = pd.read_csv(options.results / "runtime.csv").groupby("rule")["wall_s"].mean()
     times.round(1).rename("seconds").to_csv(options.seconds)
     print(f"{options.output}: {len(text.encode()):,} bytes")
@@ -64,8 +79,7 @@ def content(text: str) -> str:
 def pictures(results: Path) -> Iterator[str]:
     """Yield the figures of all models, then those of each."""
     yield "<h2>Pictures</h2>"
-    for name in ("comparison", "seeds"):
-        yield picture(results / f"figures/{name}.png", name)
+    yield picture(results / "figures/comparison.png", "comparison")
     models = pd.read_csv(results / "comparison.csv").drop_duplicates("model")
     for model, title in zip(models["model"], models["title"], strict=True):
         for name in FIGURES:
@@ -76,16 +90,36 @@ def picture(file: Path, words: str) -> str:
     """Return a PNG file as a part of the page; nothing where there is none."""
     if not file.exists():
         return ""
-    small = io.BytesIO()
-    drawn = Image.open(file).convert("RGB")
-    drawn.thumbnail((WIDTH, 2 * WIDTH))
-    drawn.quantize(COLOURS).save(small, "PNG", optimize=True)
-    data = base64.b64encode(small.getvalue()).decode()
+    data = base64.b64encode(reduced(file)).decode()
     words = html.escape(words)
     return (
         f'<figure><img src="data:image/png;base64,{data}" alt="{words}" style="max-width:100%">'
         f"<figcaption>{words}</figcaption></figure>"
     )
+
+
+def reduced(file: Path) -> bytes:
+    """Return a PNG file in small: fewer pixels and colours."""
+    small = io.BytesIO()
+    drawn = Image.open(file).convert("RGB")
+    drawn.thumbnail((WIDTH, 2 * WIDTH))
+    drawn.quantize(COLOURS).save(small, "PNG", optimize=True)
+    return small.getvalue()
+
+
+def first_screen(page: Path, picture: Path) -> None:
+    """Take a picture of a page's first screen, where there is a browser."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        print(f"{picture} stays as it is: there is no Chromium or Chrome here")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        taken = Path(folder) / "page.png"
+        size = ",".join(map(str, SCREEN))
+        command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+        command += [f"--window-size={size}", f"--screenshot={taken}", page.resolve().as_uri()]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        picture.write_bytes(reduced(taken))
 
 
 if __name__ == "__main__":
