@@ -14,9 +14,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help:
 	@sed -n 's/^## //p' Makefile
 
-## make demo         real MNIST, drawn flowers, a small pretrained backbone: table, plots, report (QUIET=1)
+## make demo         real MNIST, drawn flowers, a small pretrained backbone: table, plots, report (QUIET=1, CONFIG=my.yaml laid over it)
 demo: $(READY)
-	@python scripts/run.py results/demo --workflow-profile profiles/demo
+	@python scripts/run.py results/demo --workflow-profile profiles/demo \
+		$(if $(CONFIG),--configfile config/demo.yaml "$(CONFIG)")
 
 ## make pictures     train on pictures of your own, a folder a class: FOLDER=folder (TABLE=csv, SMALL=skip or train, NAME=word)
 pictures: unlock

@@ -6,6 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
+import yaml
+
 from repro.system.run_lock import take_off
 from repro.terminal.screen import Screen
 from repro.terminal.table import fitted
@@ -28,10 +30,20 @@ def main(results: Path, arguments: list[str]) -> int:
         status = Run(screen, typical, quiet=quiet).snakemake(arguments)
         width = screen.width()
     if status == 0:
+        results = _laid_over(results, arguments)
         table = (results / "comparison.md").read_text(encoding="utf-8")
         print(fitted(table, width) if sys.stdout.isatty() else table.rstrip())
         print(f"\nReport: {results}/report.html")
     return status
+
+
+def _laid_over(results: Path, arguments: list[str]) -> Path:
+    """Return where the results are, by the last configuration on the command line that says so."""
+    for file in arguments:
+        if file.endswith((".yaml", ".yml")):
+            said = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
+            results = Path(said.get("results_dir", results))
+    return results
 
 
 if __name__ == "__main__":
