@@ -370,7 +370,7 @@ def pages(held: Any) -> None:
     for row in tuples(table[~not_run(table)]):
         figure = cells_of(row)
         if pd.notna(row.margin):
-            figure[3] += f"|matters from {shown(row.margin, row.metric)}"
+            figure[3] += f"|matters\u00a0from\u00a0{shown(row.margin, row.metric)}"
         borrowed = f"spread of {row.spread_of}" if "reference" in str(row.spread_of) else ""
         runs = f"1 run|{borrowed}"
         if row.n_runs > 1:
