@@ -31,7 +31,7 @@ def home(seen) -> None:
 def test_the_front_page_has_verdict_and_table(seen, results):
     home(seen)
     front = seen.page.locator("#app .document")
-    assert front.locator("p.verdict").count() == 3
+    assert front.locator("p.verdict").count() >= 3
     assert "flowers of this run are drawn" in front.inner_text()
     rows = pd.read_csv(results / "comparison.csv")
     table = front.get_by_role("table")
