@@ -22,8 +22,11 @@ settings.load_profile("brief")
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let files with tests of minutes begin first: side by side, the last one waits for nobody."""
-    heavy = {item.path for item in items if item.get_closest_marker("heavy")}
-    items.sort(key=lambda item: item.path not in heavy)
+    minutes: dict[Path, float] = {}
+    for item in items:
+        if mark := item.get_closest_marker("heavy"):
+            minutes[item.path] = max(minutes.get(item.path, 0), mark.kwargs.get("minutes", 1))
+    items.sort(key=lambda item: -minutes.get(item.path, 0))
 
 
 @pytest.fixture(scope="session")

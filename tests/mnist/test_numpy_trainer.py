@@ -154,7 +154,7 @@ FIRST_EPOCHS = [76.15, 75.98, 85.45, 85.04, 87.82, 87.60]
 FINAL = {"train": 95.61, "validation": 94.78, "test": 94.54}
 
 
-@pytest.mark.heavy
+@pytest.mark.heavy(minutes=4)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_model_1_comes_out_to_the_digit(mnist, dtype):
     trainer, history = train(NumpyTrainer, mnist, replace(REPORTED, dtype=dtype), 123)

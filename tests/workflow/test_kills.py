@@ -39,7 +39,7 @@ def end(driver, whole_group, number):
     assert driver.wait(timeout=120) != 0
 
 
-@pytest.mark.heavy
+@pytest.mark.heavy(minutes=4)
 @pytest.mark.fault(
     "kills",
     "Snakemake killed at four random moments: SIGKILL alone and with its jobs, Ctrl-C, SIGTERM",

@@ -217,7 +217,7 @@ def hold(project, config: dict, raw: dict[str, Path]) -> Held:
 ELSEWHERE = {"results/report.html"}
 
 
-@pytest.mark.heavy
+@pytest.mark.heavy(minutes=4)
 def test_every_number_of_every_file(project, mnist_parts, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(WATCHED)
     config, raw = prepare(project, tmp_path / "raw", mnist_parts)

@@ -37,7 +37,7 @@ def test_the_rehearsal_changes_nothing_but_sources_folders_and_the_word():
     assert all("rehearsal" in found[key].split("/") for key in folders)
 
 
-@pytest.mark.heavy
+@pytest.mark.heavy(minutes=10)
 def test_the_default_run_is_rehearsed_with_both_big_nets(project):
     """On a small MNIST, with few epochs and splits."""
     config = small(project)

@@ -37,7 +37,7 @@ def command(project, *arguments):
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.heavy
+@pytest.mark.heavy(minutes=3)
 def test_two_runs_of_one_configuration_give_the_same(project):
     project.snakemake("provenance", changes=MODELS)
     first, told = results_of(project, {".csv", ".npz"}), provenance_of(project)

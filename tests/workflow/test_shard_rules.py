@@ -41,7 +41,7 @@ def made(project):
     return {str(file.relative_to(project.folder)): file.read_bytes() for file in files}
 
 
-@pytest.mark.heavy
+@pytest.mark.heavy(minutes=3)
 def test_one_and_four_shards_give_the_same_bytes(project):
     project.snakemake("--", *PREDICTIONS, changes=changes(1))
     whole = made(project)
