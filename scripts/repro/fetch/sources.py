@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,11 +20,12 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock, Timeout
 
 from repro.errors import UserError
-from repro.fetch.http import download
+from repro.fetch.http import download, in_words, own_netrc, proxy_in_words
 from repro.fetch.proof import Proof
-from repro.fetch.registry import Entry, Registry, Source, load_registry
+from repro.fetch.registry import Entry, Registry, Source, load_registry, without_passwords
 from repro.fetch.unpack import UNPACKERS
 from repro.system.disk import CannotWriteError, put_in_place, size_of, write_blocks, writing
+from repro.system.writer_lock import NO_LOCKS
 
 __all__ = ["Entry", "Registry", "fetch", "load_registry"]
 
@@ -70,15 +73,15 @@ def fetch(
         if _is_there(entry, target):  # brought by the run that was waited for
             return
         job = _Job(entry, target, Path(cache), progress, attempts, timeout, first_wait)
-        failures: list[tuple[Source, UserError]] = []
+        failures: list[tuple[Source, Exception]] = []
         for source in entry.sources:
             log.info("%s: fetching from %s", entry.name, source)
             try:
                 job.bring(source)
             except CannotWriteError:
                 raise
-            except UserError as error:
-                log.warning("%s: %s: %s", entry.name, source, error)
+            except Exception as error:  # whatever a library raised, the next source may serve
+                log.warning("%s: %s: %s", entry.name, source, in_words(error))
                 failures.append((source, error))
             else:
                 job.tidy()
@@ -103,11 +106,11 @@ def _is_there(entry: Entry, target: Path) -> bool:
     return True
 
 
-def _all_failed(entry: Entry, target: Path, failures: list[tuple[Source, UserError]]) -> str:
+def _all_failed(entry: Entry, target: Path, failures: list[tuple[Source, Exception]]) -> str:
     lines = [f"{entry.name} could not be fetched; every source failed:"]
     for number, (source, error) in enumerate(failures, start=1):
         how = f", unpacked with {source.unpack}" if source.unpack else ""
-        lines.append(f"  {number}. {source}{how}: {error}")
+        lines.append(f"  {number}. {source}{how}: {in_words(error)}")
     lines += [
         "To put the file in place by hand, save it as",
         f"  {target.absolute()}",
@@ -133,6 +136,10 @@ def _only_one(path: Path, name: str) -> Iterator[None]:
         except Timeout:
             log.info("%s: another run is fetching it; waiting for that", name)
             lock.acquire()
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            log.warning("%s: no locks on this file system; see that no other run fetches it", name)
     try:
         yield
     finally:
@@ -306,21 +313,59 @@ def _download_package(requirement: str, folder: Path) -> None:
     with writing(folder):
         shutil.rmtree(incoming, ignore_errors=True)
         incoming.mkdir()
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    # -I: neither the folder it runs in nor the environment has code that runs in pip's place.
+    command = [sys.executable, "-I", "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     command += ["--retries=2", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
     command += ["--quiet", f"--dest={incoming}", requirement]
-    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    with _netrc_without_default() as environment:
+        outcome = subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            env=environment,
+            check=False,
+        )
+    said = without_passwords(outcome.stderr)
     if outcome.returncode:
-        for line in outcome.stderr.splitlines():
+        for line in said.splitlines():
             log.info("pip: %s", line)
         shutil.rmtree(incoming, ignore_errors=True)
-        raise UserError(f"pip: {_reason(outcome.stderr)}")
+        raise UserError(f"pip: {_reason(said)}")
     with writing(folder):
         incoming.replace(folder)
 
 
+@contextmanager
+def _netrc_without_default() -> Iterator[dict[str, str]]:
+    """Yield an environment in which pip finds the user's netrc without its ``default`` entry.
+
+    Like Requests, pip would send that one's password to every host.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "netrc"
+        file.touch(mode=0o600)
+        entries = (
+            f"machine {host} login {_quoted(login)} password {_quoted(password)}\n"
+            for host, (login, _, password) in own_netrc().items()
+        )
+        file.write_text("".join(entries), encoding="utf-8")
+        yield {**os.environ, "NETRC": str(file)}
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
 def _reason(stderr: str) -> str:
     """Return what pip says went wrong, without its advice and warnings."""
+    if "No module named pip" in stderr:
+        return f"{sys.executable} has none; bring it there by `{sys.executable} -m ensurepip`"
     errors = re.findall(r"^ERROR: (.*)", stderr, flags=re.MULTILINE)
     lines = stderr.strip().splitlines() or ["failed without a word"]
-    return "; ".join(errors) or lines[-1]
+    # It only warns of a connection that fails, and then says that there is no such package.
+    broken = re.findall(r"connection broken by '(.*)'", stderr)
+    cause = f"; its connection failed: {broken[-1]}" if broken else ""
+    if "ProxyError" in cause and (proxy := proxy_in_words("https://pypi.org")):
+        cause = f"; {proxy} does not bring it; correct or unset that"
+    return ("; ".join(errors) or lines[-1]) + cause
