@@ -55,6 +55,11 @@ if config != whole:
     config.update(whole)
 
 try:
+    if set("{}") & set(str(BASE)):
+        raise UserError(
+            f"{BASE}: Snakemake takes braces in the name of a folder for placeholders; give this "
+            "project's folder a name without them"
+        )
     if workflow.modifier.path_modifier.replace_prefix("results") != "results":
         raise UserError("module: prefix is not supported; set results_dir and its like in config")
     if workflow.is_main_process:

