@@ -162,8 +162,8 @@ def test_no_other_code_runs_whatever_the_environment_names(finished):
     program = other / "snakemake"
     program.write_text("#!/bin/sh\necho another Snakemake has run; exit 1\n")
     program.chmod(0o755)
-    for name in ("repro", "snakemake.py", "yaml.py"):
-        (finished.folder / name).symlink_to(other / "repro")
+    here = finished.folder / "repro"
+    here.symlink_to(other / "repro")
     environment = {"PATH": f"{other}:/usr/bin:/bin", "PYTHONPATH": str(other)}
     try:
         for more in ({}, {"PYTHONSAFEPATH": "1"}):
@@ -177,8 +177,7 @@ def test_no_other_code_runs_whatever_the_environment_names(finished):
             )
         finished.snakemake("-R", "plot_comparison", "--until", "plot_comparison", env=environment)
     finally:
-        for name in ("repro", "snakemake.py", "yaml.py"):
-            (finished.folder / name).unlink()
+        here.unlink()
 
 
 def test_another_seed_is_another_run_of_the_same_rule(finished):

@@ -13,6 +13,7 @@ from pathlib import Path
 from repro.errors import UserError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_IN_THE_WAY = {errno.EEXIST, errno.ENOTDIR}
 
 
 class CannotWriteError(UserError):
@@ -35,9 +36,12 @@ def writing(path: Path, needed: int | None = None) -> Iterator[None]:
         if not _concerns(error, path):
             raise
         _refuse_dead_link(path)
+        way_out = "give yourself write permission or"
+        if error.errno in _IN_THE_WAY:
+            way_out = "move away the file that stands where a folder belongs, or"
         raise CannotWriteError(
             f"{path}: cannot write here ({error.strerror or error}); "
-            "give yourself write permission or choose another folder"
+            f"{way_out} choose another folder"
         ) from error
 
 
