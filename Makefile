@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+comma := ,
 MUTANTS := .venv-mutants
 # Tests run side by side, a file at a time.
 PYTEST := python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -15,13 +16,24 @@ unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH
 help:
 	@sed -n 's/^## //p' Makefile
 
-## make demo         real MNIST, drawn flowers, a small pretrained backbone: table, plots, report
-demo: unlock
-	@snakemake --workflow-profile profiles/demo
-	@cat results/demo/comparison.md
-	@echo && echo "Report: results/demo/report.html"
+## make demo         real MNIST, drawn flowers, a small pretrained backbone: table, plots, report (QUIET=1, CONFIG=my.yaml laid over it)
+demo: $(READY)
+	@python scripts/run.py results/demo --workflow-profile profiles/demo \
+		$(if $(CONFIG),--configfile config/demo.yaml "$(CONFIG)")
 
-## make unlock       take off a killed run's lock; demo and reproduce begin with it
+## make pictures     train on pictures of your own, a folder a class: FOLDER=folder (TABLE=csv, SMALL=skip or train, NAME=word)
+pictures: unlock
+	@python scripts/pictures.py "$$FOLDER" $(if $(TABLE),--table "$$TABLE") $(if $(SMALL),--small "$(SMALL)") $(if $(NAME),--name "$(NAME)")
+
+## make predict      ask a trained net what pictures show: RUN=results/mine/runs/NET/RUN IMAGES=folder
+predict: unlock
+	@python scripts/ask.py "$$RUN" "$$IMAGES"
+
+## make docs-pictures  README's pictures of both, of drawn flowers: docs/pictures_*.png
+docs-pictures: unlock
+	@python scripts/show_pictures.py
+
+## make unlock       take off a killed run's lock; whatever runs here begins with it
 unlock: $(READY)
 	@python scripts/unlock.py
 
@@ -46,8 +58,8 @@ offline: $(READY)
 	@python scripts/offline.py $(if $(FROM),--from "$(FROM)") $(if $(CONFIG),--configfile "$(CONFIG)")
 
 ## make reproduce    the full run: official sources, ResNet-152 and ConvNeXt-Large
-reproduce: unlock
-	@snakemake --cores 4 --resources gpu=1
+reproduce: $(READY)
+	@python scripts/run.py results --cores 4 --resources gpu=1
 
 ## make rehearse     the full run with stand-ins for what it fetches; writes docs/REHEARSAL.md (IMAGES=n, NOTEBOOK=n, KILL=1, PARTS=rates)
 rehearse: unlock
@@ -63,6 +75,19 @@ reference: unlock
 bench-mnist: unlock
 	@snakemake --cores 1 --quiet all -- data/mnist/split.csv
 	@PYTHONPATH=scripts python -m bench.mnist --data data/mnist --output docs/BENCH_MNIST.md --csv docs/bench_mnist.csv
+
+## make example      docs/example/ from results/demo, to be seen before anything is installed
+example: $(READY)
+	@python scripts/example.py
+
+## make from-scratch docs/FROM_SCRATCH.md: the NumPy net step by step, for a class
+from-scratch: unlock
+	@snakemake --cores 1 --quiet all -- data/mnist/split.csv
+	@python scripts/from_scratch.py
+
+## make methods      METHODS.md in a run's results: for a paper or a course (RESULTS=folder)
+methods: $(READY)
+	@python scripts/methods.py "$(or $(RESULTS),results/demo)"
 
 ## make archive      a run's results, its crate and the code in one zip (RESULTS=folder, AS_IT_IS=1)
 archive: $(READY)
@@ -131,9 +156,9 @@ $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
 		"Python 3.11 to 3.13 is needed, this is %d.%d; name one: make PYTHON=python3.12 ..." % v)'
 	@[ ! -L .venv ] || { echo ".venv is a link to an environment that others may use: make it there"; exit 1; }
-	@echo "Making .venv from requirements.lock; PyTorch is large, this takes minutes, once."
+	@echo "Making .venv, once: $(if $(INDEX),PyTorch from $(INDEX),3 GB to fetch$(comma) 6 GB on disk$(comma) mostly PyTorch and CUDA)."
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python scripts/install.py "$(INDEX)"
 	@touch $@
 
 # What .venv has, and beside it the tool, which nothing else needs.

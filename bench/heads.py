@@ -83,7 +83,10 @@ def prepare(folder: Path, case: Case, threads: int) -> None:
     for seed in range(RUNS):
         mixed = table.sample(frac=1, random_state=seed).assign(split=shares)
         mixed[["id", "label", "split"]].to_csv(folder / f"split_{seed}.csv", index=False)
+    # What a head's file says of the network below it; here there is none.
+    network = ("architecture", "weights_sha256", "weights_loaded", "preprocess", "protocol")
     bound = {
+        **dict.fromkeys((*network, "device"), "none"),
         "width": case.width,
         "images": case.images,
         "images_sha256": hash_of_images(images),

@@ -19,7 +19,8 @@ from repro.comparison.reported import load as load_report
 from repro.config import check, check_names, check_repeats, fill_in
 from repro.errors import UserError
 from repro.fetch.registry import load_registry
-from repro.plan import ARCHIVE, HISTORY, LABELS, MNIST_FILES, PREDICTIONS, SETID, Plan
+from repro.flowers import pictures
+from repro.plan import ARCHIVE, HISTORY, MNIST_FILES, PREDICTIONS, SETID, Plan
 from repro.system.code_inputs import code_of, code_of_project, look_first_in
 from repro.system.disk import check_folder, check_writable
 from repro.system.run_lock import mark
@@ -49,7 +50,12 @@ def read_yaml(path):
 
 
 # A module that is given a configuration has nothing else; what is included has what ships on top.
+# Of pictures of one's own there is one small net and one run, unless told otherwise. All of it is
+# checked below; until then it may be anything.
 whole = read_yaml(BASE / "config.yaml")
+flowers = GIVEN.get("flowers")
+if isinstance(flowers, dict) and any(map(flowers.get, ("folders", "table"))):
+    update_config(whole, read_yaml(BASE / "config/pictures.yaml"))
 update_config(whole, GIVEN)
 if config != whole:
     config.update(whole)
@@ -67,12 +73,12 @@ try:
     fill_in(config)
     check(config, read_yaml(BASE / "config/schema.yaml"))
     REGISTRY = load_registry([BASE / "resources/registry.yaml"], config["downloads"])
+    PLAN = Plan(config)
     # Where Snakemake runs, or among the files that ship.
-    REPORT_FILE = Path(os.path.expanduser(config["report"])).absolute()
-    REPORT_FILE = REPORT_FILE if REPORT_FILE.exists() else BASE / config["report"]
+    REPORT_FILE = Path(os.path.expanduser(PLAN.report)).absolute()
+    REPORT_FILE = REPORT_FILE if REPORT_FILE.exists() else BASE / PLAN.report
     REPORT = load_report(REPORT_FILE)
     check_names(config, REGISTRY, REPORT.models)
-    PLAN = Plan(config)
     for key in ("data_dir", "prepared_dir", "results_dir", "logs_dir", "benchmarks_dir"):
         # In one form, because paths are compared as text.
         config[key] = os.path.normpath(os.path.expanduser(config[key]))
@@ -101,9 +107,15 @@ def check_folders():
 
 
 FLOWERS = f"{DATA}/{config['flowers']['data']}"
+# Where the images of an archive are unpacked to; pictures of one's own stay where they are, and what
+# of them was left out stands in a file.
+LEFT_OUT = f"{FLOWERS}/left_out.json" if PLAN.in_folders else []
+IMAGES_FOLDER = [] if PLAN.in_folders else f"{FLOWERS}/images"
 TABLE = model_table(PLAN, REGISTRY, REPORT)
 # Of nets that are set against others.
 AGAINST = [f"{RESULTS}/against.csv", f"{RESULTS}/against_images.csv"] if PLAN.pairs else []
+# Where the report's claims are judged; of pictures of one's own no report says a word.
+JUDGED = [] if PLAN.own_pictures else [f"{RESULTS}/claims.csv", f"{RESULTS}/claims.md"]
 
 # The report shows loss curves of the flower nets only.
 LOSS_CURVES = {"mnist": (), "flowers": ("loss",)}
@@ -135,6 +147,11 @@ def of_all_runs(name):
     return [file for model in PLAN.models for file in of_runs(model, name)]
 
 
+def of_headlines(name):
+    """Return the file ``name`` of the headline run of each model."""
+    return [of_runs(model, name)[0] for model in PLAN.models]
+
+
 def of_model(name):
     """Return an input function: the file ``name`` of each run of a model."""
     return lambda wildcards: of_runs(model_of(wildcards), name)
@@ -149,7 +166,7 @@ def products(models):
     """Return what models end in: flower images by label, metrics and curves."""
     metrics = [file for model in models for file in of_runs(model, "metrics.csv")]
     flowers = any(model.part == "flowers" for model in models)
-    folders = [f"{FLOWERS}/manifests/main.csv"] if flowers else []
+    folders = [f"{FLOWERS}/manifests/main.csv"] if flowers and not PLAN.in_folders else []
     return folders + metrics + figures_of(models)
 
 
@@ -213,7 +230,43 @@ def weights_of(model):
     return fetched(*model.weights) if model.weights else []
 
 
-# --- flowers: splits and features ---
+# --- flowers: pictures of one's own, splits and features ---
+
+
+def find_pictures():
+    """Return the pictures in the user's folders; WorkflowError says in words what is wrong there."""
+    flowers = config["flowers"]
+    try:
+        return pictures.find(flowers["folders"], flowers["table"])
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def check_pictures():
+    """Say what is wrong in the folders before anything runs."""
+    found, flowers = find_pictures(), config["flowers"]
+    try:
+        pictures.check(found, flowers["split"], flowers["on_small"], len(PLAN.splits))
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def fingerprint_of_pictures(wildcards):
+    """Return a hash of what is in the folders: changed by content, not by a touch. Writes nothing."""
+    return pictures.fingerprint(find_pictures().pictures, f"{FLOWERS}/seen.csv")
+
+
+def fingerprint_of_asked(images):
+    """Return a hash of the pictures that a net is asked about. Writes nothing."""
+    try:
+        return pictures.fingerprint_of_asked(images)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
+# A trained net is asked as it is, whatever has become of the pictures it was trained on.
+if PLAN.in_folders and workflow.is_main_process and not PLAN.asks:
+    check_pictures()
 
 
 def split_files(splits):
@@ -282,15 +335,25 @@ def loss_of(wildcards):
     return model_of(wildcards).loss
 
 
+def names_of_own():
+    """Return the file of the names of one's own classes, where they have any."""
+    if PLAN.in_folders:
+        return f"{FLOWERS}/names.csv"
+    names = config["flowers"]["names"] if PLAN.own_data else None
+    return os.path.expanduser(names) if names else []
+
+
 def names_of(wildcards):
     """Return the file of class names, where a model's classes have names."""
-    if model_of(wildcards).part == "mnist":
-        return []
+    return [] if model_of(wildcards).part == "mnist" else names_of_flowers()
+
+
+def names_of_flowers():
     names = {
         "oxford102": shipped("resources/flower_names.csv"),
         "generated": f"{DATA}/generated/names.csv",
     }
-    return names.get(config["flowers"]["data"], [])
+    return names.get(config["flowers"]["data"]) or names_of_own()
 
 
 def images_of(wildcards):
@@ -299,9 +362,14 @@ def images_of(wildcards):
     return f"{FLOWERS}/images.csv" if flowers else f"{DATA}/mnist/images.npy"
 
 
+def image_table_of(wildcards):
+    """Return the table that has the files of a flower net's images."""
+    return f"{FLOWERS}/images.csv" if model_of(wildcards).part == "flowers" else []
+
+
 def photographs_of(wildcards):
     """Return the folder of a flower net's photographs; MNIST's images are all in one file."""
-    return f"{FLOWERS}/images" if model_of(wildcards).part == "flowers" else []
+    return IMAGES_FOLDER if model_of(wildcards).part == "flowers" else []
 
 
 def running_history_of(wildcards):

@@ -5,6 +5,7 @@ rule evaluate:
     input:
         predictions=f"{RESULTS}/runs/{{model}}/{{run}}/{PREDICTIONS}",
         names=names_of,
+        images=image_table_of,
         history=running_history_of,
         code=code("evaluate"),
     output:
@@ -12,6 +13,7 @@ rule evaluate:
         per_class=f"{RESULTS}/runs/{{model}}/{{run}}/per_class.csv",
         confusion=f"{RESULTS}/runs/{{model}}/{{run}}/confusion.csv",
         mistakes=f"{RESULTS}/runs/{{model}}/{{run}}/mistakes.csv",
+        predicted=f"{RESULTS}/runs/{{model}}/{{run}}/predictions.csv",
         reliability=f"{RESULTS}/runs/{{model}}/{{run}}/reliability.csv",
     log:
         f"{LOGS}/evaluate/{{model}}/{{run}}.log",
@@ -42,11 +44,15 @@ rule compare:
         code=code("compare"),
     output:
         metrics=f"{RESULTS}/metrics.csv",
-        comparison=report(
-            f"{RESULTS}/comparison.csv",
-            caption="../resources/captions/comparison.rst",
-            category="Comparison",
-            labels={"what": "4. All figures (CSV file)"},
+        comparison=(
+            f"{RESULTS}/comparison.csv"
+            if PLAN.own_pictures
+            else report(
+                f"{RESULTS}/comparison.csv",
+                caption="../resources/captions/comparison.rst",
+                category="Comparison",
+                labels={"what": "4. All figures (CSV file)"},
+            )
         ),
         overview=f"{RESULTS}/overview.json",
         table=f"{RESULTS}/comparison.md",

@@ -32,10 +32,47 @@ if PLAN.generated:
             "../scripts/draw_flowers.py"
 
 
+if PLAN.in_folders:
+
+    ruleorder: gather_pictures > extract_flowers
+
+    # What is found changes with the pictures alone: a touched file, or one moved back, reruns nothing.
+    rule gather_pictures:
+        input:
+            code=code("gather_pictures"),
+        output:
+            images=f"{FLOWERS}/images.csv",
+            damaged=f"{FLOWERS}/damaged.json",
+            left_out=f"{FLOWERS}/left_out.json",
+            names=f"{FLOWERS}/names.csv",
+            seen=f"{FLOWERS}/seen.csv",
+        log:
+            f"{LOGS}/gather_pictures.log",
+        benchmark:
+            f"{BENCHMARKS}/gather_pictures.tsv"
+        conda:
+            "../envs/numpy.yaml"
+        threads: 4
+        resources:
+            mem_mb=growing(1500),
+            runtime=growing(30),
+        params:
+            # Functions, because Snakemake takes braces in a text for wildcards.
+            folders=lambda wildcards: config["flowers"]["folders"],
+            table=lambda wildcards: config["flowers"]["table"],
+            on_damaged=config["flowers"]["on_damaged"],
+            on_small=config["flowers"]["on_small"],
+            pictures=fingerprint_of_pictures,
+        message:
+            "Find the pictures, and open each of them"
+        script:
+            "../scripts/gather_pictures.py"
+
+
 rule extract_flowers:
     input:
         archive=flowers_file(ARCHIVE),
-        labels=flowers_file(LABELS),
+        labels=flowers_file(PLAN.labels_file),
         code=code("extract_flowers"),
     output:
         images=f"{FLOWERS}/images.csv",
@@ -53,7 +90,7 @@ rule extract_flowers:
         runtime=growing(30),
     params:
         on_damaged=config["flowers"]["on_damaged"],
-        proofs=flowers_proofs(ARCHIVE, LABELS),
+        proofs=flowers_proofs(ARCHIVE, PLAN.labels_file),
     message:
         "Unpack the flower images and open each of them"
     script:
@@ -91,7 +128,7 @@ rule split_flowers:
 rule layout_flowers:
     input:
         images=f"{FLOWERS}/images.csv",
-        folder=f"{FLOWERS}/images",
+        folder=IMAGES_FOLDER,
         split=f"{FLOWERS}/splits/{{split}}.csv",
         code=code("layout_flowers"),
     output:
@@ -126,7 +163,7 @@ for model in [net for net in PLAN.described("flowers") if net.keeps_features]:
             f"features_{model.name}"
         input:
             images=f"{FLOWERS}/images.csv",
-            folder=f"{FLOWERS}/images",
+            folder=IMAGES_FOLDER,
             weights=weights_of(model),
             split=f"{FLOWERS}/splits/{{cover}}.csv" if model.protocol == "adapted" else [],
             statistics=(
@@ -206,7 +243,7 @@ for model in [net for net in PLAN.described("flowers") if net.keeps_features]:
                 f"adapt_{model.name}"
             input:
                 images=f"{FLOWERS}/images.csv",
-                folder=f"{FLOWERS}/images",
+                folder=IMAGES_FOLDER,
                 weights=weights_of(model),
                 split=f"{FLOWERS}/splits/{{cover}}.csv",
                 code=code("adapt_backbone"),
@@ -245,6 +282,7 @@ for model in [net for net in PLAN.described("flowers") if net.keeps_features]:
             manifests=features_of(model, "manifest.json"),
             images=f"{FLOWERS}/images.csv",
             splits=split_files(model.splits),
+            names=names_of_flowers(),
             code=code("train_head"),
         output:
             histories=of_runs(model, HISTORY),
@@ -280,6 +318,7 @@ for model in [net for net in PLAN.described("flowers") if not net.keeps_features
         input:
             folders=[f"{FLOWERS}/folders/{split}" for split in model.splits],
             weights=weights_of(model),
+            names=names_of_flowers(),
             code=code("train_notebook"),
         output:
             histories=of_runs(model, HISTORY),

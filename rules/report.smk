@@ -16,13 +16,15 @@ BENCHMARK_NAMES = {
         "bench_mnist": "Speed of the from-scratch net",
         "bench_flowers": "Speed of the flower nets' passes",
     }.items()
-    if (BASE / f"docs/{name}.csv").exists()
+    # Pictures of one's own are held against nothing, and so is their speed.
+    if (BASE / f"docs/{name}.csv").exists() and not PLAN.own_pictures
 }
 BENCHMARK_FIGURES = [f"{RESULTS}/figures/{name}.png" for name in BENCHMARK_NAMES]
-COMPARISON_FIGURE = f"{RESULTS}/figures/comparison.png"
+COMPARISON_FIGURES = [] if PLAN.own_pictures else [f"{RESULTS}/figures/comparison.png"]
+FRONT_PAGE = f"{RESULTS}/{'pictures' if PLAN.own_pictures else 'comparison'}.html"
 # Heading, name and file of each figure, for the page in Markdown.
 NAMED_FIGURES = [
-    ["Comparison", "Reproduced minus reported", COMPARISON_FIGURE],
+    *(["Comparison", "Reproduced minus reported", figure] for figure in COMPARISON_FIGURES),
     *(
         [model.title, FIGURE_NAMES[Path(figure).stem], figure]
         for model in PLAN.models
@@ -139,8 +141,8 @@ rule plot_comparison:
 rule plot_runtime:
     input:
         products(PLAN.models),
-        COMPARISON_FIGURE,
-        f"{RESULTS}/claims.csv",
+        COMPARISON_FIGURES,
+        JUDGED,
         **{name: shipped(f"docs/{name}.csv") for name in BENCHMARK_NAMES},
         style=shipped("resources/style.mplstyle"),
         code=code("plot_runtime"),
@@ -181,6 +183,53 @@ rule plot_runtime:
         "Plot run time and peak memory by rule, and the benchmarks"
     script:
         "../scripts/plot_runtime.py"
+
+
+if PLAN.own_pictures:
+
+    ruleorder: write_pictures > write_page
+
+    rule write_pictures:
+        input:
+            predictions=of_headlines("predictions.csv"),
+            per_class=of_headlines("per_class.csv"),
+            confusion=of_headlines("confusion.csv"),
+            left_out=LEFT_OUT,
+            provenance=f"{RESULTS}/provenance.json",
+            look=page_templates(),
+            code=code("write_pictures"),
+        output:
+            page=report(
+                f"{RESULTS}/pictures.html",
+                caption="../resources/captions/pictures_page.rst",
+                category="Pictures",
+                labels={"what": "The classes (table)"},
+            ),
+            provenance=report(
+                f"{RESULTS}/provenance.html",
+                caption="../resources/captions/provenance_page.rst",
+                category="Provenance",
+                labels={"what": "How this run was made"},
+            ),
+            summary=f"{RESULTS}/pictures.txt",
+            markdown=f"{RESULTS}/REPORT.md",
+        log:
+            f"{LOGS}/write_pictures.log",
+        benchmark:
+            f"{BENCHMARKS}/write_pictures.tsv"
+        localrule: True
+        conda:
+            "../envs/report.yaml"
+        resources:
+            mem_mb=1000,
+            runtime=10,
+        params:
+            titles=[model.title for model in PLAN.models],
+            figures=NAMED_FIGURES,
+        message:
+            "Write what came of the pictures: {output.markdown}"
+        script:
+            "../scripts/write_pictures.py"
 
 
 rule write_page:
@@ -269,9 +318,9 @@ rule save_configuration:
 rule report:
     input:
         products(PLAN.models),
-        COMPARISON_FIGURE,
+        COMPARISON_FIGURES,
         BENCHMARK_FIGURES,
-        f"{RESULTS}/comparison.html",
+        FRONT_PAGE,
         f"{RESULTS}/figures/runtime.png",
         config=f"{RESULTS}/config.yaml",
         captions=captions(),
@@ -289,8 +338,8 @@ rule report:
     params:
         snakefile=shipped("Snakefile"),
         content=[
-            f"{RESULTS}/comparison.html",
-            COMPARISON_FIGURE,
+            FRONT_PAGE,
+            *COMPARISON_FIGURES,
             *figures_of(PLAN.models),
             f"{RESULTS}/figures/runtime.png",
             *BENCHMARK_FIGURES,

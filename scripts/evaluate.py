@@ -20,13 +20,15 @@ def main() -> None:
     predictions = Predictions.load(snakemake.input.predictions)
     history = snakemake.input.get("history") or None
     names = snakemake.input.get("names") or None
+    images = snakemake.input.get("images") or None
 
     metrics = evaluation.metrics_table(predictions, run, snakemake.params.loss, history)
     tables = {
         "metrics": metrics,
         "per_class": evaluation.class_table(predictions, run, names),
         "confusion": evaluation.confusion_table(predictions, run, names),
-        "mistakes": evaluation.mistake_table(predictions, run, names),
+        "mistakes": evaluation.mistake_table(predictions, run, names, images),
+        "predicted": evaluation.prediction_table(predictions, run, names, images),
         "reliability": evaluation.reliability_table(predictions, run),
     }
     for name, target in snakemake.output.items():

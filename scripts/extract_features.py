@@ -4,8 +4,6 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from repro.features.backbones import build
 from repro.features.batch_norm import adapt
 from repro.features.extraction import extract
@@ -13,6 +11,7 @@ from repro.features.store import Shard
 from repro.fetch.proof import prove
 from repro.flowers.images import read_images, read_split
 from repro.system import devices, logs, pieces
+from repro.system.progress import Bar
 from repro.system.writer_lock import lock_output
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def main() -> None:
         kept = Path(shared) if shared else work / "adapted.safetensors"
         protocol = adapt(backbone, chosen, preprocess, kept, must_be_kept=bool(shared), **options)
     total = len(images) // shard.of if shard else len(images)
-    with tqdm(total=total, unit="image", desc=params.architecture, disable=None) as bar:
+    with Bar(total=total, unit="image", desc=params.architecture) as bar:
         files = extract(
             images,
             backbone,

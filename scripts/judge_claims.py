@@ -8,7 +8,7 @@ from repro.history import read_history
 from repro.report import markdown
 from repro.system import logs
 from repro.system.files import atomic_path, write_text
-from repro.system.tables import read_table
+from repro.system.tables import read_csv
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
-    metrics = read_table(snakemake.input.metrics)
+    metrics = read_csv(snakemake.input.metrics)
     references = reference.load(snakemake.input.reference)
     files = zip(snakemake.input.histories, snakemake.input.predictions, strict=True)
     everything = []

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from repro.report import errors, style
 from repro.report.gallery import digits, photographs
 from repro.system import logs
-from repro.system.tables import read_table
+from repro.system.tables import read_csv
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -16,7 +16,7 @@ SHOWN = 12  # images of each net
 def main() -> None:
     logs.set_up(snakemake.log[0])
     source, params = snakemake.input, snakemake.params
-    found = read_table(source.found)
+    found = read_csv(source.found)
     found = found[found["model"] == params.model]
     read = digits if source.images.endswith(".npy") else photographs
     groups = []

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from repro.report import style
 from repro.report.comparison import comparison
 from repro.system import logs
-from repro.system.tables import read_table
+from repro.system.tables import read_csv
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logs.set_up(snakemake.log[0])
-    rows, metrics = map(read_table, (snakemake.input.comparison, snakemake.input.metrics))
+    rows, metrics = map(read_csv, (snakemake.input.comparison, snakemake.input.metrics))
     with style.styled(snakemake.input.style):
         style.save(comparison(rows, metrics), snakemake.output.comparison)
 

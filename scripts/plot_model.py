@@ -9,7 +9,7 @@ from repro.report.curves import curves
 from repro.report.gallery import digits, photographs
 from repro.report.weights import first_layer, pictures
 from repro.system import logs
-from repro.system.tables import read_table
+from repro.system.tables import read_csv
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,21 +39,21 @@ def figures() -> Iterator[tuple[str, "Figure"]]:
             ),
         )
 
-    counts = read_table(source.confusion)
+    counts = read_csv(source.confusion)
     few = counts["true"].nunique() <= MAX_CLASSES
     draw = errors.confusion_matrix if few else errors.confused_pairs
     yield "confusion", draw(counts, title)
 
-    mistakes = read_table(source.mistakes).head(SHOWN)
+    mistakes = read_csv(source.mistakes).head(SHOWN)
     read = digits if source.images.endswith(".npy") else photographs
     images = read(mistakes["id"].tolist(), source.images)
     yield "gallery", errors.gallery(images, mistakes.to_dict("records"), title)
 
-    metrics = read_table(source.metrics)
+    metrics = read_csv(source.metrics)
     ece = metrics.loc[(metrics["split"] == "test") & (metrics["metric"] == "ece"), "value"].iloc[0]
     yield (
         "reliability",
-        errors.reliability(read_table(source.reliability), float(ece), title),
+        errors.reliability(read_csv(source.reliability), float(ece), title),
     )
 
     if source.model:

@@ -11,7 +11,7 @@ from repro.provenance.run_record import Left, RunRecord, circumstances
 from repro.provenance.run_times import jobs
 from repro.system import logs
 from repro.system.files import write_json, write_text
-from repro.system.tables import read_table
+from repro.system.tables import read_csv
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -26,6 +26,8 @@ def main() -> None:
         notebooks=source.notebooks,
         images=source.images or None,
         damaged=source.damaged or None,
+        names=source.names or None,
+        left_out=source.left_out or None,
         results=[*source.tables, *source.metrics, *source.histories, *source.predictions],
         environments=source.environments,
         project=Path(params.project),
@@ -39,8 +41,8 @@ def main() -> None:
     write_json(
         made.provenance, {"identity": run.identity(), "circumstances": circumstances(of_jobs)}
     )
-    comparison = read_table(source.comparison)
-    metrics = pd.concat([read_table(file) for file in source.metrics], ignore_index=True)
+    comparison = read_csv(source.comparison)
+    metrics = pd.concat([read_csv(file) for file in source.metrics], ignore_index=True)
     for entry, target in zip(params.models, made.cards, strict=True):
         write_text(target, run.card(entry, comparison, metrics))
     logger.info("%s and %d cards", made.provenance, len(made.cards))

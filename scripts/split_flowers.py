@@ -7,7 +7,7 @@ from repro.flowers.labels import read_official_split
 from repro.flowers.split import split_images
 from repro.system import logs
 from repro.system.files import atomic_path
-from repro.system.tables import read_table
+from repro.system.tables import read_csv
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
     prove(snakemake.params.proofs, snakemake.input)
-    images = read_table(snakemake.input.images)
+    images = read_csv(snakemake.input.images)
     setid = snakemake.input.get("setid")
     split = split_images(
         images, **snakemake.params.split, official=read_official_split(setid) if setid else None

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
+from repro.evaluation.names_of_classes import names_for
 from repro.features.store import FeatureSet, read_features
 from repro.flowers.images import (
     class_indices,
@@ -20,6 +20,7 @@ from repro.heads.training import (
     HeadRecipe,
     HeadResult,
     HeadRun,
+    about,
     train_heads,
     write_state,
 )
@@ -27,6 +28,7 @@ from repro.history import log_history, write_history
 from repro.predictions import Predictions
 from repro.splits import SPLITS
 from repro.system import devices, logs
+from repro.system.progress import Bar
 from repro.system.threads import map_in_threads
 from repro.system.writer_lock import lock_output
 
@@ -52,13 +54,13 @@ def predictions_of(
 
 
 def write_run(
-    made: Any, ids: Any, labels: Any, classes: Any, trained: tuple[int, HeadRun, HeadResult]
+    made: Any, ids: Any, labels: Any, said: Mapping[str, Any], trained: tuple[int, Any, Any]
 ) -> None:
-    """Write a run's outputs; ``trained`` begins with the run's place among them."""
+    """Write a run's outputs; ``trained`` is its place among them, the run and its result."""
     i, run, result = trained
     write_history(Path(made.histories[i]), result.history)
-    predictions_of(run, result, ids, labels, classes).save(made.predictions[i])
-    write_state(Path(made.models[i]), result.state)
+    predictions_of(run, result, ids, labels, np.array(said["classes"])).save(made.predictions[i])
+    write_state(Path(made.models[i]), result.state, said)
 
 
 def main() -> None:
@@ -75,7 +77,7 @@ def main() -> None:
     logger.info("%d runs, %d classes, %s", len(params.runs), len(classes), recipe)
 
     total = recipe.epochs * len(params.runs)
-    with tqdm(total=total, unit="epoch", desc="heads", disable=None) as bar:
+    with Bar(total=total, unit="epoch", desc="heads") as bar:
         stores = list(zip(source.features, source.ids, source.manifests, strict=True))
         for number, (rows, ids, manifest) in enumerate(stores):
             features = read_features(Path(rows), Path(ids), Path(manifest), hash_of_images(images))
@@ -97,7 +99,10 @@ def main() -> None:
             )
             for i, result in zip(chosen, results, strict=True):
                 log_history(params.runs[i]["run"], result.history)
-            write = partial(write_run, made, features.ids, labels, classes)
+            said = about(
+                features.manifest, classes.tolist(), names_for(classes, source.get("names"))
+            )
+            write = partial(write_run, made, features.ids, labels, said)
             # Side by side, because packing a run's predictions takes as long as half an epoch.
             for _ in map_in_threads(
                 write, zip(chosen, runs, results, strict=True), snakemake.threads

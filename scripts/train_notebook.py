@@ -4,8 +4,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
+from repro.evaluation.names_of_classes import names_for
 from repro.features.backbones import build
 from repro.fetch.proof import prove
 from repro.heads.notebook import (
@@ -15,10 +14,11 @@ from repro.heads.notebook import (
     read_folders,
     train,
 )
-from repro.heads.training import write_state
+from repro.heads.training import about, write_state
 from repro.history import write_history
 from repro.system import devices, logs
 from repro.system.files import write_json
+from repro.system.progress import Bar
 from repro.system.writer_lock import lock_output
 
 if TYPE_CHECKING:
@@ -42,12 +42,18 @@ def main() -> None:
     trees = [read_folders(Path(folder)) for folder in folders]
     for tree in trees:
         check_last_batch(backbone.module, tree, preprocess, recipe)
+    manifest = {
+        **backbone.as_dict(),
+        "protocol": {"name": "notebook"},
+        "preprocess": preprocess.as_dict(),
+        "device": device.type,
+    }
     for i, run in enumerate(params.runs):
         tree = trees[run["split"]]
         logger.info("%s: %d images, %s, %s", run["run"], len(tree.images), preprocess, recipe)
         pixels = DecodedImages(tree.images, preprocess, work / "pixels.npy", snakemake.threads)
         passes = recipe.epochs * len(tree.images) + len(tree.rows("train"))
-        with tqdm(total=passes, unit="image", desc=run["run"], disable=None) as bar:
+        with Bar(total=passes, unit="image", desc=run["run"]) as bar:
             result = train(
                 backbone.module,
                 tree,
@@ -62,16 +68,10 @@ def main() -> None:
             )
         write_history(Path(made.histories[i]), result.history)
         result.predictions.save(made.predictions[i])
-        write_state(Path(made.models[i]), result.state)
-    write_json(
-        made.manifest,
-        {
-            **backbone.as_dict(),
-            "protocol": {"name": "notebook"},
-            "preprocess": preprocess.as_dict(),
-            "device": device.type,
-        },
-    )
+        names = names_for(tree.labels, source.get("names"))
+        said = about(manifest, tree.labels.tolist(), names)
+        write_state(Path(made.models[i]), result.state, said)
+    write_json(made.manifest, manifest)
     shutil.rmtree(work)
 
 

@@ -338,8 +338,15 @@ def evaluate(runs, config, names, report, references, *, write):
             for metric, value in found.items():
                 metrics.append(about | {"metric": metric, "value": value, "n": rows.sum()})
         gathered.append(write(f"{folder}/metrics.csv", pd.DataFrame(metrics)))
-        for name, found in errors(made["ids"][rows], y[rows], s[rows], classes, sigmoid).items():
-            for column in {"label", "true", "taken_for"} & set(found) if not sigmoid else ():
+        tables = errors(made["ids"][rows], y[rows], s[rows], classes, sigmoid)
+        tables["predictions"] = pd.DataFrame({"id": made["ids"], "split": sets, "true": classes[y]})
+        tables["predictions"]["predicted"] = classes[s.argmax(1)]
+        tables["predictions"]["probability"] = calibration(y, s, sigmoid)[0]
+        for name, found in tables.items():
+            if "id" in found and not sigmoid:
+                found["file"] = [f"image_{number:05d}.jpg" for number in found["id"]]
+            named = {"label", "true", "taken_for", "predicted"} & set(found)
+            for column in named if not sigmoid else ():
                 found[f"{column}_name".removeprefix("label_")] = found[column].map(names)
             write(f"{folder}/{name}.csv", found.assign(model=model, run=run))
         left.setdefault(model, []).append((history, made))

@@ -22,6 +22,8 @@ def check_all(config):
 @pytest.mark.parametrize("file", sorted(ROOT.glob("config/*.yaml")), ids=lambda file: file.name)
 def test_shipped_configurations_are_valid(file):
     changes = {} if file.name == "schema.yaml" else yaml.safe_load(file.read_text())
+    if file.name == "pictures.yaml":  # laid over only where there is a folder
+        changes["flowers"]["folders"] = "mine"
     check_all(merged(DEFAULT, changes))
 
 

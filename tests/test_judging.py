@@ -25,7 +25,8 @@ from scripts_support import run_rule
 from support import ROOT
 
 TINY = ROOT / "tests/workflow/tiny_report"
-EVALUATED = ("metrics", "per_class", "confusion", "mistakes", "reliability")
+EVALUATED = ("metrics", "per_class", "confusion", "mistakes", "reliability", "predictions")
+OUTPUTS = {"predictions": "predicted"}  # the input has the name already
 SIZES = {"train": 60, "validation": 40, "test": 50}
 DIGITS, FLOWERS = np.arange(6), np.array([3, 20, 100, 101])
 NAMES = dict(zip(FLOWERS.tolist(), ("rose", "lotus", "canna", "iris"), strict=True))
@@ -66,6 +67,8 @@ def prepare(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         if model["part"] == "flowers":
             model["net"]["weights"] = hashes["weights/petals.pth"]
     (folder / "reported.yaml").write_text(yaml.safe_dump(report, sort_keys=False))
+    images = {number: f"images/image_{number:05d}.jpg" for number in range(1, 451)}
+    pd.Series(images, name="file").rename_axis("id").to_csv(folder / "images.csv")
     pd.Series(NAMES, name="name").rename_axis("label").to_csv(folder / "names.csv")
     return config, report
 
@@ -116,12 +119,13 @@ def test_what_follows_from_predictions_is_what_the_oracle_finds(tmp_path):
         model = plan.nets[name]
         mnist = model.part == "mnist"
         leave(folder, epochs, table, scores, "sigmoid" if mnist else "log_softmax")
-        more = {"names": tmp_path / "names.csv", "history": folder / "history.csv"}
+        more = {each: tmp_path / f"{each}.csv" for each in ("names", "images")}
+        more["history"] = folder / "history.csv"
         run_rule(
             "evaluate",
             tmp_path,
             input={"predictions": folder / "predictions.npz"} | ({} if mnist else more),
-            output={each: folder / f"{each}.csv" for each in EVALUATED},
+            output={OUTPUTS.get(each, each): folder / f"{each}.csv" for each in EVALUATED},
             params={"model": name, "run": run, "seed": model.run(run).number, "loss": model.loss},
         )
     results = {name: tmp_path / f"results/{name}.csv" for name in ("metrics", "comparison")}

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from repro.errors import UserError
-from repro.plan import Plan
+from repro.plan import GENERATED, OFFICIAL, OXFORD, Plan
 from repro.schema import A_TEXT, problems
 
 _DIGITS = 10
@@ -149,7 +149,8 @@ def check_names(
     name = config["flowers"]["data"]
     problems += [
         f"flowers.data: {name!r} needs {file}, which is not a known download; must be oxford102, "
-        "generated, or a name whose files you add under downloads"
+        "generated, or a name whose files you add under downloads; pictures in folders are named "
+        "under flowers.folders"
         for file in Plan(config).flower_files
         if file not in downloads
     ]
@@ -217,6 +218,7 @@ def _contradictions(config: Mapping[str, Any]) -> list[str]:
         *_of_models(config),
         *_of_mnist(config["mnist"]),
         *_of_flowers(config["flowers"]),
+        *_of_predict(config),
     ]
 
 
@@ -299,6 +301,19 @@ def _of_mnist(mnist: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def _of_predict(config: Mapping[str, Any]) -> list[str]:
+    asked = config["predict"]
+    if bool(asked["run"]) != bool(asked["images"]):
+        return ["predict: run and images belong together; name both, or neither"]
+    nets = {**config["mnist"]["nets"], **config["flowers"]["nets"]}
+    if asked["run"] and Path(os.path.normpath(asked["run"])).parent.name not in nets:
+        return [
+            f"predict.run: {asked['run']!r} is in the folder of no net; expected "
+            f"RESULTS/runs/NET/RUN with NET one of {', '.join(sorted(nets))}"
+        ]
+    return []
+
+
 def _of_flowers(flowers: Mapping[str, Any]) -> list[str]:
     problems = []
     split = flowers["split"]
@@ -309,9 +324,20 @@ def _of_flowers(flowers: Mapping[str, Any]) -> list[str]:
             f"flowers.split: validation {split['validation']} and test {split['test']} leave "
             "nothing to train on; must sum to less than 1"
         )
+    if flowers["folders"] or flowers["table"]:
+        if flowers["data"] in (OXFORD, GENERATED):
+            problems.append(
+                f"flowers.data: {flowers['data']!r} is no name for pictures of your own; must be "
+                "another, e.g. mine"
+            )
+        if split["kind"] == OFFICIAL:
+            problems.append(
+                "flowers.split.kind: official is for an archive with setid.mat; lay the pictures "
+                "out in train/, validation/ and test/, and that is the split"
+            )
     for place, knobs in places.items():
         seeds = knobs.get("split_seeds", [])
-        if split["kind"] == "official" and seeds:
+        if split["kind"] == OFFICIAL and seeds:
             problems.append(f"{place}.split_seeds: the official split is only one; must be []")
         elif split["seed"] in seeds:
             problems.append(

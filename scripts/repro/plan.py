@@ -12,6 +12,7 @@ from typing import Any
 
 MAIN = "main"
 GENERATED = "generated"
+OXFORD = "oxford102"
 OFFICIAL = "official"
 NO_WEIGHTS = "none"
 
@@ -23,6 +24,7 @@ MNIST_FILES = {
     "test_labels": "mnist/t10k-labels-idx1-ubyte",
 }
 ARCHIVE, LABELS, SETID = "102flowers.tgz", "imagelabels.mat", "setid.mat"
+LABELS_TABLE = "labels.csv"  # in place of LABELS
 
 # What training leaves in a run's folder, beside the model itself.
 HISTORY, PREDICTIONS = "history.csv", "predictions.npz"
@@ -168,6 +170,33 @@ class Plan:
         return bool(self.config["flowers"]["data"] == GENERATED)
 
     @property
+    def in_folders(self) -> bool:
+        """Whether the pictures are files of the user's own, in folders or named by a table."""
+        flowers = self.config["flowers"]
+        return bool(flowers["folders"] or flowers["table"])
+
+    @property
+    def own_data(self) -> bool:
+        """Whether the pictures are of the user's own, in folders or in an archive."""
+        return self.config["flowers"]["data"] not in (OXFORD, GENERATED)
+
+    @property
+    def report(self) -> str:
+        """The report's file; of pictures of one's own no report says a word."""
+        return "resources/no_report.yaml" if self.own_pictures else str(self.config["report"])
+
+    @property
+    def own_pictures(self) -> bool:
+        """Whether all that runs is on pictures of the user's own, which no report is about."""
+        nets = all(m.part == "flowers" and m.net["reported"] is None for m in self.models)
+        return self.own_data and nets
+
+    @property
+    def asks(self) -> bool:
+        """Whether a trained net is asked what pictures show."""
+        return bool(self.config["predict"]["run"])
+
+    @property
     def official_split(self) -> bool:
         """Whether the flowers are split as their authors did."""
         return bool(self.config["flowers"]["split"]["kind"] == OFFICIAL)
@@ -191,10 +220,16 @@ class Plan:
     @property
     def flower_files(self) -> list[str]:
         """The downloads the flowers are made of; none where they are drawn."""
-        files = [ARCHIVE, LABELS, *([SETID] if self.official_split else [])]
-        return (
-            [] if self.generated else [f"{self.config['flowers']['data']}/{name}" for name in files]
-        )
+        files = [ARCHIVE, self.labels_file, *([SETID] if self.official_split else [])]
+        if self.generated or self.in_folders:
+            return []
+        return [f"{self.config['flowers']['data']}/{name}" for name in files]
+
+    @property
+    def labels_file(self) -> str:
+        """The name of the download that holds the labels of an archive's images."""
+        table = f"{self.config['flowers']['data']}/{LABELS_TABLE}"
+        return LABELS_TABLE if table in self.config["downloads"] else LABELS
 
     @property
     def downloads(self) -> list[str]:

@@ -34,3 +34,24 @@ def test_numbers_alone_are_labels(tmp_path):
     scipy.io.savemat(tmp_path / "l.mat", {"labels": np.array(["rose", "tulip"], object)})
     with pytest.raises(UserError, match="with numbers in 'labels'"):
         read_labels(tmp_path / "l.mat")
+
+
+class TestCsv:
+    def test_as_a_spreadsheet_writes_it(self, tmp_path):
+        file = tmp_path / "labels.csv"
+        file.write_text("image;label\r\na.jpg;3\r\nb.jpg;1\r\n", encoding="utf-8-sig")
+        assert read_labels(file).tolist() == [3, 1]
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("image,class\na.jpg,1\n", "no column 'label', only image, class"),
+            ("label\nrose\n", "'label' is nan at place 1, expected whole numbers from 1"),
+            ("label\n1\n0\n", "'label' is 0 at place 2"),
+            ("label\n", "'label' is empty"),
+        ],
+    )
+    def test_what_is_wrong_in_it(self, tmp_path, text, words):
+        (tmp_path / "labels.csv").write_text(text)
+        with pytest.raises(UserError, match=words):
+            read_labels(tmp_path / "labels.csv")

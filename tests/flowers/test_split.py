@@ -1,5 +1,7 @@
 """Splits of the flowers: each image in one set, each label in each, or refused by name."""
 
+import types
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -147,3 +149,26 @@ def test_official_split_must_cover_the_images():
             seed=0,
             official={**sets, "test": np.array([4, 5])},
         )
+
+
+class TestGivenSets:
+    """Sets that are given, as by folders train/, validation/ and test/."""
+
+    KNOBS = types.MappingProxyType(
+        {"kind": "stratified", "validation": 0.25, "test": 0.25, "seed": 1}
+    )
+
+    def test_all_of_them(self):
+        sets = ["test", "train", "validation"] * 2
+        images = pd.DataFrame({"id": range(1, 7), "label": [1] * 3 + [2] * 3, "split": sets})
+        assert split_images(images, **self.KNOBS)["split"].tolist() == sets
+
+    def test_a_small_class_is_trained_on_and_the_others_are_drawn_without_it(self):
+        labels = [1] * 8 + [3] * 2 + [2] * 8
+        images = pd.DataFrame({"id": range(1, 19), "label": labels})
+        images["split"] = np.where(images["label"] == 3, "train", None)
+        table = split_images(images, **self.KNOBS)
+        assert table.loc[table["label"] == 3, "split"].tolist() == ["train", "train"]
+        others = images[images["label"] != 3].drop(columns="split")
+        drawn = split_images(others, **self.KNOBS)
+        assert table[table["label"] != 3].to_numpy().tolist() == drawn.to_numpy().tolist()

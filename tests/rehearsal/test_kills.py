@@ -105,10 +105,10 @@ def test_a_rules_seconds_are_its_benchmarks_and_its_lives_that_were_killed(tmp_p
 def test_seconds_an_epoch_are_those_between_lines_also_over_midnight(tmp_path):
     log = tmp_path / "log"
     lines = [
-        "23:59:00 INFO seed-1: 8 images",
-        "23:59:30 INFO seed-1 epoch 1: train loss 1",
-        "00:00:00 INFO seed-1 epoch 2: train loss 1",
-        "00:00:40 INFO seed-1 epoch 3: train loss 1",
+        "23:59:00 INFO rehearsal/train_net: seed-1: 8 images",
+        "23:59:30 INFO rehearsal/train_net: seed-1 epoch 1: train loss 1",
+        "00:00:00 INFO rehearsal/train_net: seed-1 epoch 2: train loss 1",
+        "00:00:40 INFO rehearsal/train_net: seed-1 epoch 3: train loss 1",
     ]
     log.write_text("\n".join(lines))
     assert seconds_an_epoch(log) == 35

@@ -65,7 +65,7 @@ writers = {
     "arrays": lambda path: write_npz(path, noise=noise),
     "an array": array,
     "a table": table,
-    "weights": lambda path: write_state(path, {"w": torch.from_numpy(noise)}),
+    "weights": lambda path: write_state(path, {"w": torch.from_numpy(noise)}, {}),
     "a checkpoint": lambda path: save_checkpoint(path, {"seed": 1}, {"noise": noise}),
     "a matrix": lambda path: new_matrix(path, (400, 1000), np.uint8),
     "a feature store": store,

@@ -169,12 +169,12 @@ def test_figures_need_no_backend_and_a_title_is_no_formula(tmp_path, happened):
 
 @pytest.mark.parametrize("word", ["NA", "nan", "None", "null", "12", "1e5", "inf", "True"])
 def test_a_text_that_looks_like_something_else_stays_a_text(tmp_path, word):
-    from repro.system.tables import read_table
+    from repro.system.tables import read_csv
 
     file = tmp_path / "table.csv"
     table = pd.DataFrame({"model": [word], "title": [word], "note": [None], "value": [0.5]})
     table.to_csv(file, index=False)
-    row = read_table(file).iloc[0]
+    row = read_csv(file).iloc[0]
     assert row["model"] == row["title"] == word
     assert pd.isna(row["note"])
     assert row["value"] == 0.5

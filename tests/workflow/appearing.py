@@ -164,8 +164,10 @@ def confusion(held: Any, config: dict, model: str) -> None:
     }
     found = {(int(x), int(y)): text for x, y, text in panel["texts"]}
     held.same(f"{model}/confusion", "cells", found, cells)
+    named = {r.true: getattr(r, "true_name", r.true) for r in tuples(counts)}
+    named |= {r.taken_for: getattr(r, "taken_for_name", r.taken_for) for r in tuples(counts)}
     for axis in ("x_ticks", "y_ticks"):
-        held.same(f"{model}/confusion", axis, panel[axis], [str(label) for label in labels])
+        held.same(f"{model}/confusion", axis, panel[axis], [str(named[each]) for each in labels])
     held.same(f"{model}/confusion", "axes", panel["labels"], ["Taken for", "True class"])
 
 
@@ -368,7 +370,7 @@ def pages(held: Any) -> None:
     for row in tuples(table[~not_run(table)]):
         figure = cells_of(row)
         if pd.notna(row.margin):
-            figure[3] += f"|matters from {shown(row.margin, row.metric)}"
+            figure[3] += f"|matters\u00a0from\u00a0{shown(row.margin, row.metric)}"
         borrowed = f"spread of {row.spread_of}" if "reference" in str(row.spread_of) else ""
         runs = f"1 run|{borrowed}"
         if row.n_runs > 1:

@@ -182,7 +182,7 @@ def test_a_wrong_setid_is_refused(project, happened):
 def test_images_left_out_are_told(project, happened):
     changes = own_images(project, [1, 2, 4] * 12, cut=3, long=7)
     changes["flowers"] |= {"on_damaged": "skip"}
-    targets = ("results/comparison.html", "results/REPORT.md", "results/provenance.json")
+    targets = ("results/pictures.html", "results/REPORT.md", "results/provenance.json")
     project.snakemake("--", *targets, changes=changes)
     page, text, record = ((project.folder / target).read_text() for target in targets)
     identity = json.loads(record)["identity"]

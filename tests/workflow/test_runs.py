@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import pandas as pd
 import pytest
 
+from methods import methods
+
 pytestmark = pytest.mark.heavy
 
 
@@ -44,6 +46,16 @@ def test_the_whole_dag_leaves_everything(finished):
     folders = finished.folder / "data/generated/folders/main"
     assert all((folders / file).is_file() for file in manifest["file"])
     assert manifest["split"].value_counts().to_dict() == {"train": 18, "validation": 9, "test": 9}
+
+
+def test_methods_name_each_model_and_leave_open_what_only_a_person_knows(finished):
+    text = methods(finished.folder / "results")
+    record = json.loads((finished.folder / "results/provenance.json").read_text())["identity"]
+    for model in record["models"].values():
+        assert f"- {model['title']}: " in text
+    assert "hidden 8, activation sigmoid" in text
+    assert record["packages"]["torch"] in text
+    assert "## What was easy\n\n## What was difficult\n" in text
 
 
 def test_a_second_run_has_nothing_to_do(finished):

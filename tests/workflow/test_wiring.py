@@ -129,18 +129,19 @@ NAMES = {
     "COMPARED": "results/figures/comparison.png",
     "BENCHMARKS": "results/figures/{bench_mnist,bench_flowers}.png",
     "CAPTIONS": "resources/captions/{accuracy,against,against_page,bench_flowers,bench_mnist,"
-    "claims_page,comparison,comparison_page,confusion,gallery,loss,plot_comparison,"
+    "claims_page,comparison,comparison_page,confusion,gallery,loss,pictures_page,plot_comparison,"
     "provenance_page,reliability,runtime,weights,workflow}.rst",
     "REFERENCE": "resources/reference/{numpy_1hidden,numpy_2hidden,torch_2hidden}.{csv,json}",
     "PAGE": "{against.html.j2,claims.html.j2,comparison.html.j2,page.css,page.html.j2,"
-    "provenance.html.j2,sort.js,table.html.j2}",
-    "RULES": "rules/{against,common,evaluation,fetch,flowers,mnist,provenance,report}.smk",
+    "pictures.html.j2,provenance.html.j2,sort.js,table.html.j2}",
+    "RULES": "rules/{against,common,evaluation,fetch,flowers,mnist,predict,provenance,report}.smk",
     "RESULTS": "data/oxford102/manifests/main.csv results/runs/$ALL/metrics.csv $FIGURES",
     "REPORT": "results/report.html $RESULTS $COMPARED $BENCHMARKS results/comparison.html "
     "results/figures/runtime.png results/config.yaml $CAPTIONS resources/page/report.css",
     "TABLES": "results/{metrics.csv,comparison.csv,overview.json,comparison.md,claims.csv,"
     "claims.md}",
     "NAMED": "resources/flower_names.csv",
+    "IMAGES": "data/oxford102/images.csv",
     "NLL": "Loss (negative log-likelihood, nats)",
     # What the report's curves are.
     "REPLAYED": "first three epochs, replayed to the digit",
@@ -312,6 +313,7 @@ FULL_TABLES = {
         manifests = data/oxford102/features/resnet152/all/manifest.json
         images = data/oxford102/images.csv
         splits = data/oxford102/splits/{main,seed-6,seed-7}.csv
+        names = $NAMED
         .runs = seed-31/31/0 seed-32/32/0 split-6/31/1 split-7/31/2
         .recipe = $HEAD
         >histories = results/runs/resnet152/{seed-31,seed-32,split-6,split-7}/history.csv
@@ -324,6 +326,7 @@ FULL_TABLES = {
         manifests = data/oxford102/features/lite/{main,seed-9,seed-6}/manifest.json
         images = data/oxford102/images.csv
         splits = data/oxford102/splits/{main,seed-9,seed-6}.csv
+        names = $NAMED
         .runs = seed-51/51/0 seed-52/52/0 split-9/51/1 split-6/51/2
         .recipe = $HEAD
         >histories = results/runs/lite/{seed-51,seed-52,split-9,split-6}/history.csv
@@ -336,6 +339,7 @@ FULL_TABLES = {
         manifests = data/oxford102/features/raw/all/manifest.json
         images = data/oxford102/images.csv
         splits = data/oxford102/splits/{main,seed-92}.csv
+        names = $NAMED
         .runs = seed-91/91/0 split-92/91/1
         .recipe = $HEAD
         >histories = results/runs/raw/{seed-91,split-92}/history.csv
@@ -347,6 +351,7 @@ FULL_TABLES = {
         weights = data/fetched/$CONVNEXT
         .proofs = data/fetched/$CONVNEXT:ea097f82
         .architecture = torchvision:convnext_large
+        names = $NAMED
         .preprocess = report
         .runs = seed-41/41/0 seed-42/42/0 split-8/41/1
         .recipe = $HEAD
@@ -365,28 +370,29 @@ FULL_TABLES = {
         >per_class = results/runs/$model/$run/per_class.csv
         >confusion = results/runs/$model/$run/confusion.csv
         >mistakes = results/runs/$model/$run/mistakes.csv
+        >predicted = results/runs/$model/$run/predictions.csv
         >reliability = results/runs/$model/$run/reliability.csv
 
-        $model                  | $run     | .seed | .loss         | names  | history
-        numpy_1hidden           | seed-11  | 11    | mse           | -      | -
-        numpy_1hidden           | seed-12  | 12    | mse           | -      | -
-        torch_2hidden_long      | seed-21  | 21    | mse           | -      | -
-        torch_2hidden_long      | seed-22  | 22    | mse           | -      | -
-        own                     | seed-23  | 23    | cross_entropy | -      | -
-        own                     | seed-24  | 24    | cross_entropy | -      | -
-        resnet152               | seed-31  | 31    | nll           | $NAMED | $HISTORY
-        resnet152               | seed-32  | 32    | nll           | $NAMED | $HISTORY
-        resnet152               | split-6  | 6     | nll           | $NAMED | $HISTORY
-        resnet152               | split-7  | 7     | nll           | $NAMED | $HISTORY
-        convnext_large_notebook | seed-41  | 41    | nll           | $NAMED | $HISTORY
-        convnext_large_notebook | seed-42  | 42    | nll           | $NAMED | $HISTORY
-        convnext_large_notebook | split-8  | 8     | nll           | $NAMED | $HISTORY
-        lite                    | seed-51  | 51    | nll           | $NAMED | $HISTORY
-        lite                    | seed-52  | 52    | nll           | $NAMED | $HISTORY
-        lite                    | split-9  | 9     | nll           | $NAMED | $HISTORY
-        lite                    | split-6  | 6     | nll           | $NAMED | $HISTORY
-        raw                     | seed-91  | 91    | nll           | $NAMED | $HISTORY
-        raw                     | split-92 | 92    | nll           | $NAMED | $HISTORY
+        $model                  | $run     | .seed | .loss         | names  | images  | history
+        numpy_1hidden           | seed-11  | 11    | mse           | -      | -       | -
+        numpy_1hidden           | seed-12  | 12    | mse           | -      | -       | -
+        torch_2hidden_long      | seed-21  | 21    | mse           | -      | -       | -
+        torch_2hidden_long      | seed-22  | 22    | mse           | -      | -       | -
+        own                     | seed-23  | 23    | cross_entropy | -      | -       | -
+        own                     | seed-24  | 24    | cross_entropy | -      | -       | -
+        resnet152               | seed-31  | 31    | nll           | $NAMED | $IMAGES | $HISTORY
+        resnet152               | seed-32  | 32    | nll           | $NAMED | $IMAGES | $HISTORY
+        resnet152               | split-6  | 6     | nll           | $NAMED | $IMAGES | $HISTORY
+        resnet152               | split-7  | 7     | nll           | $NAMED | $IMAGES | $HISTORY
+        convnext_large_notebook | seed-41  | 41    | nll           | $NAMED | $IMAGES | $HISTORY
+        convnext_large_notebook | seed-42  | 42    | nll           | $NAMED | $IMAGES | $HISTORY
+        convnext_large_notebook | split-8  | 8     | nll           | $NAMED | $IMAGES | $HISTORY
+        lite                    | seed-51  | 51    | nll           | $NAMED | $IMAGES | $HISTORY
+        lite                    | seed-52  | 52    | nll           | $NAMED | $IMAGES | $HISTORY
+        lite                    | split-9  | 9     | nll           | $NAMED | $IMAGES | $HISTORY
+        lite                    | split-6  | 6     | nll           | $NAMED | $IMAGES | $HISTORY
+        raw                     | seed-91  | 91    | nll           | $NAMED | $IMAGES | $HISTORY
+        raw                     | split-92 | 92    | nll           | $NAMED | $IMAGES | $HISTORY
     """,
     "compare": """
         metrics = results/runs/$ALL/metrics.csv
@@ -508,7 +514,7 @@ FULL_TABLES = {
         >svg = results/figures/comparison.svg
     """,
     "plot_runtime": """
-        * = $RESULTS $COMPARED results/claims.csv
+        * = $RESULTS $COMPARED results/{claims.csv,claims.md}
         style = $STYLE
         .benchmarks = ...
         .unfinished = ...
@@ -561,6 +567,8 @@ FULL_TABLES = {
         splits = data/mnist/split.csv data/oxford102/splits/$SPLITS.csv
         images = data/oxford102/images.csv
         damaged = data/oxford102/damaged.json
+        names = -
+        left_out = -
         manifests = data/oxford102/features/resnet152/all/manifest.json
             data/oxford102/features/lite/{main,seed-9,seed-6}/manifest.json
             data/oxford102/features/raw/all/manifest.json
@@ -1214,7 +1222,7 @@ def test_unfinished_work_is_looked_up_where_jobs_keep_it(plans):
 
 def test_the_crate_has_all_that_runs_leave(plans):
     (job,) = plans["full"].of("write_crate")
-    left = "{history,metrics,per_class,confusion,mistakes,reliability}.csv"
+    left = "{history,metrics,per_class,confusion,mistakes,predictions,reliability}.csv"
     wanted = files(f"results/runs/$ALL/{left} results/runs/$ALL/predictions.npz", NAMES).split()
     wanted += expanded("results/runs/numpy_1hidden/{seed-11,seed-12}/model.npz")
     wanted += [

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from repro.errors import UserError
 from repro.evaluation.metrics import (
@@ -16,13 +16,15 @@ from repro.evaluation.metrics import (
     confident_mistakes,
     confusion,
     per_class,
+    predicted,
+    probabilities,
     reliability,
 )
 from repro.evaluation.names import METRIC_COLUMNS, RUNNING_ACCURACY
+from repro.evaluation.names_of_classes import name_all, read_names
 from repro.history import read_history
 from repro.predictions import Predictions
 from repro.splits import SPLITS
-from repro.system.tables import read_table
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,13 @@ def _last_train_accuracy(path: str | os.PathLike[str]) -> float:
 
 
 def class_table(predictions: Predictions, run: Run, names: Names = None) -> pd.DataFrame:
-    """Return precision, recall and F1 of each class on the test set, by ascending label."""
-    rows = [asdict(entry) for entry in per_class(predictions.of("test"))]
-    return _labelled(pd.DataFrame(rows), run, names, {"label": "name"})
+    """Return precision, recall and F1 of each class on the test set, by ascending label.
+
+    A class without test images has none of the three.
+    """
+    rows = pd.DataFrame([asdict(entry) for entry in per_class(predictions.of("test"))])
+    rows.loc[rows["n"] == 0, ["precision", "recall", "f1"]] = np.nan
+    return _labelled(rows, run, names, {"label": "name"})
 
 
 def confusion_table(predictions: Predictions, run: Run, names: Names = None) -> pd.DataFrame:
@@ -98,15 +104,51 @@ def confusion_table(predictions: Predictions, run: Run, names: Names = None) -> 
     return _labelled(pd.DataFrame(rows), run, names, _BOTH_NAMES)
 
 
-def mistake_table(predictions: Predictions, run: Run, names: Names = None) -> pd.DataFrame:
+def mistake_table(
+    predictions: Predictions, run: Run, names: Names = None, images: Names = None
+) -> pd.DataFrame:
     """Return the wrongly classified test images, the most confident first.
 
-    Columns id, true, taken_for and confidence (a fraction).
+    Columns id, true, taken_for and confidence (a fraction); with ``images``, also file.
     """
     test = predictions.of("test")
     rows = [asdict(mistake) for mistake in confident_mistakes(test, most=len(test.labels))]
     columns = ["id", "true", "taken_for", "confidence"]
-    return _labelled(pd.DataFrame(rows, columns=columns), run, names, _BOTH_NAMES)
+    table = _with_files(pd.DataFrame(rows, columns=columns), images)
+    return _labelled(table, run, names, _BOTH_NAMES)
+
+
+def prediction_table(
+    predictions: Predictions, run: Run, names: Names = None, images: Names = None
+) -> pd.DataFrame:
+    """Return what was predicted of every image, in the order of the predictions.
+
+    Columns id, split, true, predicted and probability (a fraction); with ``images``, also file.
+    """
+    chosen = predicted(predictions)
+    rows = {
+        "id": predictions.ids,
+        "split": predictions.splits,
+        "true": predictions.classes[predictions.labels],
+        "predicted": predictions.classes[chosen],
+        "probability": probabilities(predictions)[np.arange(len(chosen)), chosen],
+    }
+    table = _with_files(pd.DataFrame(rows), images)
+    return _labelled(table, run, names, {"true": "true_name", "predicted": "predicted_name"})
+
+
+def _with_files(table: pd.DataFrame, images: Names) -> pd.DataFrame:
+    """Put each image's file behind its id, as the user knows it."""
+    if images is not None:
+        table.insert(1, "file", table["id"].map(file_names(images)))
+    return table
+
+
+def file_names(images: str | os.PathLike[str]) -> dict[int, str]:
+    """Read the files of ``images.csv`` by id: of one's own pictures their path in the folder."""
+    rows = pd.read_csv(images, dtype=str, keep_default_na=False)
+    files = rows["name"] if "name" in rows else rows["file"].map(lambda file: Path(file).name)
+    return dict(zip(rows["id"].astype(int), files, strict=True))
 
 
 def reliability_table(predictions: Predictions, run: Run) -> pd.DataFrame:
@@ -116,7 +158,7 @@ def reliability_table(predictions: Predictions, run: Run) -> pd.DataFrame:
     return _labelled(pd.DataFrame(rows), run, None, {})
 
 
-# A CSV of label and name; without it the tables have no names.
+# A CSV of label and name, or of id and file; without it the tables have none.
 Names = str | os.PathLike[str] | None
 _BOTH_NAMES = {"true": "true_name", "taken_for": "taken_for_name"}
 
@@ -133,21 +175,3 @@ def _labelled(
     table.insert(0, "model", run.model)
     table.insert(1, "run", run.name)
     return table
-
-
-def read_names(path: str | os.PathLike[str]) -> dict[int, str]:
-    """Read a CSV of label and name; raise UserError where it is not that."""
-    try:
-        frame = read_table(path)
-        return dict(zip(frame["label"].astype(int), frame["name"].astype(str), strict=True))
-    except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{path}: expected columns label and name ({error})") from error
-
-
-def name_all(
-    labels: NDArray[np.int64], names: dict[int, str], path: str | os.PathLike[str]
-) -> list[str]:
-    """Return the name of each label; raise UserError for a label that has none."""
-    if nameless := sorted(set(labels.tolist()) - set(names)):
-        raise UserError(f"{path}: no name for label {nameless[0]}; add a line for it")
-    return [names[label] for label in labels.tolist()]

@@ -17,6 +17,7 @@ from torchvision.transforms import functional as transforms
 
 from repro.errors import UserError
 from repro.features.backbones import Preprocess
+from repro.flowers.decode import rgb
 from repro.flowers.images import ImageRef
 
 
@@ -44,7 +45,8 @@ class Batch:
 def read_pixels(image: ImageRef, preprocess: Preprocess) -> NDArray[np.uint8]:
     """Decode, scale and crop one photograph: uint8, shape (crop, crop, 3).
 
-    These are the pixels of torchvision's ``Resize`` and ``CenterCrop`` on a PIL image.
+    These are the pixels of torchvision's ``Resize`` and ``CenterCrop`` on a PIL image, made upright
+    and RGB by :func:`repro.flowers.decode.rgb`.
 
     Raises:
         DamagedImageError: the file is missing, cut off, no image, not the one that was hashed, or
@@ -59,7 +61,7 @@ def read_pixels(image: ImageRef, preprocess: Preprocess) -> NDArray[np.uint8]:
             )
         with Image.open(io.BytesIO(content)) as opened:
             _check_size(opened.size, preprocess)
-            picture = opened.convert("RGB")
+            picture = rgb(opened)
     except DamagedImageError:
         raise
     except Exception as error:  # Pillow's readers raise errors of many kinds on damaged bytes

@@ -6,7 +6,6 @@ import logging
 import netrc
 import os
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,11 +20,11 @@ from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 from requests.utils import get_environ_proxies, select_proxy
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
-from tqdm import tqdm
 
 from repro.errors import UserError
 from repro.fetch.registry import check_url, without_passwords
 from repro.system.disk import check_space, size_of, write_blocks
+from repro.system.progress import Bar
 
 _BLOCK = 1 << 16  # small: what a cut connection loses is less than this
 _CONNECT_TIMEOUT = 10.0  # seconds; a server that answers at all answers within this
@@ -191,14 +190,9 @@ def _log_retry(state: RetryCallState, url: str) -> None:
     log.warning("%s: %s; again in %.0f s", url, error, state.upcoming_sleep)
 
 
-def _bar(label: str, progress: bool) -> Any:
-    return tqdm(
-        desc=label,
-        unit="B",
-        unit_scale=True,
-        file=sys.stderr,
-        disable=None if progress else True,  # None: shown on a terminal only
-    )
+def _bar(label: str, progress: bool) -> Bar:
+    disable = None if progress else True  # None: shown on a terminal only
+    return Bar(total=None, desc=label, unit="B", unit_scale=True, disable=disable)
 
 
 @dataclass
@@ -210,7 +204,7 @@ class _Transfer:
     part: Path
     size: int | None
     timeout: float
-    bar: Any
+    bar: Bar
     fruitless: int = 0  # failed attempts since the last one that brought something
     answered: bool = False
 

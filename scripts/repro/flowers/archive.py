@@ -80,7 +80,10 @@ def extract(archive: str | os.PathLike[str], folder: str | os.PathLike[str]) -> 
             "fetch it, or pack your own anew"
         ) from error
     if not images:
-        raise UserError(f"{archive}: holds no image_NNNNN.jpg; is it the flowers archive?")
+        raise UserError(
+            f"{archive}: holds no image_NNNNN.jpg; is it the flowers archive? Of your own pictures "
+            "none needs another name: unpack them, a folder a class, and set flowers.folders"
+        )
     return [images[number] for number in sorted(images)]
 
 

@@ -21,7 +21,7 @@ def lay_out(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
 ) -> pd.DataFrame:
-    """Build ``{split}/{label}/image_NNNNN.jpg`` under ``target``.
+    """Build ``{split}/{label}/image_NNNNN.jpg`` (or another ending) under ``target``.
 
     Images are hard links to those under ``source``, the folder that ``images["file"]`` is relative
     to; where the file system refuses links, copies.
@@ -32,7 +32,10 @@ def lay_out(
     source, target = Path(source), Path(target)
     manifest = split.merge(images[["id", "file", "sha256"]], on="id", validate="one_to_one")
     originals = manifest["file"]
-    names = originals.map(lambda file: Path(file).name)
+    names = [
+        f"image_{number:05d}{Path(file).suffix.lower()}"
+        for number, file in zip(manifest["id"], originals, strict=True)
+    ]
     manifest["file"] = manifest["split"] + "/" + manifest["label"].astype(str) + "/" + names
     copied = 0
     with writing(target):

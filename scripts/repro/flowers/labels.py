@@ -1,15 +1,18 @@
-"""Labels and the official split, out of the data set's MATLAB files."""
+"""Labels and the official split, out of the data set's MATLAB files; labels of one's own as CSV."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from repro.errors import UserError
 from repro.splits import SPLITS
+from repro.system.csv_files import read_table
 
 # 102 in Oxford-102, 21,841 in all of ImageNet; a head has an output for each.
 MAX_LABEL = 100_000
@@ -17,16 +20,31 @@ MAX_IMAGE = 2_000_000
 
 
 def read_labels(path: str | os.PathLike[str]) -> NDArray[np.int64]:
-    """Read ``imagelabels.mat``: the label of image i stands at index i − 1.
+    """Read ``imagelabels.mat``, or a CSV: the label of image i stands at index i − 1.
+
+    A CSV has the column ``label``, and its lines are in the order of the images' numbers.
 
     Returns:
         Labels, 1-based, int64, shape (n,).
 
     Raises:
-        UserError: not a MATLAB file, it holds no variable ``labels``, or a label is none of
-            1..MAX_LABEL.
+        UserError: not a MATLAB file or a CSV, it holds no variable or column, or a label is none
+            of 1..MAX_LABEL.
     """
+    if Path(path).suffix == ".csv":
+        return _read_csv(path)
     return _read_mat(path, "labels", MAX_LABEL)
+
+
+def _read_csv(path: str | os.PathLike[str]) -> NDArray[np.int64]:
+    table = read_table(Path(path))
+    if "label" not in table.columns:
+        raise UserError(
+            f"{path}: has no column 'label', only {', '.join(table.columns) or 'an empty line'}; "
+            "expected a line an image, in the order of the images' numbers"
+        )
+    labels = pd.to_numeric(pd.Series([row["label"] for _, row in table.rows]), errors="coerce")
+    return _whole(labels.to_numpy(np.float64), path, "label", MAX_LABEL)
 
 
 def read_official_split(path: str | os.PathLike[str]) -> dict[str, NDArray[np.int64]]:
@@ -60,6 +78,13 @@ def _read_mat(path: str | os.PathLike[str], variable: str, most: int) -> NDArray
             f"{path}: not a MATLAB file of the version 5 to 7 with numbers in {variable!r} "
             f"({error}); fetch it again"
         ) from error
+    return _whole(values, path, variable, most)
+
+
+def _whole(
+    values: NDArray[np.float64], path: str | os.PathLike[str], variable: str, most: int
+) -> NDArray[np.int64]:
+    """Return values as whole numbers from 1 to ``most``; raise UserError where they are none."""
     if not len(values):
         raise UserError(f"{path}: {variable!r} is empty; fetch it again")
     # Written so that NaN is strange too.

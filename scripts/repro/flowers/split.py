@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from repro.errors import UserError
-from repro.splits import SPLITS
+from repro.splits import SPLITS, least
 
 _NAMED = 5  # labels in a message
 
@@ -27,17 +27,14 @@ def check_counts(images: pd.DataFrame, kind: str, validation: float, test: float
     Raises:
         UserError: naming such labels, how many images each has and how many it needs.
     """
-    least = len(SPLITS)
-    if kind == "stratified":
-        # Rounded, because what is left of 1 may be a hair less than it should be.
-        least = max(least, math.ceil(round(1 / min(validation, test, 1 - validation - test), 6)))
+    needed = least(kind, validation, test)
     counts = images["label"].value_counts().sort_index()
-    few = counts[counts < least]
+    few = counts[counts < needed]
     if few.empty:
         return
     named = ", ".join(f"label {label} has {count}" for label, count in few.head(_NAMED).items())
     raise UserError(
-        f"flowers.split: {kind} at these shares needs {least} images of a label for one in each "
+        f"flowers.split: {kind} at these shares needs {needed} images of a label for one in each "
         f"set; {named}{_and_more(len(few))}. Add images of it, or leave the label out"
     )
 
@@ -54,7 +51,8 @@ def split_images(
     """Assign every image to train, validation or test.
 
     Args:
-        images: columns id and label.
+        images: columns id, label and, where the sets of some images are given, split: they are not
+            drawn.
         kind: "stratified" keeps each label's share in every set; "random" does not look at labels
             (what the report's notebook did in effect); "official" is the data set's own split.
         validation: share of all images for validation (not used by "official").
@@ -69,13 +67,17 @@ def split_images(
         UserError: a label has too few images for the shares asked for, or none in some set; or
             ``setid.mat`` does not cover the images.
     """
-    check_counts(images, kind, validation, test)
-    if kind == "official":
-        where = _official(images, official or {})
-    else:
-        where = _drawn(images, kind == "stratified", validation, test, seed)
+    where = images.get("split", pd.Series("", images.index)).fillna("").astype(object)
+    rest = images[where == ""].reset_index(drop=True)
+    if len(rest):
+        check_counts(rest, kind, validation, test)
+        if kind == "official":
+            drawn = _official(rest, official or {})
+        else:
+            drawn = _drawn(rest, kind == "stratified", validation, test, seed)
+        where[where == ""] = drawn.to_numpy()
+        _check_sets(rest.assign(split=drawn), kind)
     table = pd.DataFrame({"id": images["id"], "label": images["label"], "split": where})
-    _check_sets(table, kind)
     return table.sort_values("id", ignore_index=True)
 
 

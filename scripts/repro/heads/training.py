@@ -9,15 +9,18 @@ itself, and does not depend on its neighbours at all.
 
 from __future__ import annotations
 
+import json
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
@@ -33,6 +36,8 @@ logger = logging.getLogger("repro")
 
 # The tensors of a head, under the names they have in :func:`head_module`'s state dict.
 STATE_NAMES = ("0.weight", "0.bias", "2.weight", "2.bias")
+_SCORED_AT_ONCE = 4096  # rows; bounds the memory
+_ABOUT = "net"  # the entry of the file's metadata
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,21 @@ def initial_state(
             tensor = torch.empty(shape)
             state[f"{name}.{part}"] = tensor.uniform_(-bound, bound, generator=generator)
     return state
+
+
+def scores_of(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
+    """Return a head's log-probabilities (n, k), float32, for features (n, width).
+
+    They are taken in float64 and then rounded: in float32 the last bits of a picture's scores
+    depend on how many others there are and on its place among them.
+    """
+    w1, b1, w2, b2 = (tensor.double() for tensor in (w1, b1, w2, b2))
+    blocks = []
+    for block in torch.split(x, _SCORED_AT_ONCE):
+        hidden = torch.addmm(b1, block.double(), w1.T).relu_()
+        scores = functional.log_softmax(torch.addmm(b2, hidden, w2.T), dim=1)
+        blocks.append(scores.float())
+    return torch.cat(blocks)
 
 
 def train_heads(
@@ -273,7 +293,8 @@ class _Group:
     def _evaluate(self, r: int, epoch: int) -> Iterator[HistoryRow]:
         last = epoch == self.recipe.epochs
         if last:
-            self.scores[r] = self._scores_of(r, self.x)
+            own = (parameter[r] for parameter in self.parameters)
+            self.scores[r] = scores_of(self.x, *own)
         for split in ("validation", "test"):
             rows = self.rows[r][split]
             # Every row's scores are wanted at the end anyway.
@@ -321,8 +342,44 @@ def _shuffled(rows: Tensor, generator: torch.Generator) -> Tensor:
     return rows[torch.randperm(len(rows), generator=generator).to(rows.device)]
 
 
-def write_state(path: Path, state: dict[str, Tensor]) -> None:
-    """Write a model's tensors as safetensors."""
+def about(
+    manifest: Mapping[str, Any], classes: Sequence[int], names: Sequence[str] | None
+) -> dict[str, Any]:
+    """Return what a net's file says beside its weights: all that a prediction needs.
+
+    Args:
+        manifest: of the features, or of the notebook's network.
+        classes: the label of each output.
+        names: of the classes, if they have any.
+    """
+    keys = ("architecture", "weights_sha256", "weights_loaded", "preprocess", "protocol", "device")
+    return {
+        **{key: manifest[key] for key in keys},
+        "batch_size": manifest.get("batch_size"),
+        "versions": manifest.get("versions", {}),
+        "classes": list(classes),
+        "names": names,
+    }
+
+
+def write_state(path: Path, state: dict[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Write a model's tensors as safetensors, and as its metadata what is said of them."""
+    # One entry, because safetensors writes several in an order that changes from run to run.
+    metadata = {_ABOUT: json.dumps(about, sort_keys=True, ensure_ascii=False)}
     with atomic_path(path) as aside:
         # Not by safetensors itself, whose error on a full disk is none of the system's.
-        aside.write_bytes(save(state))
+        aside.write_bytes(save(state, metadata))
+
+
+def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what :func:`write_state` wrote: tensors by name, and what the file says of them.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            said = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(said)  # noqa: SIM118
+    except Exception as error:  # damaged bytes raise errors of many kinds
+        raise UserError(f"{path}: not a trained net ({error}); train it again") from error

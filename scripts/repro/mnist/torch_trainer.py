@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -51,6 +52,18 @@ def initial_net(recipe: MlpRecipe, inputs: int, generator: torch.Generator) -> n
 def _velocity(name: str) -> str:
     """Return the name in a checkpoint of what momentum carries of a parameter."""
     return f"velocity.{name}"
+
+
+@torch.inference_mode()
+def scores_of(net: nn.Sequential, pixels: NDArray[np.uint8], dtype: str) -> NDArray[Any]:
+    """Return a net's outputs (n, 10) in its ``dtype`` for grey values (n, pixels).
+
+    They are taken in float64 and then rounded: in float32 the last bits of an image's outputs
+    depend on its place among the others.
+    """
+    inputs = torch.from_numpy(scale_pixels(pixels, dtype)).double()
+    outputs = copy.deepcopy(net).double()(inputs)
+    return np.asarray(outputs.to(getattr(torch, dtype)).numpy())
 
 
 class TorchTrainer:
@@ -127,12 +140,9 @@ class TorchTrainer:
                 self.optimizer.state[value]["momentum_buffer"] = tensors.pop(_velocity(name))
         self.net.load_state_dict(tensors)
 
-    @torch.inference_mode()
     def scores(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
         """Return the net's outputs, float (n, 10), for grey values (n, pixels)."""
-        self.net.eval()
-        outputs = self.net(torch.from_numpy(scale_pixels(pixels, self.recipe.dtype)))
-        return np.asarray(outputs.numpy())
+        return scores_of(self.net, pixels, self.recipe.dtype)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the weights to ``path`` (.safetensors), whole or not at all."""

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any, Protocol, TypeVar
 
@@ -114,7 +115,8 @@ def train(
     bar = tqdm(
         total=recipe.epochs, initial=len(figures), unit="epoch", disable=None if progress else True
     )
-    with bar, logging_redirect_tqdm():
+    # The bar's own way to log, where there is one; it knows no levels.
+    with bar, nullcontext() if bar.disable else logging_redirect_tqdm():
         for epoch in range(len(figures) + 1, recipe.epochs + 1):
             try:
                 trainer.train_epoch()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -29,7 +29,7 @@ _ABOUT_MNIST = (
     "handwriting is not known."
 )
 _ABOUT_FLOWERS = (
-    "It names one of {classes} flowers for any picture, whatever that shows; it has no answer for "
+    "It names one of {classes} {what} for any picture, whatever that shows; it has no answer for "
     "none of them."
 )
 _CHANGED = (
@@ -60,6 +60,9 @@ class Data:
         classes: number of labels.
         licences: as the registry states them, each once; empty for drawn images.
         damaged: number of images that do not open and are in no set.
+        own: whether they are the user's own, of which no report says a word.
+        names: of one's own classes.
+        only_trained_on: classes too small for three sets, and their number of images.
     """
 
     name: str
@@ -68,6 +71,9 @@ class Data:
     classes: int
     licences: Sequence[str] = ()
     damaged: int = 0
+    own: bool = False
+    names: Sequence[str] = ()
+    only_trained_on: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,10 +124,10 @@ def card(
         "## Data",
         _data(data, backbone),
         "## Recipe",
-        _KNOWN[model.recipe],
+        "" if data.own else _KNOWN[model.recipe],
         _items(_mlp(recipe) if backbone is None else _head(recipe, data, backbone)),
         "## Figures",
-        markdown.figure_table([markdown.figure_cells(row) for row in figures.to_dict("records")]),
+        _figures(figures, data),
         _about_figures(figures, own, model),
         "## Limits",
         "\n".join(f"- {limit}" for limit in _limits(model, data, own, figures, backbone)),
@@ -133,15 +139,17 @@ def _introduction(model: Model, data: Data, files: Sequence[str], backbone: Back
     what = (
         "A fully connected net" if backbone is None else "A head on a backbone that is not trained"
     )
+    runs = f"one of {len(files)} runs" if len(files) > 1 else "the only run"
+    headline = f"Headline: `{files[0]}`, {runs}."
+    if data.own and not model.reported:
+        return f"{what}; gives pictures one of {data.classes} names.\n{headline}"
     counterpart = "the report has no such model"
     if model.reported:
         has = "the report has this model"
         counterpart = has if model.comparable else "it stands in for a model of the report"
-    runs = f"one of {len(files)} runs" if len(files) > 1 else "the only run"
     return (
         f"{what}; sorts images of {data.name} into {data.classes} classes; {counterpart}. It was "
-        "trained to check the report's figures, not to be used.\n"
-        f"Headline: `{files[0]}`, {runs}."
+        f"trained to check the report's figures, not to be used.\n{headline}"
     )
 
 
@@ -149,7 +157,19 @@ def _data(data: Data, backbone: Backbone | None) -> str:
     sets = ", ".join(f"{name} {count:,}" for name, count in data.images.items())
     licences = f" Licence: {'; '.join(data.licences)}." if data.licences else ""
     name = data.name[0].upper() + data.name[1:]
-    return f"{name}: {sets} images; split {data.split}.{_left_out(data, backbone)}{licences}"
+    text = f"{name}: {sets} images; split {data.split}.{_left_out(data, backbone)}{licences}"
+    if data.only_trained_on:
+        few = ", ".join(f"{kind} ({count})" for kind, count in data.only_trained_on.items())
+        text += f"\n\nIn training only, so no figure tells how well they are known: {few}."
+    return f"{text}\n\nClasses: {', '.join(data.names)}." if data.names else text
+
+
+def _figures(figures: pd.DataFrame, data: Data) -> str:
+    cells = [markdown.figure_cells(row) for row in figures.to_dict("records")]
+    if not data.own or any(cell.reported for cell in cells):
+        return markdown.figure_table(cells)
+    lines = [[cell.figure, cell.reproduced, cell.interval] for cell in cells]
+    return markdown.markdown(["figure", "value", "95 % interval"], lines, numbers=(1, 2))
 
 
 def _left_out(data: Data, backbone: Backbone | None) -> str:
@@ -240,6 +260,8 @@ def _limits(
 ) -> list[str]:
     why_not = model.why_not.partition(":")[0]
     limits = [reason.meaning for reason in WhyNot if reason == why_not and reason.meaning]
+    if data.own and not model.reported:
+        limits = []
     if model.reported and model.why_not and not limits:
         limits.append(_CHANGED.format(why_not=model.why_not))
     if not figures["protocol"].map(markdown.missing).all():
@@ -256,7 +278,9 @@ def _limits(
     if backbone is None:
         limits.append(_ABOUT_MNIST)
     else:
-        limits.append(_ABOUT_FLOWERS.format(classes=data.classes))
+        limits.append(
+            _ABOUT_FLOWERS.format(classes=data.classes, what="classes" if data.own else "flowers")
+        )
         if backbone.licence:
             limits.append(
                 f"The backbone's weights have a licence of their own: {backbone.licence}."

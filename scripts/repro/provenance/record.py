@@ -26,7 +26,7 @@ from repro.plan import MAIN, Plan
 from repro.splits import SPLITS
 from repro.system.code_inputs import code_of_project
 from repro.system.files import hash_of
-from repro.system.tables import read_table
+from repro.system.tables import read_csv
 
 # Where a run works, not what it computes; may be private.
 _FOLDERS = ("data_dir", "prepared_dir", "results_dir", "logs_dir", "benchmarks_dir")
@@ -56,16 +56,17 @@ def hash_of_value(value: Any) -> str:
 
 
 def what_is_computed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration without its folders, sources of downloads and number of shards.
+    """Return a configuration without its folders, other places and number of shards.
 
     What is left decides the results; what is left out may be private.
     """
-    kept = {key: value for key, value in config.items() if key not in _FOLDERS}
+    kept = {key: value for key, value in config.items() if key not in (*_FOLDERS, "predict")}
     kept["downloads"] = {
         name: {key: value for key, value in entry.items() if key != "sources"}
         for name, entry in config["downloads"].items()
     }
-    kept["flowers"] = {key: value for key, value in config["flowers"].items() if key != "shards"}
+    places = ("shards", "folders", "table", "names")
+    kept["flowers"] = {key: each for key, each in config["flowers"].items() if key not in places}
     return kept
 
 
@@ -163,7 +164,7 @@ def split_hashes(path: str | os.PathLike[str]) -> dict[str, Any]:
         UserError: the file is not a split.
     """
     try:
-        rows = read_table(path)
+        rows = read_csv(path)
         ids = {name: rows.loc[rows["split"] == name, "id"].astype("int64") for name in SPLITS}
     except (OSError, KeyError, ValueError) as error:
         raise UserError(f"{path}: not a split ({error}); delete it and run again") from error

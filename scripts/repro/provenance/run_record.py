@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from repro.comparison import compare
+from repro.evaluation.names_of_classes import read_names
 from repro.plan import OFFICIAL, Model, Plan
 from repro.provenance import cards, record
 
@@ -31,6 +32,8 @@ class Left:
         notebooks: of nets trained as the notebook did, each named after its net.
         images: the table of flower images that open, or None where there are none.
         damaged: the list of those that do not.
+        names: the table of the names of one's own classes, or None.
+        left_out: what of one's own pictures was left out besides, or None.
         results: files whose hashes are written down.
         environments: conda environment files.
         project: the folder of the code.
@@ -46,6 +49,8 @@ class Left:
     environments: Paths
     project: Path
     sources: Mapping[str, Mapping[str, Any]]
+    names: str | None = None
+    left_out: str | None = None
 
 
 class RunRecord:
@@ -74,7 +79,7 @@ class RunRecord:
             for file in left.splits
         }
         damaged = left.damaged and Path(left.damaged).read_text(encoding="utf-8")
-        self.damaged: list[int] = json.loads(damaged) if damaged else []
+        self.damaged: list[int | str] = json.loads(damaged) if damaged else []
 
     def identity(self) -> dict[str, Any]:
         """Return what a second run of the same configuration on the same machine must share.
@@ -166,11 +171,33 @@ class RunRecord:
         return cards.Data(
             title,
             self._counts("flowers"),
-            split["kind"] if self.plan.official_split else f"{split['kind']}, seed {split['seed']}",
+            self._drawn(split),
             int(pd.read_csv(self.left.images)["label"].nunique()),
             self._licences(name),
             damaged=len(self.damaged),
+            own=self.plan.own_data,
+            names=self._names(),
+            only_trained_on=self._left_out().get("only_trained_on", {}),
         )
+
+    def _drawn(self, split: Mapping[str, Any]) -> str:
+        sets = pd.read_csv(self.left.images).get("split", pd.Series(dtype=str))
+        if len(sets) and sets.notna().all():
+            return "as the pictures lie in their sets"
+        if self.plan.official_split:
+            return str(split["kind"])
+        return f"{split['kind']}, seed {split['seed']}"
+
+    def _left_out(self) -> dict[str, Any]:
+        file = self.left.left_out
+        return dict(json.loads(Path(file).read_text(encoding="utf-8"))) if file else {}
+
+    def _names(self) -> list[str]:
+        """Return the names of one's own classes, by label."""
+        if not self.left.names:
+            return []
+        names, images = read_names(self.left.names), pd.read_csv(self.left.images)
+        return [names[label] for label in sorted(set(images["label"]))]
 
     def _backbone(self, model: Model) -> cards.Backbone:
         known = [self.left.sources[name] for name in model.weights]

@@ -406,7 +406,7 @@ def _size(path: Path, seen: set[tuple[int, int]]) -> int:
 def seconds_an_epoch(log: Path) -> float:
     """Return the mean time from one epoch's line in a training's log to the next's."""
     found = re.findall(
-        r"^(\d\d):(\d\d):(\d\d) INFO \S+ epoch \d+:", log.read_text(encoding="utf-8"), re.M
+        r"^(\d\d):(\d\d):(\d\d) INFO \S+: \S+ epoch \d+:", log.read_text(encoding="utf-8"), re.M
     )
     times = [int(h) * 3600 + int(m) * 60 + int(s) for h, m, s in found]
     return (times[-1] - times[0]) % 86400 / (len(times) - 1)

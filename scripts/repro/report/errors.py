@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from textwrap import wrap
 from typing import Any
 
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 from repro.report.style import GREY, REPORTED, REPRODUCED, heading
 
 _MOST_PAIRS = 15
+_LONGEST = 28  # characters of a class's name
+_UPRIGHT = 3  # characters that stand side by side below a matrix
+_BELOW: dict[str, Any] = {"ha": "center", "va": "top"}
 _ARROW = "\u2192"
 _NO_BREAK = "\u00a0"
 
@@ -27,7 +31,8 @@ def confusion_matrix(counts: pd.DataFrame, title: str) -> Figure:
     """Draw all classes against all, for a few classes.
 
     Args:
-        counts: columns true, taken_for, count; every class on its own diagonal at least.
+        counts: columns true, taken_for, count and, where classes have names, true_name and
+            taken_for_name; every class on its own diagonal at least.
         title: the model's.
     """
     labels = sorted(set(counts["true"]) | set(counts["taken_for"]))
@@ -56,12 +61,31 @@ def confusion_matrix(counts: pd.DataFrame, title: str) -> Figure:
     axes.set_title(title)
     axes.set_xlabel("Taken for")
     axes.set_ylabel("True class")
-    axes.set_xticks(range(len(labels)), [str(label) for label in labels])
-    axes.set_yticks(range(len(labels)), [str(label) for label in labels])
+    names = [shorten(str(name), _LONGEST) for name in _names(counts, labels)]
+    axes.set_xticks(range(len(labels)), names)
+    if max(map(len, names)) > _UPRIGHT:
+        for tick in axes.get_xticklabels():
+            tick.set(rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(labels)), names)
     axes.grid(visible=False)
     axes.tick_params(length=0)
     figure.colorbar(shown, ax=axes, label="Images taken for another class", shrink=0.8)
     return figure
+
+
+def _names(counts: pd.DataFrame, labels: Sequence[int]) -> list[str]:
+    """Return the names of classes, or their labels where they have none."""
+    found: dict[int, str] = {}
+    for side in ("true", "taken_for"):
+        if f"{side}_name" in counts:
+            found |= dict(zip(counts[side], counts[f"{side}_name"], strict=True))
+    return [str(found.get(label, label)) for label in labels]
+
+
+def shorten(text: str, most: int) -> str:
+    """Return a text of at most ``most`` characters, the middle of a longer one left out."""
+    half = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:half]}\u2026{text[-half:]}"
 
 
 def confused_pairs(counts: pd.DataFrame, title: str) -> Figure:
@@ -87,11 +111,15 @@ def confused_pairs(counts: pd.DataFrame, title: str) -> Figure:
     axes.barh(places, worst["count"], color=REPRODUCED, height=0.7)
     for place, count, n in zip(places, worst["count"], worst["n"], strict=True):
         axes.text(count, place, f" of {n}", va="center", size=8.5, color=GREY)
-    axes.set_yticks(places, [f"{a} {_ARROW} {b}" for a, b in zip(true, taken, strict=True)])
+    pairs = [
+        f"{shorten(a, _LONGEST)} {_ARROW} {shorten(b, _LONGEST)}"
+        for a, b in zip(true, taken, strict=True)
+    ]
+    axes.set_yticks(places, pairs)
     # A single pair gets a bar of the same height as any.
     axes.set_ylim(max(len(worst), 3) - 0.5, -0.5)
     axes.set_title(title)
-    axes.set_xlabel("Test images of the first flower taken for the second")
+    axes.set_xlabel("Test images of the first class taken for the second")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
@@ -106,7 +134,7 @@ def gallery(
     Args:
         images: one array an image, uint8, shape (height, width) or (height, width, 3).
         mistakes: of the same length, each with true, taken_for, confidence and, where classes
-            have names, true_name and taken_for_name.
+            have names, true_name and taken_for_name; where images are files, file.
         title: the model's.
     """
     columns = 6 if images and images[0].shape[0] <= 32 else 4
@@ -163,7 +191,11 @@ def _show(axes: Axes, image: NDArray[np.uint8], mistake: dict[str, Any], columns
     axes.imshow(image, cmap="gray_r", vmin=0, vmax=255)
     true, taken = (mistake.get(f"{x}_name", mistake[x]) for x in ("true", "taken_for"))
     below = f"taken for {taken} ({100 * mistake['confidence']:.0f}{_NO_BREAK}%)"
-    text = "\n".join([str(true), *wrap(below, 110 // columns)])
+    wide = 110 // columns
+    text = "\n".join([shorten(str(true), wide), *wrap(below, wide)])
+    if "file" in mistake:
+        name = shorten(PurePosixPath(mistake["file"]).name, wide)
+        axes.text(0.5, -0.02, name, transform=axes.transAxes, size=7, color=GREY, **_BELOW)
     axes.set_title(text, loc="center", size=8.5, weight="normal", pad=4)
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from repro.errors import UserError
-from repro.system.tables import read_table
+from repro.flowers.decode import rgb
+from repro.system.tables import read_csv
 
 _DIGIT = (28, 28)
 _SHOWN = 256  # pixels a side of a photograph
@@ -36,16 +37,17 @@ def photographs(ids: Sequence[int], images: str | os.PathLike[str]) -> list[NDAr
     Raises:
         UserError: for an id that the CSV does not hold, or a file that cannot be read.
     """
-    files = read_table(images).set_index("id")["file"]
+    files = read_csv(images).set_index("id")["file"]
     if missing := [number for number in ids if number not in files.index]:
         raise UserError(f"{images}: has no image {missing[0]}; delete it and run again")
-    return [_photograph(Path(images).parent / str(files[number])) for number in ids]
+    return [photograph(Path(images).parent / str(files[number])) for number in ids]
 
 
-def _photograph(path: Path) -> NDArray[np.uint8]:
+def photograph(path: Path) -> NDArray[np.uint8]:
+    """Return a photograph's central square, uint8, shape (256, 256, 3)."""
     try:
         with Image.open(path) as image:
-            square = ImageOps.fit(image.convert("RGB"), (_SHOWN, _SHOWN), Image.Resampling.BICUBIC)
+            square = ImageOps.fit(rgb(image), (_SHOWN, _SHOWN), Image.Resampling.BICUBIC)
     except Exception as error:  # Pillow's readers raise errors of many kinds on damaged bytes
         raise UserError(f"{path}: cannot be read as an image ({error})") from error
     return np.asarray(square)

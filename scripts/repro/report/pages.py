@@ -23,6 +23,7 @@ from repro.splits import SPLITS
 
 TITLE = "Does the report hold?"
 _MINUS = "\u2212"
+_NO_BREAK = "\u00a0"
 _ARROW = "\u203a"
 
 
@@ -36,6 +37,7 @@ class Cell:
         small: a second, smaller line.
         kind: of a verdict.
         hover: shown where the pointer rests on a verdict.
+        links: name and address, relative to the page.
     """
 
     text: str
@@ -43,6 +45,7 @@ class Cell:
     small: str = ""
     kind: str = ""
     hover: str = ""
+    links: Sequence[tuple[str, str]] = ()
 
 
 def templates(files: Iterable[str | os.PathLike[str]]) -> Environment:
@@ -107,14 +110,14 @@ def _figure(row: Mapping[str, Any], notes: Sequence[str]) -> list[Cell]:
     digits = "its printed digits come out" if row["to_the_digit"] is True else ""
     remark = "" if verdict == Verdict.TO_THE_DIGIT else digits
     return [
-        Cell(row["title"], small=f"recipe {row['recipe']}"),
+        Cell(row["title"], small=f"recipe {row['recipe']}", links=_links_of(row["model"])),
         Cell(f"{said.figure}{mark}", place, small=_text(row["where"])),
         Cell(said.reported, _key(row["reported"], metric)),
         Cell(said.reproduced, _key(tables.reproduced(row), metric)),
         Cell(
             said.difference.replace("-", _MINUS),
             _key(row["difference"], metric),
-            f"matters from {matters}" if matters else "",
+            f"matters from {matters}".replace(" ", _NO_BREAK) if matters else "",
         ),
         Cell(
             said.verdict,
@@ -125,6 +128,16 @@ def _figure(row: Mapping[str, Any], notes: Sequence[str]) -> list[Cell]:
         ),
         Cell(said.interval, _key(row["wilson_low"], metric)),
         _runs(row),
+    ]
+
+
+def _links_of(model: str) -> list[tuple[str, str]]:
+    """Return where a model's card and figures are."""
+    figures = f"figures/{model}"
+    return [
+        ("card", f"runs/{model}/model_card.md"),
+        ("curve", f"{figures}/accuracy.png"),
+        ("confusion", f"{figures}/confusion.png"),
     ]
 
 

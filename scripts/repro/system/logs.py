@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from types import TracebackType
 
 from repro.errors import UserError
+
+# Where this is set, what is no warning goes to the log file alone.
+ONLY_WARNINGS = "REPRO_STDERR_ONLY_WARNINGS"
 
 
 class _LogFile(logging.FileHandler):
@@ -20,12 +24,17 @@ class _LogFile(logging.FileHandler):
 def set_up(log_file: str | None) -> logging.Logger:
     """Send log records to ``log_file`` and standard error, and let uncaught errors reach both.
 
+    Each line has the job's name, the end of the log file's path: several jobs share standard error.
     A :class:`UserError` is logged as its message alone; any other exception with its traceback.
     Where the log file cannot be written, a warning says so.
     """
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    name = ""
+    if os.environ.get(ONLY_WARNINGS):
+        handlers[0].setLevel(logging.WARNING)
     problem = None
     if log_file:
+        name = "/".join(Path(log_file).with_suffix("").parts[-2:]).replace("%", "%%") + ": "
         try:
             Path(log_file).parent.mkdir(parents=True, exist_ok=True)
             handlers.append(_LogFile(log_file, mode="w", encoding="utf-8"))
@@ -33,7 +42,7 @@ def set_up(log_file: str | None) -> logging.Logger:
             problem = error.strerror
     logging.basicConfig(
         level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
+        format=f"%(asctime)s %(levelname)s {name}%(message)s",
         datefmt="%H:%M:%S",
         handlers=handlers,
         force=True,

@@ -19,7 +19,7 @@ _TEXT = dict.fromkeys(
 )
 
 
-def read_table(source: str | os.PathLike[str] | TextIO) -> pd.DataFrame:
+def read_csv(source: str | os.PathLike[str] | TextIO) -> pd.DataFrame:
     """Read a CSV of this project's; only a cell that is empty is missing.
 
     Raises:
