@@ -7,8 +7,8 @@ MUTANTS := .venv-mutants
 # Tests run side by side, a file at a time.
 PYTEST := python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# No other code in place of this project's.
-unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH
+# No other code in place of this project's, and no window for its figures.
+unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH MPLBACKEND
 
 # Every target that `make help` names.
 .PHONY: help $(shell sed -n 's/^## make \([a-z-]*\).*/\1/p' Makefile)

@@ -166,3 +166,10 @@ def test_the_table_has_every_file_and_who_needs_it(tmp_path, usb):
         assert digits.strip(" `") == sha256(name.encode())[:12]
         assert folder.strip(" `") == "data/downloads/mnist/"
         assert models.strip() == "numpy_1hidden"
+
+
+def test_the_readme_has_the_table_of_the_full_run(tmp_path):
+    (tmp_path / "my.yaml").write_text("{}")
+    code, said = listed(tmp_path, "--table")
+    assert code == 0
+    assert said in (ROOT / "README.md").read_text(), "scripts/offline.py --table writes it"
