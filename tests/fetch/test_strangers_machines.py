@@ -156,7 +156,7 @@ def test_a_netrc_file_that_is_none_is_not_quoted(tmp_path, server):
 @pytest.mark.heavy
 @pytest.mark.fault(
     "strange machines",
-    "the same, where a file comes from the Python package index",
+    "a netrc file with such an entry, where a file comes from the Python package index",
     "no password is sent there either",
 )
 def test_nor_is_the_package_index(tmp_path, server, happened):
