@@ -16,6 +16,7 @@ import yaml
 from repro.errors import UserError
 from repro.fetch.registry import load_registry
 from repro.fetch.sources import fetch
+from scripts_support import run_rule
 from support import MNIST_PARTS, ROOT
 
 BODY, OTHER = b"right" * 40, b"wrong" * 40
@@ -82,6 +83,29 @@ def test_a_wrong_file_of_the_right_name_is_not_taken(tmp_path):
     (second / "f.bin").write_bytes(BODY)
     fetch(entry(), target, cache=tmp_path, look_in=[first, second])
     assert target.read_bytes() == BODY
+
+
+def test_the_configuration_names_the_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "Downloads").mkdir()
+    (tmp_path / "Downloads/f.bin").write_bytes(BODY)
+    placed = tmp_path / "data/flowers/f.bin"
+    run_rule(
+        "fetch",
+        tmp_path,
+        input={},
+        output={"file": placed},
+        wildcards={"file": "flowers/f.bin"},
+        params={
+            "registry": str(ROOT / "resources/registry.yaml"),
+            "downloads": str(tmp_path / "shared"),
+        },
+        config={
+            "downloads": {"flowers/f.bin": {"sha256": sha256(BODY), "sources": []}},
+            "look_in": ["~/Downloads"],
+        },
+    )
+    assert placed.read_bytes() == BODY
 
 
 def test_without_any_source_the_way_by_hand_is_told(tmp_path):

@@ -359,5 +359,7 @@ def _root(error: BaseException) -> str:
     seen = error
     while cause := seen.__cause__ or seen.__context__:
         seen = cause
+    if isinstance(seen, urllib3.exceptions.IncompleteRead):
+        return f"{seen.expected:,} bytes were still to come"
     text = without_passwords(str(seen)) or type(seen).__name__
     return text + variables_in_words(text)
