@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,8 @@ from snakemake.io import sourcecache_entry
 from snakemake.utils import update_config
 
 SCRIPTS = BASE / "scripts"
+# The Python that runs, as a shell command has it.
+PYTHON = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")
 sys.path.insert(0, str(SCRIPTS))
 
 from repro.comparison.changes import model_table, why_not

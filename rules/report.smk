@@ -347,6 +347,7 @@ rule report:
     message:
         "Gather tables and figures in one page: {output.page}"
     shell:
-        "{sys.executable:q} -P -m snakemake --snakefile {params.snakefile:q} --workflow-profile none --nolock"
+        f"{PYTHON} -P -m snakemake"
+        " --snakefile {params.snakefile:q} --workflow-profile none --nolock"
         " --configfile {input.config:q} --replace-workflow-config"
         " --report {output.page:q} --report-stylesheet {input.style:q} -- {params.content:q} > {log:q} 2>&1"
