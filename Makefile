@@ -7,6 +7,8 @@ MUTANTS := .venv-mutants
 # Tests run side by side, a file at a time.
 PYTEST := python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# No other code in place of this project's, and no window for its figures.
+unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH MPLBACKEND
 
 # Every target that `make help` names.
 .PHONY: help $(shell sed -n 's/^## make \([a-z-]*\).*/\1/p' Makefile)
@@ -50,6 +52,10 @@ test-all: $(READY)
 ## make reliability  break things on purpose; writes docs/RELIABILITY.md
 reliability: $(READY)
 	@python -m pytest -m fault --reliability=docs/RELIABILITY.md
+
+## make offline FROM=folder   which files that a run needs are there, missing or wrong (CONFIG=file.yaml)
+offline: $(READY)
+	@python scripts/offline.py $(if $(FROM),--from "$(FROM)") $(if $(CONFIG),--configfile "$(CONFIG)")
 
 ## make reproduce    the full run: official sources, ResNet-152 and ConvNeXt-Large
 reproduce: $(READY)
@@ -141,8 +147,9 @@ lock:
 
 ## make clean        remove what runs have made, but keep downloads and .venv
 clean:
-	rm -rf logs benchmarks .snakemake .mutants data/fetched data/mnist data/generated data/rehearsal data/rehearsal-notebook
-	@find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
+	rm -rf .snakemake .mutants data/fetched data/mnist data/generated data/rehearsal data/rehearsal-notebook
+	@for folder in results logs benchmarks; do [ ! -d $$folder ] || \
+		find -H $$folder -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +; done
 	@for table in data/*/images.csv; do rm -rf "$$(dirname "$$table")"; done
 
 $(READY): requirements.lock

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,8 @@ from snakemake.io import sourcecache_entry
 from snakemake.utils import update_config
 
 SCRIPTS = BASE / "scripts"
+# The Python that runs, as a shell command has it.
+PYTHON = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")
 sys.path.insert(0, str(SCRIPTS))
 
 from repro.comparison.changes import model_table, why_not
@@ -61,6 +64,11 @@ if config != whole:
     config.update(whole)
 
 try:
+    if set("{}") & set(str(BASE)):
+        raise UserError(
+            f"{BASE}: Snakemake takes braces in the name of a folder for placeholders; give this "
+            "project's folder a name without them"
+        )
     if workflow.modifier.path_modifier.replace_prefix("results") != "results":
         raise UserError("module: prefix is not supported; set results_dir and its like in config")
     if workflow.is_main_process:

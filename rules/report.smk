@@ -314,7 +314,7 @@ rule save_configuration:
 
 
 # Snakemake draws the page from what the other rules have left; it is called within its own run, so
-# without the lock the outer run holds.
+# without the lock the outer run holds; by the Python that runs, whatever is on the PATH.
 rule report:
     input:
         products(PLAN.models),
@@ -347,6 +347,7 @@ rule report:
     message:
         "Gather tables and figures in one page: {output.page}"
     shell:
-        "snakemake --snakefile {params.snakefile:q} --workflow-profile none --nolock"
+        f"{PYTHON} -P -m snakemake"
+        " --snakefile {params.snakefile:q} --workflow-profile none --nolock"
         " --configfile {input.config:q} --replace-workflow-config"
         " --report {output.page:q} --report-stylesheet {input.style:q} -- {params.content:q} > {log:q} 2>&1"

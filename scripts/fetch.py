@@ -18,12 +18,13 @@ def main() -> None:
     logs.set_up(snakemake.log[0])
     # From config and not a param: another source for the same bytes must not fetch them again.
     registry = load_registry([snakemake.params.registry], snakemake.config["downloads"])
+    look_in = snakemake.config.get("look_in", [])
     name, target = snakemake.wildcards.file, Path(snakemake.output[0])
     if snakemake.params.downloads is None:
-        fetch(registry[name], target, cache=target.parent / ".cache")
+        fetch(registry[name], target, cache=target.parent / ".cache", look_in=look_in)
     else:
         downloads = Path(snakemake.params.downloads)
-        fetch(registry[name], downloads / name, cache=downloads / ".cache")
+        fetch(registry[name], downloads / name, cache=downloads / ".cache", look_in=look_in)
         link(downloads / name, target)
 
 

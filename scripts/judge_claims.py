@@ -2,14 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from repro.comparison import claims, reference, reported
 from repro.comparison.compare import Model
 from repro.history import read_history
 from repro.report import markdown
 from repro.system import logs
 from repro.system.files import atomic_path, write_text
+from repro.system.tables import read_csv
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
-    metrics = pd.read_csv(snakemake.input.metrics)
+    metrics = read_csv(snakemake.input.metrics)
     references = reference.load(snakemake.input.reference)
     files = zip(snakemake.input.histories, snakemake.input.predictions, strict=True)
     everything = []

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from repro.flowers.folders import lay_out
 from repro.system import logs
 from repro.system.files import atomic_folder, atomic_path
+from repro.system.tables import read_csv
 from repro.system.writer_lock import lock_output
 
 if TYPE_CHECKING:
@@ -19,8 +18,8 @@ def main() -> None:
     lock_output(snakemake.output.manifest)
     with atomic_folder(snakemake.output.folders) as folders:
         manifest = lay_out(
-            pd.read_csv(snakemake.input.images),
-            pd.read_csv(snakemake.input.split),
+            read_csv(snakemake.input.images),
+            read_csv(snakemake.input.split),
             Path(snakemake.input.images).parent,
             folders,
         )

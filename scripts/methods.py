@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 
 from repro.plan import Plan
 from repro.report.summary import plain, sentences
+from repro.system.tables import read_csv
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,7 +29,7 @@ def methods(results: Path) -> str:
     record = json.loads((results / "provenance.json").read_text("utf-8"))
     identity, around = record["identity"], record["circumstances"]
     claims = pd.read_csv(results / "claims.csv", keep_default_na=False)
-    rows = pd.read_csv(results / "comparison.csv")
+    rows = read_csv(results / "comparison.csv")
     above = json.loads((results / "overview.json").read_text("utf-8"))
     look = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)  # noqa: S701
     template = look.from_string((ROOT / "resources/methods.md.j2").read_text("utf-8"))

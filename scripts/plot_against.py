@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from repro.report import errors, style
 from repro.report.gallery import digits, photographs
 from repro.system import logs
+from repro.system.tables import read_csv
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -17,7 +16,7 @@ SHOWN = 12  # images of each net
 def main() -> None:
     logs.set_up(snakemake.log[0])
     source, params = snakemake.input, snakemake.params
-    found = pd.read_csv(source.found)
+    found = read_csv(source.found)
     found = found[found["model"] == params.model]
     read = digits if source.images.endswith(".npy") else photographs
     groups = []

@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from repro.report import style
 from repro.report.comparison import comparison
 from repro.system import logs
+from repro.system.tables import read_csv
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logs.set_up(snakemake.log[0])
-    rows, metrics = map(pd.read_csv, (snakemake.input.comparison, snakemake.input.metrics))
+    rows, metrics = map(read_csv, (snakemake.input.comparison, snakemake.input.metrics))
     with style.styled(snakemake.input.style):
         style.save(comparison(rows, metrics), snakemake.output.comparison)
 

@@ -3,24 +3,23 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import pandas as pd
-from matplotlib.figure import Figure
-
 from repro.history import read_history
 from repro.report import errors, style
 from repro.report.curves import curves
 from repro.report.gallery import digits, photographs
 from repro.report.weights import first_layer, pictures
 from repro.system import logs
+from repro.system.tables import read_csv
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from snakemake.iocontainers import snakemake
 
 MAX_CLASSES = 20  # as many as fit with their counts
 SHOWN = 12  # images
 
 
-def figures() -> Iterator[tuple[str, Figure]]:
+def figures() -> Iterator[tuple[str, "Figure"]]:
     """Yield each figure by its name."""
     source, params = snakemake.input, snakemake.params
     title = style.heading(params.title)
@@ -40,22 +39,21 @@ def figures() -> Iterator[tuple[str, Figure]]:
             ),
         )
 
-    # A class may be called NA.
-    counts = pd.read_csv(source.confusion, keep_default_na=False)
+    counts = read_csv(source.confusion)
     few = counts["true"].nunique() <= MAX_CLASSES
     draw = errors.confusion_matrix if few else errors.confused_pairs
     yield "confusion", draw(counts, title)
 
-    mistakes = pd.read_csv(source.mistakes, keep_default_na=False).head(SHOWN)
+    mistakes = read_csv(source.mistakes).head(SHOWN)
     read = digits if source.images.endswith(".npy") else photographs
     images = read(mistakes["id"].tolist(), source.images)
     yield "gallery", errors.gallery(images, mistakes.to_dict("records"), title)
 
-    metrics = pd.read_csv(source.metrics)
+    metrics = read_csv(source.metrics)
     ece = metrics.loc[(metrics["split"] == "test") & (metrics["metric"] == "ece"), "value"].iloc[0]
     yield (
         "reliability",
-        errors.reliability(pd.read_csv(source.reliability), float(ece), title),
+        errors.reliability(read_csv(source.reliability), float(ece), title),
     )
 
     if source.model:

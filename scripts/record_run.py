@@ -11,6 +11,7 @@ from repro.provenance.run_record import Left, RunRecord, circumstances
 from repro.provenance.run_times import jobs
 from repro.system import logs
 from repro.system.files import write_json, write_text
+from repro.system.tables import read_csv
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -40,8 +41,8 @@ def main() -> None:
     write_json(
         made.provenance, {"identity": run.identity(), "circumstances": circumstances(of_jobs)}
     )
-    comparison = pd.read_csv(source.comparison)
-    metrics = pd.concat([pd.read_csv(file) for file in source.metrics], ignore_index=True)
+    comparison = read_csv(source.comparison)
+    metrics = pd.concat([read_csv(file) for file in source.metrics], ignore_index=True)
     for entry, target in zip(params.models, made.cards, strict=True):
         write_text(target, run.card(entry, comparison, metrics))
     logger.info("%s and %d cards", made.provenance, len(made.cards))

@@ -2,13 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from repro.fetch.proof import prove
 from repro.flowers.labels import read_official_split
 from repro.flowers.split import split_images
 from repro.system import logs
 from repro.system.files import atomic_path
+from repro.system.tables import read_csv
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 def main() -> None:
     logger = logs.set_up(snakemake.log[0])
     prove(snakemake.params.proofs, snakemake.input)
-    images = pd.read_csv(snakemake.input.images)
+    images = read_csv(snakemake.input.images)
     setid = snakemake.input.get("setid")
     split = split_images(
         images, **snakemake.params.split, official=read_official_split(setid) if setid else None

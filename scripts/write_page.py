@@ -5,13 +5,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from repro.evaluation.chance import never_learned
 from repro.report import pages
 from repro.report.summary import left_out
 from repro.system import logs
 from repro.system.files import write_text
+from repro.system.tables import read_csv
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
 
 def main() -> None:
     logs.set_up(snakemake.log[0])
-    rows = pd.read_csv(snakemake.input.comparison)
-    judged = pd.read_csv(snakemake.input.claims)
+    rows = read_csv(snakemake.input.comparison)
+    judged = read_csv(snakemake.input.claims)
     above, record = (
         json.loads(Path(file).read_text(encoding="utf-8"))
         for file in (snakemake.input.overview, snakemake.input.provenance)
@@ -31,10 +30,10 @@ def main() -> None:
         figures.setdefault(heading, {})[name] = os.path.relpath(path, folder)
 
     titles = dict(zip(rows["model"], rows["title"], strict=True))
-    found = {table["model"].iloc[0]: table for table in map(pd.read_csv, snakemake.input.per_class)}
+    found = {table["model"].iloc[0]: table for table in map(read_csv, snakemake.input.per_class)}
     said = {model: never_learned(table) for model, table in found.items()}
     chance = [f"{titles[model]} {words}." for model, words in said.items() if words]
-    against = pd.read_csv(snakemake.input.against[0]) if snakemake.input.against else None
+    against = read_csv(snakemake.input.against[0]) if snakemake.input.against else None
 
     look, output = pages.templates(snakemake.input.look), snakemake.output
     more = [*chance, *left_out(record)]

@@ -86,6 +86,13 @@ def test_shipped_configurations_are_valid(file):
             {"mnist": {"nets": {"numpy_1hidden": {"learning_rate": "1e-3"}}}},
             ["'1e-3' is a text to YAML", "write 0.001"],
         ),
+        ({"mnist": {"nets": {"numpy_1hidden": {"hidden": "50"}}}}, ["write [50]", "--configfile"]),
+        ({"flowers": {"split_seeds": ["2"]}}, ["'2' is a text", "integer", "write 2"]),
+        ({"rehearsal": "yes"}, ["boolean (true or false); write true"]),
+        (
+            {"flowers": {"nets": {"resnet152": {"reported": "null"}}}},
+            ["'null' here is a text", "--configfile"],
+        ),
         (
             {"flowers": {"nets": {"resnet152": {"reported": "resnet_152"}}}},
             ["flowers.nets.resnet152.reported: 'resnet_152'", "null or one of", "resnet152"],

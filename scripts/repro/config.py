@@ -12,7 +12,7 @@ import yaml
 
 from repro.errors import UserError
 from repro.plan import GENERATED, OFFICIAL, OXFORD, Plan
-from repro.schema import problems
+from repro.schema import A_TEXT, problems
 
 _DIGITS = 10
 _OWN_FOLDERS = (
@@ -20,6 +20,11 @@ _OWN_FOLDERS = (
     *("resources", "rules", "scripts", "tests"),
 )
 _PARTS = ("mnist", "flowers")
+_NULL = f"; 'null' here {A_TEXT}, not YAML's null"
+_AS_TEXT = (
+    "On the command line, all inside braces or brackets is text to Snakemake: put it into a file "
+    "of your own, and name that by --configfile"
+)
 # What a net does not take from the one it is like.
 _OF_ITS_OWN = ("like", "against", "title", "reported", "recipe", "longer_of")
 
@@ -134,7 +139,7 @@ def check_names(
     ]
     problems += [
         f"{part}.nets.{name}.reported: {net['reported']!r} is no model of the report; must be null "
-        f"or one of {', '.join(reported)}"
+        f"or one of {', '.join(reported)}{_NULL if net['reported'] == 'null' else ''}"
         for part in _PARTS
         for name, net in config[part]["nets"].items()
         if name in config["models"]
@@ -154,7 +159,9 @@ def check_names(
 
 def _refuse(problems: list[str]) -> None:
     if problems:
-        raise UserError("Configuration:\n" + "\n".join(f"  - {problem}" for problem in problems))
+        of_text = any(A_TEXT in problem for problem in problems)
+        lines = [*problems, _AS_TEXT] if of_text else problems
+        raise UserError("Configuration:\n" + "\n".join(f"  - {line}" for line in lines))
 
 
 def repeated_keys(text: str) -> list[str]:
@@ -260,7 +267,8 @@ def _of_against(
         return []
     known = sorted(set(config[part]["nets"]) - {name})
     if other not in known:
-        return [f"{place}.against: {other!r} is no other net; must be one of {', '.join(known)}"]
+        said = f"{other!r} is no other net; must be null or one of {', '.join(known)}"
+        return [f"{place}.against: {said}{_NULL if other == 'null' else ''}"]
     if name in config["models"] and other not in config["models"]:
         return [f"{place}.against: {other} does not run; name it under models too"]
     return []

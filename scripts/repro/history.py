@@ -15,6 +15,7 @@ import pandas as pd
 from repro.errors import UserError
 from repro.splits import SPLITS
 from repro.system.files import atomic_path
+from repro.system.tables import read_csv
 
 logger = logging.getLogger("repro")
 
@@ -52,7 +53,7 @@ def read_history(path: str | os.PathLike[str]) -> pd.DataFrame:
         UserError: where the file is not that.
     """
     try:
-        frame = pd.read_csv(path)
+        frame = read_csv(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as CSV ({error})") from error
     if missing := {"epoch", "split", "accuracy"} - set(frame.columns):

@@ -234,9 +234,20 @@ class Plan:
     @property
     def downloads(self) -> list[str]:
         """Every download that the models that run are made of, each once."""
+        return list(self.needs)
+
+    @property
+    def needs(self) -> dict[str, list[str]]:
+        """Every download, with the names of the models that run and need it."""
         of_part = {"mnist": [*MNIST_FILES.values()], "flowers": self.flower_files}
-        names = [name for part, files in of_part.items() if self.of(part) for name in files]
-        return list(dict.fromkeys([*names, *(name for m in self.models for name in m.weights)]))
+        needed: dict[str, list[str]] = {}
+        for model in self.models:
+            for name in of_part[model.part]:
+                needed.setdefault(name, []).append(model.name)
+        for model in self.models:
+            for name in model.weights:
+                needed.setdefault(name, []).append(model.name)
+        return needed
 
     @property
     def model_of_rule(self) -> dict[str, str]:

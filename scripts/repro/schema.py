@@ -7,6 +7,7 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any
 
+import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
@@ -25,6 +26,17 @@ def _is_number(_: object, value: object) -> bool:
     return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
 
 
+A_TEXT = "is a text"  # what every message says of a text where something else belongs
+# Types of JSON schema, in words.
+_KINDS = {
+    "array": "a list, such as [a, b]",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "null": "null",
+    "number": "a number",
+    "object": "a map of keys, such as {key: value}",
+    "string": "a text",
+}
 _Validator = extend(
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
@@ -65,20 +77,43 @@ def _in_words(error: ValidationError) -> str:
     template = allowed.get(str(error.validator))
     if template is None:
         return f"{key}: {error.message}"
-    if error.validator == "type" and error.validator_value == "number" and _reads(error.instance):
-        return (
-            f"{key}: {error.instance!r} is a text to YAML, not a number; write "
-            f"{float(error.instance)!r}"
-        )
-    wanted = error.validator_value
-    if isinstance(wanted, list):
+    wanted: Any = error.validator_value
+    meant = None
+    if error.validator == "type":
+        kinds = wanted if isinstance(wanted, list) else [wanted]
+        wanted = " or ".join(f"{kind} ({_KINDS[kind]})" for kind in kinds)
+        meant = _meant(error)
+    elif isinstance(wanted, list):
         wanted = ", ".join(map(str, wanted))
-    return f"{key}: {_short.repr(error.instance)} is not allowed; must be {template.format(wanted)}"
+    must = template.format(wanted)
+    if meant is not None:
+        return f"{key}: {error.instance!r} {A_TEXT} to YAML, must be {must}; write {meant}"
+    return f"{key}: {_short.repr(error.instance)} is not allowed; must be {must}"
 
 
-def _reads(value: object) -> bool:
-    """Whether a value is a text that Python takes for a finite number, such as 1e-3."""
+def _meant(error: ValidationError) -> str | None:
+    """Return what a text was meant for, as YAML writes it; None where it is nothing allowed."""
+    text = error.instance
+    if not isinstance(text, str) or len(text) > _short.maxstring:
+        return None
+    allowed = _Validator({"type": error.validator_value})
+    for reading in (_number(text), _as_yaml(text), _as_yaml(f"[{text}]")):
+        if not isinstance(reading, str) and allowed.is_valid(reading):
+            written: str = yaml.safe_dump(reading, default_flow_style=True, width=math.inf)
+            return written.removesuffix("...\n").strip()
+    return None
+
+
+def _number(text: str) -> Any:
+    """Return what Python takes for a number and YAML does not, such as 1e-3."""
     try:
-        return isinstance(value, str) and math.isfinite(float(value))
+        return float(text)
     except ValueError:
-        return False
+        return text
+
+
+def _as_yaml(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        return text

@@ -123,8 +123,14 @@ class TestChanges:
             ),
             (
                 "resnet152",
+                # The shares are not used then.
                 {"flowers": {"split": {"validation": 0.1, "kind": "official"}}},
-                "changed: split.kind stratified or random → official; split.validation 0.25 → 0.1",
+                "changed: split.kind stratified or random → official",
+            ),
+            (
+                "numpy_1hidden",
+                {"mnist": {"split": {"kind": "official", "test": 50}}},
+                "changed: split.kind none → official",
             ),
             ("resnet152", of_net("resnet152", weights="none"), "changed: random weights"),
             (

@@ -540,6 +540,19 @@ def test_a_killed_adaptation_is_not_done_twice(photos, tmp_path, monkeypatch):
     assert others["adapted_on_sha256"] != done["adapted_on_sha256"]
 
 
+@pytest.mark.fault(
+    "configuration",
+    "adapted: batches of one image, of which BatchNorm can take no statistics",
+    "refused before the first image",
+)
+def test_adapting_to_single_images_is_refused_before_the_first(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(batch_norm, "read_batch", _broken)
+    backbone = build("torchvision:resnet18", None)
+    with pytest.raises(UserError, match=r"set flowers\.batch_size to 2 or more"):
+        adapt(backbone, photos, SMALL, tmp_path / "kept", device=CPU, batch_size=1, workers=1)
+    assert not any(layer.training for layer in batch_norms(backbone.module))
+
+
 def test_a_network_without_batch_norm_stays_as_it_is_and_that_is_said(photos, tmp_path, caplog):
     backbone = build("timm:convnext_atto", None)
     before = {name: tensor.clone() for name, tensor in backbone.module.state_dict().items()}

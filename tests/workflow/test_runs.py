@@ -164,14 +164,32 @@ def test_a_resumed_pass_through_a_backbone_took_what_all_its_pieces_took(finishe
 
 
 def test_no_other_code_runs_whatever_the_environment_names(finished):
-    """As where another checkout's scripts stand in PYTHONPATH, or a package of the same name."""
+    """As where another checkout's scripts stand in PYTHONPATH, or a package of the same name.
+
+    Or where the environment was not activated, and another Snakemake is on the PATH.
+    """
     other = finished.folder.parent / "other"
     (other / "repro").mkdir(parents=True)
     (other / "repro/__init__.py").write_text("raise SystemExit('another checkout has run')\n")
-    finished.snakemake(
-        *("-R", "save_configuration", "--until", "save_configuration"),
-        env={"PYTHONPATH": str(other)},
-    )
+    program = other / "snakemake"
+    program.write_text("#!/bin/sh\necho another Snakemake has run; exit 1\n")
+    program.chmod(0o755)
+    here = finished.folder / "repro"
+    here.symlink_to(other / "repro")
+    environment = {
+        "PATH": f"{other}:/usr/bin:/bin",
+        "PYTHONPATH": str(other),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    }
+    try:
+        # A script, figures, and the page, for which a job calls Snakemake.
+        finished.snakemake("-R", "save_configuration", "plot_comparison", env=environment)
+        finished.snakemake(
+            *("-R", "save_configuration", "--until", "save_configuration"),
+            env={**environment, "PYTHONSAFEPATH": "1"},
+        )
+    finally:
+        here.unlink()
 
 
 def test_another_seed_is_another_run_of_the_same_rule(finished):

@@ -861,8 +861,7 @@ MODELS = {
     "mine": """
         comparable = False
         why_not = other data; changed: other weights: mine/petal.pth; preprocess report → own;
-            split.kind stratified or random → official; split.validation 0.25 → 0.2;
-            split.test 0.25 → 0.3
+            split.kind stratified or random → official
 
         runs = seed-61:main seed-62:main
 

@@ -15,7 +15,10 @@ from repro.comparison.reported import Report
 from repro.comparison.verdict import WhyNot
 from repro.fetch.proof import Proof
 from repro.fetch.registry import Entry
-from repro.plan import NO_WEIGHTS, Model, Plan
+from repro.plan import NO_WEIGHTS, OFFICIAL, Model, Plan
+
+# What of a split its authors have drawn already, where it is theirs.
+_UNUSED = {"mnist": ("test",), "flowers": ("validation", "test")}
 
 
 def why_not(model: Model, plan: Plan, registry: Mapping[str, Entry], report: Report) -> str:
@@ -126,7 +129,9 @@ def changes(
     texts = _of_weights(net, shipped.pop("weights", None), registry)
     wanted = {key: value for key, value in shipped.items() if key not in but}
     texts += _unlike(wanted, net, "")
-    texts += _unlike(part.split, config["split"], "split.")
+    unused = _UNUSED[model.part] if config["split"].get("kind") == OFFICIAL else ()
+    split = {key: value for key, value in part.split.items() if key not in unused}
+    texts += _unlike(split, config["split"], "split.")
     texts += _unlike(part.head, config.get("head", {}), "head.")
     return tuple(texts)
 

@@ -19,6 +19,7 @@ from repro.comparison.statistics import Spread, prediction_half_width, runs_need
 from repro.comparison.verdict import Verdict
 from repro.errors import UserError
 from repro.evaluation.names import COUNTED, METRIC_COLUMNS
+from repro.system.tables import read_csv
 
 COLUMNS = [
     "model",
@@ -202,7 +203,7 @@ def gather(paths: Iterable[str | os.PathLike[str]]) -> pd.DataFrame:
     """
     frames = []
     for path in paths:
-        frame = pd.read_csv(path)
+        frame = read_csv(path)
         if list(frame.columns) != METRIC_COLUMNS:
             raise UserError(
                 f"{path}: columns are {list(frame.columns)}, expected {METRIC_COLUMNS}; "

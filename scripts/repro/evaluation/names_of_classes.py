@@ -14,7 +14,7 @@ from repro.errors import UserError
 def read_names(path: str | os.PathLike[str]) -> dict[int, str]:
     """Read a CSV of label and name; raise UserError where it is not that."""
     try:
-        frame = pd.read_csv(path, keep_default_na=False)
+        frame = pd.read_csv(path, keep_default_na=False, dtype={"name": str})
         return dict(zip(frame["label"].astype(int), frame["name"].astype(str), strict=True))
     except (OSError, KeyError, ValueError) as error:
         raise UserError(f"{path}: expected columns label and name ({error})") from error

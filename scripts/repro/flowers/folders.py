@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from repro.system.disk import writing
+from repro.system.files import link_or_copy
 
 log = logging.getLogger("repro")
 
@@ -43,17 +44,7 @@ def lay_out(
         for folder in sorted({str(Path(file).parent) for file in manifest["file"]}):
             (target / folder).mkdir(parents=True)
         for original, file in zip(originals, manifest["file"], strict=True):
-            copied += _link_or_copy(source / original, target / file)
+            copied += link_or_copy(source / original, target / file)
     if copied:
         log.warning("%d images copied: the file system refuses hard links", copied)
     return manifest[["id", "label", "split", "file", "sha256"]]
-
-
-def _link_or_copy(source: Path, target: Path) -> bool:
-    """Link ``target`` to ``source``; return whether it had to be copied."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
-        return True
-    return False

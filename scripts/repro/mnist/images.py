@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import DTypeLike, NDArray
 
 from repro.errors import UserError
 from repro.splits import SPLITS
+from repro.system.tables import read_csv
 
 PIXELS = 28 * 28
 CLASSES = 10
@@ -117,7 +117,7 @@ def load_splits(
     """
     pixels = np.load(images, mmap_mode="r", allow_pickle=False)
     all_labels = np.load(labels, allow_pickle=False)
-    table = pd.read_csv(split)
+    table = read_csv(split)
     if not np.array_equal(all_labels[table["id"]], table["label"]):
         raise UserError(f"{split}: labels disagree with {labels}; delete both and run again")
 

@@ -14,6 +14,7 @@ from repro.plan import PREDICTIONS, Plan
 from repro.report import markdown
 from repro.report.summary import plain
 from repro.system.files import read_json
+from repro.system.tables import read_csv
 
 _WAY_OUT = "name the folder of a finished run: make why FIGURE=... RESULTS=results"
 _SHOWN = 12  # digits of a hash
@@ -31,7 +32,7 @@ def chain(results: Path, figure: str) -> list[str]:
     """
     record = read_json(results / "provenance.json", _WAY_OUT)
     identity = record["identity"]
-    rows = pd.read_csv(results / "comparison.csv")
+    rows = read_csv(results / "comparison.csv")
     names = rows["model"] + "/" + rows["split"] + "/" + rows["metric"]
     if figure not in set(names):
         known = "\n".join(f"  {name}" for name in names)
@@ -40,7 +41,7 @@ def chain(results: Path, figure: str) -> list[str]:
     said = [f"{figure}: {markdown.verdict(row)}", *_of_report(results, row)]
     if row["model"] not in identity["models"]:
         return said
-    metrics = pd.read_csv(results / "metrics.csv")
+    metrics = read_csv(results / "metrics.csv")
     plan = Plan(yaml.safe_load((results / "config.yaml").read_text(encoding="utf-8")))
     return [
         *said,

@@ -17,6 +17,7 @@ from repro.evaluation.tables import Run, metrics_table
 from repro.history import read_history
 from repro.plan import HISTORY, PREDICTIONS, Plan
 from repro.predictions import Predictions
+from repro.system.tables import read_csv
 
 # Below what one image more or less makes of 70,000; above what two machines' rounding makes.
 _TOLERANCE = 1e-6
@@ -89,7 +90,7 @@ def recompute(
     if found.problems:
         return found
     # Not the new ones: what rounding makes of them must not make a difference below.
-    metrics = pd.read_csv(results / "metrics.csv")
+    metrics = read_csv(results / "metrics.csv")
     references = reference.load(reproduced.about.reference_files)
     compared = compare.compare(metrics, models, reproduced, references)
     _hold_against(results / "comparison.csv", compared, found)
@@ -111,9 +112,9 @@ def recompute(
 
 def _hold_against(packed: Path, anew: pd.DataFrame, found: Recomputed) -> None:
     """Compare a table with the one that was computed anew, cell by cell."""
-    old = pd.read_csv(packed)
+    old = read_csv(packed)
     # Read back too: a column of whole numbers or of nothing changes its kind on the way.
-    new = pd.read_csv(io.StringIO(anew.to_csv(index=False)))
+    new = read_csv(io.StringIO(anew.to_csv(index=False)))
     found.rows[packed.name] = len(new)
     if list(old) != list(new) or len(old) != len(new):
         found.problems.append(

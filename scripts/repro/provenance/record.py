@@ -18,7 +18,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import yaml
 from threadpoolctl import threadpool_info
 
@@ -27,6 +26,7 @@ from repro.plan import MAIN, Plan
 from repro.splits import SPLITS
 from repro.system.code_inputs import code_of_project
 from repro.system.files import hash_of
+from repro.system.tables import read_csv
 
 # Where a run works, not what it computes; may be private.
 _FOLDERS = ("data_dir", "prepared_dir", "results_dir", "logs_dir", "benchmarks_dir")
@@ -164,7 +164,7 @@ def split_hashes(path: str | os.PathLike[str]) -> dict[str, Any]:
         UserError: the file is not a split.
     """
     try:
-        rows = pd.read_csv(path)
+        rows = read_csv(path)
         ids = {name: rows.loc[rows["split"] == name, "id"].astype("int64") for name in SPLITS}
     except (OSError, KeyError, ValueError) as error:
         raise UserError(f"{path}: not a split ({error}); delete it and run again") from error

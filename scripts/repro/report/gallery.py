@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from repro.errors import UserError
 from repro.flowers.decode import rgb
+from repro.system.tables import read_csv
 
 _DIGIT = (28, 28)
 _SHOWN = 256  # pixels a side of a photograph
@@ -37,7 +37,7 @@ def photographs(ids: Sequence[int], images: str | os.PathLike[str]) -> list[NDAr
     Raises:
         UserError: for an id that the CSV does not hold, or a file that cannot be read.
     """
-    files = pd.read_csv(images, keep_default_na=False).set_index("id")["file"]
+    files = read_csv(images).set_index("id")["file"]
     if missing := [number for number in ids if number not in files.index]:
         raise UserError(f"{images}: has no image {missing[0]}; delete it and run again")
     return [photograph(Path(images).parent / str(files[number])) for number in ids]

@@ -17,6 +17,7 @@ from repro.predictions import Predictions
 from repro.provenance.record import what_is_computed
 from repro.report.markdown import between, markdown, number
 from repro.report.summary import plain
+from repro.system.tables import read_csv
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Results:
         """Read a folder of results; raise UserError where it is none."""
         try:
             config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-            tables = (pd.read_csv(folder / f"{name}.csv") for name in ("comparison", "metrics"))
+            tables = (read_csv(folder / f"{name}.csv") for name in ("comparison", "metrics"))
             return cls(folder, config, *tables)
         except OSError as error:
             raise UserError(

@@ -13,6 +13,7 @@ from pathlib import Path
 from repro.errors import UserError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_IN_THE_WAY = {errno.EEXIST, errno.ENOTDIR}
 
 
 class CannotWriteError(UserError):
@@ -34,9 +35,13 @@ def writing(path: Path, needed: int | None = None) -> Iterator[None]:
             raise _full(path, needed) from error
         if not _concerns(error, path):
             raise
+        _refuse_dead_link(path)
+        way_out = "give yourself write permission or"
+        if error.errno in _IN_THE_WAY:
+            way_out = "move away the file that stands where a folder belongs, or"
         raise CannotWriteError(
             f"{path}: cannot write here ({error.strerror or error}); "
-            "give yourself write permission or choose another folder"
+            f"{way_out} choose another folder"
         ) from error
 
 
@@ -55,6 +60,16 @@ def _concerns(error: OSError, path: Path) -> bool:
         or named.is_relative_to(target)
         or target.is_relative_to(named)
     )
+
+
+def _refuse_dead_link(path: Path) -> None:
+    """Raise CannotWriteError where ``path``, or a folder above it, is a link to what is gone."""
+    for one in (path, *path.parents):
+        if one.is_symlink() and not one.exists():
+            raise CannotWriteError(
+                f"{one}: is a link to {one.readlink()}, which is not there; bring that back (is "
+                "its disk connected?), or remove the link"
+            )
 
 
 def _full(path: Path, needed: int | None) -> CannotWriteError:
@@ -88,7 +103,8 @@ def check_writable(folder: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise CannotWriteError where ``folder``, or what is there of its path, is a file."""
+    """Raise CannotWriteError where ``folder``, or what is there of its path, is no folder."""
+    _refuse_dead_link(folder)
     if not _nearest(folder).is_dir():
         with writing(folder):
             raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from repro.errors import UserError
 from repro.system.disk import writing
+
+logger = logging.getLogger("repro")
 
 # It can only be read by setting it; here no other thread is at work yet.
 _UMASK = os.umask(0o077)
@@ -45,7 +48,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             yield aside
             with aside.open("rb") as written:
                 os.fsync(written.fileno())
-            aside.chmod(0o666 & ~_UMASK)
+            with suppress(PermissionError):  # not every file system keeps permissions
+                aside.chmod(0o666 & ~_UMASK)
             aside.replace(target)
     finally:
         # Last, so that the message of a full disk tells what is free while it is full.
@@ -81,7 +85,11 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 def link(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
     """Make ``path`` a symbolic link to ``source``, in one step also where a file is there.
 
-    Of two relative paths the link is relative too: folders may move together.
+    Of two relative paths the link is relative too: folders may move together. Where the file system
+    has no symbolic links it is a hard link, or else a copy, with a warning.
+
+    Raises:
+        CannotWriteError: the disk is full, or the folder cannot be written.
     """
     target = Path(path)
     relative = not Path(source).is_absolute()
@@ -91,8 +99,23 @@ def link(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
         aside.unlink(missing_ok=True)
         # The system goes from the link's real folder, not from the name it is called by.
         real = (os.path.realpath(source), os.path.realpath(target.parent))
-        aside.symlink_to(os.path.relpath(*real) if relative else source)
+        try:
+            aside.symlink_to(os.path.relpath(*real) if relative else source)
+        except OSError:  # FAT, exFAT, many network file systems: each says it in its own way
+            copied = link_or_copy(real[0], aside)
+            how = "copied, which takes its space twice" if copied else "linked as one file"
+            logger.warning("%s: no symbolic links on this file system; %s", path, how)
         aside.replace(target)
+
+
+def link_or_copy(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> bool:
+    """Make ``target`` the same file as ``source`` or a copy; return whether it had to be copied."""
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)
+        return True
+    return False
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

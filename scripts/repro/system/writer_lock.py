@@ -17,7 +17,7 @@ from repro.system.disk import writing
 logger = logging.getLogger("repro")
 
 # What a file system says that has no such locks.
-_NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
+NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
 _held: list[int] = []  # open files; a lock lasts as long as its file is open
 
 
@@ -44,7 +44,7 @@ def lock_output(output: str | os.PathLike[str], poll_seconds: float = 1.0) -> No
         _wait_for(handle, output, poll_seconds)
     except OSError as error:
         os.close(handle)
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
         logger.warning(
             "%s: no locks on this file system; see to it that no other job writes here", output
