@@ -359,7 +359,8 @@ def _check_claim(claim: Claim, models: dict[str, ReportedModel]) -> None:
     if claim.test in _OF_TWO:
         if len(claim.models) != 2 or len(parts) != 1:
             raise ValueError(f"{where}: test {claim.test} takes two models of one part")
-        metrics = tuple(filter(in_percent, reportable(*parts, "test")))
+        (part,) = parts
+        metrics = tuple(name for name in reportable(part, "test") if in_percent(name))
         _one_of(claim.parameters["metric"], metrics, f"metric of {where}")
     if claim.test == "losses_fall":
         _one_of(claim.parameters["rise_of"], claim.models, f"rise_of of {where}")
