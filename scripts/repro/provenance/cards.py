@@ -21,8 +21,7 @@ MNIST_CLASSES = 10
 _KNOWN = {
     "stated": "The report or what belongs to it states it.",
     "replayed": "Found by replaying the report; the report does not state it in full.",
-    "inferred": "Inferred from the report's figures; the report does not state it in full, and "
-    "others may fit as well.",
+    "inferred": "Inferred: the report does not state it in full, and others may fit as well.",
     "own": "Not the report's.",
 }
 _ABOUT_MNIST = (

@@ -76,7 +76,8 @@ def _figures(rows: pd.DataFrame) -> str:
     lines: list[Sequence[str]] = []
     for (_, title), group in rows.groupby(["model", "title"], sort=False):
         if set(group["verdict"]) == {Verdict.NOT_RUN}:
-            lines.append([f"**{title}**", *[""] * 4, f"*not run: {len(group)} figures*"])
+            count = f"{len(group)} figure{'' if len(group) == 1 else 's'}"
+            lines.append([f"**{title}**", *[""] * 4, f"*not run: {count}*"])
             continue
         reasons = [reason for reason in group["why_not"] if not missing(reason)]
         about = brief(reasons[0]) if reasons else f"recipe {group['recipe'].iloc[0]}"
