@@ -642,12 +642,12 @@ class TestAboutEqual:
     def test_over_paired_runs(self, other, c, expected):
         row = judged(other, 2, *errors("mlp_1000", "mlp_300", c + 0.1 * THREE).values())
         assert row["verdict"] == expected
-        words = f"better on test by {c:+.2f} ± 0.25 points than mlp_300, over 3 paired runs"
+        words = f"test error {-c:+.2f} ± 0.25 points from that of mlp_300, over 3 paired runs"
         assert words in row["evidence"]
-        assert row["test"].endswith("lies within 0.7 points of none.")
+        assert row["test"].endswith("lies within ±0.7 points.")
 
     def test_one_run_is_described(self, other):
         row = judged(other, 2, *errors("mlp_1000", "mlp_300", np.array([0.2])).values())
         assert row["verdict"] == CANNOT
-        assert row["evidence"].endswith("by +0.20 points than mlp_300, over 1 paired run")
+        assert row["evidence"].endswith("-0.20 points from that of mlp_300, over 1 paired run")
         assert row["needs"] == "a second run of mlp_1000; one run is described, not tested"

@@ -525,7 +525,7 @@ def mcnemar(first: Predictions, second: Predictions) -> McNemar:
 
 
 def _paired(claim: Claim, own: Sequence[Evidence]) -> tuple[Evidence, Evidence, list[float]] | None:
-    """Return both models and how much better the first is in each pair of runs, in points."""
+    """Return both models and how much higher the first is in each pair of runs, in points."""
     pair = [next((x for x in own if x.model.reported == key), None) for key in claim.models]
     first, second = pair
     if first is None or second is None:
@@ -539,8 +539,7 @@ def _paired(claim: Claim, own: Sequence[Evidence]) -> tuple[Evidence, Evidence, 
     ]
     if not paired:
         raise NotEnoughError("runs of both models on the same split")
-    higher = (values[0] - values[1])[paired]
-    return first, second, (-higher if metric == ERROR else higher).tolist()
+    return first, second, (values[0] - values[1])[paired].tolist()
 
 
 def beats(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
@@ -549,6 +548,8 @@ def beats(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[
     if pair is None:
         return []
     better, worse, gains = pair
+    if claim.parameters["metric"] == ERROR:
+        gains = [-gain for gain in gains]
     mean = better.mean(gains)
     won = sum(gain > 0 for gain in gains)
     text = (
@@ -563,11 +564,11 @@ def about_equal(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) ->
     pair = _paired(claim, own)
     if pair is None:
         return []
-    first, second, gains = pair
-    mean = first.mean(gains)
+    first, second, apart = pair
+    mean = first.mean(apart)
     text = (
-        f"better on test by {_with_interval(gains, mean, 2)} points than {second.model.title}, "
-        f"over {len(gains)} paired run{'' if len(gains) == 1 else 's'}"
+        f"test {claim.parameters['metric']} {_with_interval(apart, mean, 2)} points from that of "
+        f"{second.model.title}, over {len(apart)} paired run{'' if len(apart) == 1 else 's'}"
     )
     return [Finding.of(first, [_inside(mean, claim.parameters["points"])], text)]
 
@@ -661,7 +662,7 @@ TESTS = {
         ClaimTest(
             about_equal,
             "Difference of test {metric} between the two on the same split: the 95 % interval of "
-            "its mean over runs lies within {points} points of none.",
+            "its mean over runs lies within ±{points} points.",
         ),
     )
 }
