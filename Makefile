@@ -66,10 +66,10 @@ rehearse: unlock
 	@python scripts/rehearse.py $(if $(IMAGES),--images $(IMAGES),--output docs/REHEARSAL.md) \
 		$(if $(NOTEBOOK),--notebook $(NOTEBOOK)) $(if $(KILL),--kill) $(if $(PARTS),--parts $(PARTS))
 
-## make reference    20 seeds of each MNIST net of the report; writes resources/reference; goes on where it was interrupted
+## make reference    20 seeds of each MNIST net of the report; writes resources/reference; goes on where it was interrupted (CONFIG=file)
 reference: unlock
-	@snakemake --cores 1 --quiet all -- data/mnist/split.csv
-	@python scripts/reference.py
+	@snakemake --cores 1 --quiet all $(if $(CONFIG),--configfile $(CONFIG)) -- prepare_mnist
+	@python scripts/reference.py $(if $(CONFIG),--configfile $(CONFIG))
 
 ## make bench-mnist  time the from-scratch nets against others; writes docs/BENCH_MNIST.md
 bench-mnist: unlock
@@ -147,7 +147,7 @@ lock:
 
 ## make clean        remove what runs have made, but keep downloads and .venv
 clean:
-	rm -rf .snakemake .mutants data/fetched data/mnist data/generated data/rehearsal data/rehearsal-notebook
+	rm -rf .snakemake .mutants data/fetched data/mnist data/generated data/rehearsal data/rehearsal-notebook data/lecun1998
 	@for folder in results logs benchmarks; do [ ! -d $$folder ] || \
 		find -H $$folder -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +; done
 	@for table in data/*/images.csv; do rm -rf "$$(dirname "$$table")"; done

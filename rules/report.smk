@@ -9,15 +9,19 @@ FIGURE_NAMES = {
     "weights": "weights of the first layer",
     "against": "images only one of two nets gets right",
 }
-# Benchmarks of this project, drawn where their results are at hand.
+# Benchmarks of this project, drawn where their results are at hand and their nets run.
 BENCHMARK_NAMES = {
     name: title
-    for name, title in {
-        "bench_mnist": "Speed of the from-scratch net",
-        "bench_flowers": "Speed of the flower nets' passes",
-    }.items()
+    for name, title, runs in (
+        (
+            "bench_mnist",
+            "Speed of the from-scratch net",
+            any(model.framework == "numpy" for model in PLAN.models),
+        ),
+        ("bench_flowers", "Speed of the flower nets' passes", bool(PLAN.of("flowers"))),
+    )
     # Pictures of one's own are held against nothing, and so is their speed.
-    if (BASE / f"docs/{name}.csv").exists() and not PLAN.own_pictures
+    if runs and (BASE / f"docs/{name}.csv").exists() and not PLAN.own_pictures
 }
 BENCHMARK_FIGURES = [f"{RESULTS}/figures/{name}.png" for name in BENCHMARK_NAMES]
 COMPARISON_FIGURES = [] if PLAN.own_pictures else [f"{RESULTS}/figures/comparison.png"]

@@ -9,14 +9,14 @@ from support import ROOT, merged
 
 SCHEMA = yaml.safe_load((ROOT / "config/schema.yaml").read_text())
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
-REPORTED = yaml.safe_load((ROOT / "resources/reported.yaml").read_text())["models"]
 DOWNLOADS = yaml.safe_load((ROOT / "resources/registry.yaml").read_text())["files"]
 
 
 def check_all(config):
     fill_in(config)
     check(config, SCHEMA)
-    check_names(config, DOWNLOADS, REPORTED)
+    reported = yaml.safe_load((ROOT / config["report"]).read_text())["models"]
+    check_names(config, DOWNLOADS, reported)
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("config/*.yaml")), ids=lambda file: file.name)

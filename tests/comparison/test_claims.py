@@ -35,6 +35,12 @@ def report(root):
     return reported.load(root / "resources/reported.yaml")
 
 
+@pytest.fixture(scope="module")
+def other(root):
+    """The report whose figures are errors."""
+    return reported.load(root / "resources/lecun1998.yaml")
+
+
 def model(of: str, *splits: str, **changed) -> Model:
     values = {
         "name": of,
@@ -45,8 +51,8 @@ def model(of: str, *splits: str, **changed) -> Model:
         "runs": {f"run-{number}": split for number, split in enumerate(splits, start=1)},
         "comparable": True,
         "why_not": "",
-        "part": "mnist" if "hidden" in of else "flowers",
-        "protocol": "" if "hidden" in of else "notebook",
+        "part": "mnist" if "hidden" in of or "mlp" in of else "flowers",
+        "protocol": "" if "hidden" in of or "mlp" in of else "notebook",
     }
     return Model.of(values | changed)
 
@@ -103,8 +109,8 @@ class TestAll:
         assert (rows["needs"] != "").all()
         assert (rows["test"] != "").all()
 
-    def test_every_test_is_named_by_a_claim(self, report):
-        assert set(claims.TESTS) == {claim.test for claim in report.claims}
+    def test_every_test_is_named_by_a_claim(self, report, other):
+        assert set(claims.TESTS) == {claim.test for claim in (*report.claims, *other.claims)}
 
     def test_a_claim_is_judged_by_the_test_it_names_of_the_models_it_names(self, report):
         claim = replace(report.claims[0], models=("torch_2hidden", "numpy_1hidden"), number=9)
@@ -602,3 +608,46 @@ class TestBeats:
         assert row["needs"] == "ConvNeXt-Large on the report's data, by its recipe"
         row = judged(report, 9, *(replace(net, predictions={}) for net in nets))
         assert (row["verdict"], row["needs"]) == (CANNOT, "the predictions of both models")
+
+    @pytest.mark.parametrize(("c", "expected"), [(ABOVE, HOLDS), (PERHAPS, CANNOT), (BELOW, FAILS)])
+    def test_fewer_errors_are_better(self, other, tmp_path, c, expected):
+        nets = [
+            replace(net, predictions=dict.fromkeys(net.model.runs, tmp_path / f"{name}.npz"))
+            for name, net in errors("mlp_300_100", "mlp_300", c + THREE).items()
+        ]
+        for net in nets:
+            predictions(range(10), np.arange(10) < 5).save(net.predictions["run-1"])
+        row = judged(other, 1, *nets)
+        assert row["verdict"] == expected
+        assert f"better on test by {c:+.2f} ± 2.48 points" in row["evidence"]
+        assert row["test"].startswith("Difference of test error between")
+
+
+def errors(first, second, fewer):
+    """Return two nets, the first with fewer test errors by that in points."""
+    base = np.array([0.05, 0.07, 0.06])[: len(fewer)]
+    values = {second: base, first: base - fewer / 100}
+    return {
+        name: evidence(name, figures={("test", "error"): list(v)}) for name, v in values.items()
+    }
+
+
+class TestAboutEqual:
+    """1000 units in place of 300: 0.7 points, so with runs d apart, 2.4841 d to either side."""
+
+    @pytest.mark.parametrize(
+        ("c", "expected"),
+        [(0.45, HOLDS), (-0.45, HOLDS), (0.46, CANNOT), (0.95, FAILS), (-0.95, FAILS)],
+    )
+    def test_over_paired_runs(self, other, c, expected):
+        row = judged(other, 2, *errors("mlp_1000", "mlp_300", c + 0.1 * THREE).values())
+        assert row["verdict"] == expected
+        words = f"test error {-c:+.2f} ± 0.25 points from that of mlp_300, over 3 paired runs"
+        assert words in row["evidence"]
+        assert row["test"].endswith("lies within ±0.7 points.")
+
+    def test_one_run_is_described(self, other):
+        row = judged(other, 2, *errors("mlp_1000", "mlp_300", np.array([0.2])).values())
+        assert row["verdict"] == CANNOT
+        assert row["evidence"].endswith("-0.20 points from that of mlp_300, over 1 paired run")
+        assert row["needs"] == "a second run of mlp_1000; one run is described, not tested"

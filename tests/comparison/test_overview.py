@@ -86,6 +86,21 @@ class TestOrder:
         assert order["models"] == ["NUMPY_2HIDDEN", "NUMPY_1HIDDEN", "TORCH_2HIDDEN"]
         assert (order["held"], order["of"]) == (1, 4)
 
+    def test_of_errors_the_fewest_come_first(self, root):
+        other = reported.load(root / "resources/lecun1998.yaml")
+        nets = [
+            (model("mlp_300", "main", "main"), [0.05, 0.03]),
+            (model("mlp_300_100", "main"), [0.04]),
+        ]
+        rows = metrics(nets).replace({"metric": {"accuracy": "error"}})
+        (order,) = overview(rows, [net for net, _ in nets], other, {})["orders"]
+        assert order == {
+            "models": ["MLP_300_100", "MLP_300"],
+            "metric": "error",
+            "held": 1,
+            "of": 2,
+        }
+
     def test_parts_are_not_mixed_and_one_model_has_no_order(self, report):
         nets = [
             (model(of, "main"), [value])

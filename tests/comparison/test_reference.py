@@ -124,6 +124,16 @@ def test_a_seed_agrees_with_itself_also_where_it_lies_apart_from_the_others():
     assert "-9.50 points" in agreement(runs, table(rows(20, 0.8, 0.99)), deterministic=False)
 
 
+def test_an_error_is_what_the_accuracy_leaves():
+    known = four_seeds()
+    accuracies, errors = (known.spread("test", metric) for metric in ("accuracy", "error"))
+    assert errors.sd == pytest.approx(accuracies.sd)
+    assert known.value(1, "test", "error") == pytest.approx(1 - VALUES[1])
+    run = pd.DataFrame([(1, "test", "error", 1 - VALUES[1] + 0.0002, 10)], columns=COLUMNS)
+    text = agreement(known, run, deterministic=True)
+    assert text.endswith("by +0.02 points in test error.")
+
+
 def test_where_there_is_nothing_in_common_it_says_so():
     run = pd.DataFrame([(1, "test", "macro_f1", 0.9, 10)], columns=COLUMNS)
     assert "no figure to hold this run against" in agreement(four_seeds(), run, deterministic=True)

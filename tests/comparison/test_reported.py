@@ -161,7 +161,21 @@ class TestWhatIsBroken:
             ("before: 1", "before: 1.5", "before is 1.5, expected a whole number"),
             ("rise_of: rose", "rise_of: net", "rise_of of claim 3 is 'net', expected one of rose"),
             ("[test]", "[tset]", "rise_on of claim 3 is 'tset', expected one of train"),
-            ("keep_rising", "beats", "claim 1: test beats takes two models"),
+            (
+                "keep_rising",
+                "beats, parameters: {metric: error}",
+                "claim 1: test beats takes two models",
+            ),
+            (
+                "[net], test: keep_rising",
+                "[net, net], test: beats, parameters: {metric: loss}",
+                "metric of claim 1 is 'loss', expected one of accuracy, error",
+            ),
+            (
+                "[net], test: keep_rising",
+                "[net, rose], test: beats, protocol: notebook, parameters: {metric: error}",
+                "claim 1: test beats takes two models of one part",
+            ),
             ("models: [net], test: keep", "models: [], test: keep", "claim 1 names no model"),
         ],
     )

@@ -203,7 +203,7 @@ def test_an_inferred_recipe_is_a_limit(config):
         metrics=metrics(NUMPY, "seed-1"),
         files=["seed-1/model.npz"],
     )
-    assert "Inferred from the report's figures" in card
+    assert "Inferred: the report does not state it in full" in card
     assert "the recipe may be the reason" in card
 
 

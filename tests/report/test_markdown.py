@@ -67,6 +67,18 @@ def test_comparison(rows):
     assert "94.64 \u00b1 0.14" in text
 
 
+def test_the_legend_is_of_the_metrics_that_are_there(rows):
+    own = markdown.comparison(rows, ABOVE)
+    assert "of accuracies in percentage points, with what chance\nexplains" in own
+    assert "AUC: macro" in own
+    errors = rows[rows["metric"] == "accuracy"].assign(metric="error")
+    text = markdown.comparison(errors, ABOVE)
+    assert "of errors in percentage points" in text
+    assert "headline run's error, by" in text
+    for word in ("accuracies", "AUC"):
+        assert word not in text
+
+
 def test_what_was_changed_is_shortened_in_the_table_and_whole_below_it(rows):
     long = "other data; changed: hidden [50] → [100]; epochs 50 → 2; split.seed 123 → 7"
     own = rows["title"] == "Own"

@@ -26,6 +26,7 @@ from repro.comparison.reported import Claim, Report
 from repro.comparison.statistics import Mean, Spread, prediction_half_width, sd_interval, wilson
 from repro.comparison.verdict import ClaimVerdict
 from repro.evaluation.metrics import predicted
+from repro.evaluation.names import ERROR
 from repro.predictions import Predictions
 
 COLUMNS = [
@@ -193,7 +194,7 @@ def _by_protocol(
         "protocol": protocol if another else "",
         "evidence": evidence,
         "needs": needs,
-        "test": TESTS[claim.test].words,
+        "test": TESTS[claim.test].words.format(**claim.parameters),
     }
 
 
@@ -523,21 +524,32 @@ def mcnemar(first: Predictions, second: Predictions) -> McNemar:
     return McNemar(only_first, only_second, len(both), p)
 
 
-def beats(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
-    """The first is better in the mean over paired runs, beyond chance."""
+def _paired(claim: Claim, own: Sequence[Evidence]) -> tuple[Evidence, Evidence, list[float]] | None:
+    """Return both models and how much higher the first is in each pair of runs, in points."""
     pair = [next((x for x in own if x.model.reported == key), None) for key in claim.models]
-    better, worse = pair
-    if better is None or worse is None:
-        return []
-    values = [100 * part.values("test", "accuracy") for part in (better, worse)]
+    first, second = pair
+    if first is None or second is None:
+        return None
+    metric = claim.parameters["metric"]
+    values = [100 * part.values("test", metric) for part in (first, second)]
     paired = [
         run
-        for run, split in better.model.runs.items()
-        if worse.model.runs.get(run) == split and all(run in each for each in values)
+        for run, split in first.model.runs.items()
+        if second.model.runs.get(run) == split and all(run in each for each in values)
     ]
     if not paired:
         raise NotEnoughError("runs of both models on the same split")
-    gains = (values[0] - values[1])[paired].tolist()
+    return first, second, (values[0] - values[1])[paired].tolist()
+
+
+def beats(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
+    """The first is better in the mean over paired runs, beyond chance."""
+    pair = _paired(claim, own)
+    if pair is None:
+        return []
+    better, worse, gains = pair
+    if claim.parameters["metric"] == ERROR:
+        gains = [-gain for gain in gains]
     mean = better.mean(gains)
     won = sum(gain > 0 for gain in gains)
     text = (
@@ -545,6 +557,20 @@ def beats(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[
         f"paired runs; {_one_run(better, worse)}"
     )
     return [Finding.of(better, [_above(mean)], text)]
+
+
+def about_equal(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
+    """In the mean over paired runs the two are no further apart than the margin."""
+    pair = _paired(claim, own)
+    if pair is None:
+        return []
+    first, second, apart = pair
+    mean = first.mean(apart)
+    text = (
+        f"test {claim.parameters['metric']} {_with_interval(apart, mean, 2)} points from that of "
+        f"{second.model.title}, over {len(apart)} paired run{'' if len(apart) == 1 else 's'}"
+    )
+    return [Finding.of(first, [_inside(mean, claim.parameters["points"])], text)]
 
 
 def _one_run(better: Evidence, worse: Evidence) -> str:
@@ -566,7 +592,7 @@ class ClaimTest:
 
     Attributes:
         judge: takes the claim, what was run of its models, and what was run of all.
-        words: the test in words, for the reader of the table.
+        words: the test in words, for the reader of the table; it may name parameters in braces.
         about_any_net: whether it says something of a net that stands in for the report's.
     """
 
@@ -629,9 +655,14 @@ TESTS = {
         ),
         ClaimTest(
             beats,
-            f"Difference of test accuracy between the two on the same split ({_T}, its variance "
+            f"Difference of test {{metric}} between the two on the same split ({_T}, its variance "
             "corrected for splits that share images). McNemar's exact test stands beside it as the "
             "view of one run.",
+        ),
+        ClaimTest(
+            about_equal,
+            "Difference of test {metric} between the two on the same split: the 95 % interval of "
+            "its mean over runs lies within ±{points} points.",
         ),
     )
 }

@@ -12,6 +12,7 @@ import pandas as pd
 from repro.comparison.compare import Model
 from repro.comparison.reference import Reference, agreement
 from repro.comparison.reported import Figure, Report
+from repro.evaluation.names import ERROR
 
 
 def overview(
@@ -60,11 +61,11 @@ def _shown(metrics: pd.DataFrame, model: Model, report: Report) -> pd.DataFrame:
 def _order(metrics: pd.DataFrame, models: Sequence[Model], report: Report) -> dict[str, Any] | None:
     """Return in how many combinations of runs the models of a part are in the report's order.
 
-    They are ordered by the report's first figure of the test set. Runs on the same split are set
-    beside each other in every combination.
+    They are ordered by the report's first figure of the test set, the best first. Runs on the same
+    split are set beside each other in every combination.
 
     Returns:
-        ``models`` (titles, the highest first), ``metric``, ``held`` in how many ``of``
+        ``models`` (titles, the best first), ``metric``, ``held`` in how many ``of``
         combinations; None where the report orders fewer than two of them.
     """
     ranked = _ranked(models, report)
@@ -80,8 +81,8 @@ def _order(metrics: pd.DataFrame, models: Sequence[Model], report: Report) -> di
             for model, _ in ranked
         ]
         grids = np.meshgrid(*on_it, indexing="ij")
-        falls = [higher > lower for higher, lower in pairwise(grids)]
-        held += int(np.logical_and.reduce(falls).sum())
+        leads = [_sign(metric) * (better - worse) > 0 for better, worse in pairwise(grids)]
+        held += int(np.logical_and.reduce(leads).sum())
         of += grids[0].size
     titles = [model.title for model, _ in ranked]
     return {"models": titles, "metric": metric, "held": held, "of": of}
@@ -98,4 +99,9 @@ def _ranked(models: Sequence[Model], report: Report) -> list[tuple[Model, Figure
             and figure.metric == (found[0][1].metric if found else figure.metric)
         ]
         found += [(model, figure) for figure in figures[:1]]
-    return sorted(found, key=lambda pair: -pair[1].value)
+    return sorted(found, key=lambda pair: -_sign(pair[1].metric) * pair[1].value)
+
+
+def _sign(metric: str) -> int:
+    """Return 1 where more is better, -1 where less is."""
+    return -1 if metric == ERROR else 1

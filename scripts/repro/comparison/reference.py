@@ -61,7 +61,9 @@ class Reference:
         return None if value is None else float(value)
 
     def _values(self, split: str, metric: str) -> pd.Series:
-        """Return a figure of every seed, by the seed."""
+        """Return a figure of every seed, by the seed; errors are what accuracies leave."""
+        if metric == names.ERROR:
+            return 1 - self._values(split, "accuracy")
         own = self.runs[(self.runs["split"] == split) & (self.runs["metric"] == metric)]
         return own.set_index("seed")["value"]
 
@@ -138,13 +140,13 @@ def agreement(reference: Reference, seed_values: pd.DataFrame, deterministic: bo
 
 
 def _half_a_digit(metric: str) -> float:
-    digit = 0.0001 if metric.endswith("accuracy") else 0.001
+    digit = 0.0001 if names.in_percent(metric) else 0.001
     return digit / 2 + 1e-12  # as much as fractions that are printed alike may be off by
 
 
 def _difference(difference: float, split: str, metric: str) -> str:
     """Return e.g. "+0.04 points in train accuracy", "-0.0011 in validation AUC"."""
-    if metric.endswith("accuracy"):
+    if names.in_percent(metric):
         return f"{100 * difference:+.2f} points in {split} {metric.replace('_', ' ')}"
     return f"{difference:+.4f} in {split} AUC"
 

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from repro.errors import UserError
-from repro.evaluation.names import reportable
+from repro.evaluation.names import in_percent, reportable
 from repro.splits import SPLITS
 
 RECIPES = ("stated", "replayed", "inferred")
@@ -37,8 +37,10 @@ CLAIM_TESTS: dict[str, dict[str, type]] = {
     "accuracies_grow": {},
     "reasonable_gap": {"percent": float},
     "spread_over_splits": {"points": float},
-    "beats": {},
+    "beats": {"metric": str},
+    "about_equal": {"metric": str, "points": float},
 }
+_OF_TWO = ("beats", "about_equal")
 _KINDS = {float: "a number", int: "a whole number", str: "a text", list: "a list"}
 _UNITS = {"percent": 100.0, "fraction": 1.0}
 _EPSILON = 1e-9
@@ -158,8 +160,9 @@ class Report:
         return tuple(figure for figure in self.figures if figure.model == model)
 
     def gives_split(self, model: str) -> bool:
-        """Whether the report gives the seed of a model's split, so that a run is on the same."""
-        return "seed" in self.parts[self.models[model].part].split
+        """Whether the report's split of a model is known: by its seed, or as the official one."""
+        split = self.parts[self.models[model].part].split
+        return "seed" in split or split.get("kind") == "official"
 
 
 def load(path: str | os.PathLike[str]) -> Report:
@@ -353,8 +356,12 @@ def _check_claim(claim: Claim, models: dict[str, ReportedModel]) -> None:
         raise ValueError(f"{where} names no model")
     parts = {models[_known(key, models)].part for key in claim.models}
     _check_protocol(claim.protocol, parts, where)
-    if claim.test == "beats" and len(claim.models) != 2:
-        raise ValueError(f"{where}: test beats takes two models, the better one first")
+    if claim.test in _OF_TWO:
+        if len(claim.models) != 2 or len(parts) != 1:
+            raise ValueError(f"{where}: test {claim.test} takes two models of one part")
+        (part,) = parts
+        metrics = tuple(name for name in reportable(part, "test") if in_percent(name))
+        _one_of(claim.parameters["metric"], metrics, f"metric of {where}")
     if claim.test == "losses_fall":
         _one_of(claim.parameters["rise_of"], claim.models, f"rise_of of {where}")
         for split in claim.parameters["rise_on"]:

@@ -5,10 +5,12 @@ Reading the report's file needs the names and none of the libraries.
 
 METRIC_COLUMNS = ["model", "run", "seed", "split", "metric", "value", "n"]
 
+# The one share of images of which fewer are better.
+ERROR = "error"
 # Of every set.
 METRICS = (
     "accuracy",
-    "error",
+    ERROR,
     "top5_accuracy",
     "auc_ovr_raw",
     "auc_ovr_sum",
@@ -21,7 +23,7 @@ METRICS = (
     "ece",
 )
 # Shares of images, which an interval for a share fits.
-COUNTED = ("accuracy", "error")
+COUNTED = ("accuracy", ERROR)
 # Of flower nets' train sets only: the average over an epoch's batches, as the notebook printed it.
 RUNNING_ACCURACY = "running_accuracy"
 # Of sigmoid outputs only, and flower nets end in log-softmax.
@@ -30,7 +32,7 @@ _OF_SIGMOIDS = "auc_ovr_sum"
 
 def in_percent(metric: str) -> bool:
     """Whether tables show a metric, which is a fraction, in percent."""
-    return metric == "error" or metric.endswith("accuracy")
+    return metric == ERROR or metric.endswith("accuracy")
 
 
 def reportable(part: str, split: str) -> tuple[str, ...]:

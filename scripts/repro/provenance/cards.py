@@ -11,6 +11,7 @@ import pandas as pd
 
 from repro.comparison.compare import Model
 from repro.comparison.verdict import WhyNot
+from repro.evaluation.names import COUNTED
 from repro.features.loaded import Loaded
 from repro.report import markdown
 
@@ -18,10 +19,9 @@ MNIST_PIXELS = 784
 MNIST_CLASSES = 10
 
 _KNOWN = {
-    "stated": "The report or its notebook states it.",
+    "stated": "The report or what belongs to it states it.",
     "replayed": "Found by replaying the report; the report does not state it in full.",
-    "inferred": "Inferred from the report's figures; the report does not state it in full, and "
-    "others may fit as well.",
+    "inferred": "Inferred: the report does not state it in full, and others may fit as well.",
     "own": "Not the report's.",
 }
 _ABOUT_MNIST = (
@@ -182,9 +182,10 @@ def _left_out(data: Data, backbone: Backbone | None) -> str:
 
 def _mlp(recipe: Mapping[str, Any]) -> dict[str, str]:
     widths = [MNIST_PIXELS, *recipe["hidden"], MNIST_CLASSES]
+    between = f"{recipe['activation']} between, " if recipe["hidden"] else ""
     return {
         "framework": _FRAMEWORKS[recipe["framework"]],
-        "layers": f"{'-'.join(map(str, widths))}, {recipe['activation']} between, "
+        "layers": f"{'-'.join(map(str, widths))}, {between}"
         f"{recipe['output']} at the end; {_parameters(widths):,} parameters",
         "loss": _LOSSES[recipe["loss"]],
         "optimiser": f"SGD, learning rate {recipe['learning_rate']}, {_further(recipe)}batches of "
@@ -236,10 +237,10 @@ def _about_figures(figures: pd.DataFrame, own: pd.DataFrame, model: Model) -> st
     if (figures["metric"] == "auc_ovr_softmax").any():
         lines.append("AUC: macro, one-vs-rest on softmax of the outputs.")
     many = figures[(figures["n_runs"] > 1) & (figures["split"] == "test")]
-    for row in many[many["metric"] == "accuracy"].to_dict("records"):
+    for row in many[many["metric"].isin(COUNTED)].to_dict("records"):
         spread = markdown.mean_and_sd(row)
-        span = markdown.between(row["min"], row["max"], "accuracy")
-        lines.append(f"Test accuracy % over {row['n_runs']} runs: {spread} ({span}).")
+        span = markdown.between(row["min"], row["max"], row["metric"])
+        lines.append(f"Test {row['metric']} % over {row['n_runs']} runs: {spread} ({span}).")
     error = _metric(own, model.headline, "ece")
     if error is not None:
         lines.append(f"Expected calibration error on the test set: {error:.3f}.")

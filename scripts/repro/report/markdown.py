@@ -23,11 +23,6 @@ METRIC_NAMES = {
 }
 _DASH = "\u2013"
 _PLUS_MINUS = "\u00b1"
-_LEGEND = """\
-Reproduced: the mean over all runs. Difference: of accuracies in percentage points, with what chance
-explains from one run to the next (95 %). AUC: macro, one-vs-rest on softmax of the outputs.
-Wilson: the 95 % interval of the headline run's accuracy, by the number of held-out images.
-"""
 _MOST = 30  # characters of a reason in a table
 
 
@@ -73,7 +68,7 @@ def comparison(rows: pd.DataFrame, above: Mapping[str, Any]) -> str:
     """
     others = not rows["protocol"].map(missing).all()
     protocols = f"{textwrap.fill(above['another_protocol'], 100)}\n" if others else ""
-    parts = [_figures(rows), _LEGEND, protocols, _spread(rows), _notes(rows)]
+    parts = [_figures(rows), _legend(rows), protocols, _spread(rows), _notes(rows)]
     return "\n".join(part for part in parts if part)
 
 
@@ -81,13 +76,35 @@ def _figures(rows: pd.DataFrame) -> str:
     lines: list[Sequence[str]] = []
     for (_, title), group in rows.groupby(["model", "title"], sort=False):
         if set(group["verdict"]) == {Verdict.NOT_RUN}:
-            lines.append([f"**{title}**", *[""] * 4, f"*not run: {len(group)} figures*"])
+            count = f"{len(group)} figure{'' if len(group) == 1 else 's'}"
+            lines.append([f"**{title}**", *[""] * 4, f"*not run: {count}*"])
             continue
         reasons = [reason for reason in group["why_not"] if not missing(reason)]
         about = brief(reasons[0]) if reasons else f"recipe {group['recipe'].iloc[0]}"
         lines.append([f"**{title}**", *[""] * 4, f"*{about}*"])
         lines += [figure_cells(row) for row in group.to_dict("records")]
     return figure_table(lines)
+
+
+def _legend(rows: pd.DataFrame) -> str:
+    """Return what the table's columns say, of the metrics that are in it."""
+    shares = {"accuracy": "accuracies", "error": "errors"}
+    found = {name: [m for m in set(rows["metric"]) if m.endswith(name)] for name in shares}
+    there = [name for name in shares if found[name]]
+    points = " and ".join(shares[name] for name in there)
+    of = f"of {points} in percentage points, " if there else ""
+    texts = [
+        f"Reproduced: the mean over all runs. Difference: {of}with what chance explains from one "
+        "run to the next (95 %)."
+    ]
+    if "auc_ovr_softmax" in set(rows["metric"]):
+        texts[0] += " AUC: macro, one-vs-rest on softmax of the outputs."
+    if there:
+        texts.append(
+            f"Wilson: the 95 % interval of the headline run's {' or '.join(there)}, by the number "
+            "of held-out images."
+        )
+    return "".join(f"{textwrap.fill(text, 100)}\n" for text in texts)
 
 
 def figure_table(lines: Sequence[Sequence[str]]) -> str:
@@ -118,7 +135,7 @@ def reproduced(row: Mapping[str, Any]) -> Any:
 
 
 def difference(row: Mapping[str, Any]) -> str:
-    """Return e.g. "-0.08 ± 0.21": in points for an accuracy, else in the figure's own unit."""
+    """Return e.g. "-0.08 ± 0.21": in points for a percentage, else in the figure's own unit."""
     centre, half = (
         signed(row["difference"], row["metric"]),
         number(row["half_width"], row["metric"]),
@@ -268,7 +285,7 @@ def between(low: Any, high: Any, metric: str) -> str:
 
 
 def signed(value: Any, metric: str) -> str:
-    """Return a difference with its sign, in points for an accuracy; nothing is never negative."""
+    """Return a difference with its sign, in points for a percentage; nothing is never negative."""
     text = number(value, metric)
     if not text:
         return ""

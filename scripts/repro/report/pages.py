@@ -97,7 +97,7 @@ def _of(model: pd.DataFrame, notes: Sequence[str]) -> list[list[Cell]]:
         return [_figure(row, notes) for row in model.to_dict("records")]
     first, verdict = model.iloc[0], Verdict.NOT_RUN
     chip = Cell(verdict, list(Verdict).index(verdict), kind=verdict.kind, hover=verdict.meaning)
-    figures = Cell(f"{len(model)} figures")
+    figures = Cell(f"{len(model)} figure{'' if len(model) == 1 else 's'}")
     return [[Cell(first["title"]), figures, *[Cell("")] * 3, chip, *[Cell("")] * 2]]
 
 
@@ -231,7 +231,9 @@ def _parts(found: Mapping[str, Any]) -> tuple[list[list[Cell]], list[tuple[str, 
     parts = {name: value for name, value in found.items() if isinstance(value, Mapping)}
     single = {name: value for name, value in found.items() if name not in parts}
     return _lines(single), [
-        (name.replace("_", " ").capitalize(), _lines(value)) for name, value in parts.items()
+        (name.replace("_", " ").capitalize(), _lines(value))
+        for name, value in parts.items()
+        if value
     ]
 
 

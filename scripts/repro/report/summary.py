@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from repro.comparison.verdict import ClaimVerdict, Verdict, WhyNot
+from repro.evaluation.names import ERROR
 from repro.features.loaded import Loaded
 from repro.report import markdown
 
@@ -84,7 +85,7 @@ def _counts(rows: pd.DataFrame) -> list[str]:
 
 
 def _of_order(models: Sequence[str], metric: str, held: int, of: int) -> str:
-    order = " above ".join(_quoted(models))
+    order = f" {'below' if metric == ERROR else 'above'} ".join(_quoted(models))
     how_many = f"all {of}" if held == of and of > 1 else f"{held} of {of}"
     combinations = "combination" if of == 1 else "combinations"
     return (
