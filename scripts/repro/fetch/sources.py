@@ -407,6 +407,6 @@ def _reason(stderr: str) -> str:
     # It only warns of a connection that fails, and then says that there is no such package.
     broken = re.findall(r"connection broken by '(.*)'", stderr)
     cause = f"; its connection failed: {broken[-1]}" if broken else ""
-    if "ProxyError" in cause and (proxy := proxy_in_words("https://pypi.org")):
+    if "ProxyError" in cause and (proxy := proxy_in_words("https://index.invalid")):
         cause = f"; {proxy} does not bring it; correct or unset that"
     return ("; ".join(errors) or lines[-1]) + cause
