@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from repro.evaluation import against
+from repro.comparison import against
 from repro.predictions import Predictions
 from repro.system import logs
 from repro.system.files import atomic_path

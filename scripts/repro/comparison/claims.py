@@ -312,6 +312,8 @@ def keep_rising(
                 # No curve: the same seed's two runs, one beside the other.
                 before, after = (100 * part.values(split, "accuracy") for part in (short, found))
                 gains = (after - before).dropna().tolist()
+                if not gains:
+                    raise NotEnoughError(f"runs of {short.model.title} of the same seeds")
                 mean = found.mean(gains)
                 gain = _with_interval(gains, mean, 2)
                 texts.append(f"{split} {gain} in all, by seed")
@@ -358,10 +360,8 @@ def aucs_about(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> 
     split, metric = "validation", "auc_ovr_softmax"
     for found in own:
         values = found.values(split, metric).tolist()
-        spread = Spread.of(values)
         known = found.reference.spread(split, metric) if found.reference else None
-        if known and (spread is None or known.df > spread.df):
-            spread = known
+        spread = Spread.better(Spread.of(values), known)
         if spread is None:
             needs = f"a second run of {found.model.title}; one run is described, not tested"
             text = _named(found, f"{values[0]:.4f}")

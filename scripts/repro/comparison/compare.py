@@ -292,13 +292,15 @@ def _row(
     digits = figure.precision is not None and (
         abs(found.headline - figure.value) <= figure.precision / 2 + _EPSILON
     )
-    spread, source = Spread.of(found.runs), f"{len(found.runs)} runs"
-    if not (model.on_several_splits or report.gives_split(figure.model)):
-        spread = None  # the report's run is on another split: seeds of one do not tell how far off
+    # Where the report's run is on another split, seeds of one do not tell how far off it is.
+    tells = model.on_several_splits or report.gives_split(figure.model)
+    own = Spread.of(found.runs) if tells else None
     # The reference runs are of the report's recipe, so of what runs by the same protocol.
     known = reference.spread(figure.split, figure.metric) if reference and same_protocol else None
-    if known and (spread is None or known.df > spread.df):
-        spread, source = known, f"{known.df + 1} reference runs"
+    spread = Spread.better(own, known)
+    source = f"{len(found.runs)} runs"
+    if spread and spread is not own:
+        source = f"{spread.df + 1} reference runs"
     judgement = judge(
         figure.value,
         figure.precision,

@@ -43,6 +43,13 @@ class Spread:
         """Return the spread of several runs; one run has none."""
         return cls(float(np.std(values, ddof=1)), len(values) - 1) if len(values) > 1 else None
 
+    @staticmethod
+    def better(own: Spread | None, reference: Spread | None) -> Spread | None:
+        """Return the spread with more degrees of freedom; the runs' own where they are as many."""
+        if own is None or (reference is not None and reference.df > own.df):
+            return reference
+        return own
+
 
 def prediction_half_width(spread: Spread, runs: int, level: float = LEVEL) -> float:
     """Return half the prediction interval (95 %) for one further run, about the mean of ``runs``.

@@ -10,8 +10,8 @@ from typing import Any, Self
 import pandas as pd
 import yaml
 
+from repro.comparison import against
 from repro.errors import UserError
-from repro.evaluation import against
 from repro.plan import PREDICTIONS, Model, Plan
 from repro.predictions import Predictions
 from repro.provenance.record import what_is_computed

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest, multinomial
 
-from repro.evaluation.against import COLUMNS, images, paired_interval, row
+from repro.comparison.against import COLUMNS, images, paired_interval, row
 from repro.predictions import Predictions
 
 NAMES = {"model": "wide", "title": "Wide", "against": "plain", "against_title": "Plain"}
