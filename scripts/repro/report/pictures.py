@@ -14,6 +14,7 @@ from repro.report import markdown as tables
 from repro.report.pages import Cell
 from repro.report.summary import left_out, listed
 from repro.splits import SPLITS
+from repro.system.tables import read_csv
 
 TITLE = "Your pictures, and the names they get"
 NONE_OF_THEM = (
@@ -92,15 +93,8 @@ class Told:
 
 
 def read(title: str, predictions: str, per_class: str, confusion: str) -> Told:
-    """Read a run's tables; a class may be called NA."""
-    texts = (pd.read_csv(file, keep_default_na=False) for file in (predictions, confusion))
-    return Told(title, next(texts), _read_per_class(per_class), next(texts))
-
-
-def _read_per_class(file: str) -> pd.DataFrame:
-    frame = pd.read_csv(file, keep_default_na=False)
-    shares = ["precision", "recall", "f1"]
-    return frame.assign(**{name: pd.to_numeric(frame[name]) for name in shares})
+    """Read a run's tables."""
+    return Told(title, *map(read_csv, (predictions, per_class, confusion)))
 
 
 def _name(row: Mapping[str, Any], side: str) -> str:
