@@ -4,8 +4,8 @@ if PLAN.pairs:
 
     rule set_against:
         input:
-            models=[of_runs(one, PREDICTIONS)[0] for one, _ in PLAN.pairs],
-            others=[of_runs(other, PREDICTIONS)[0] for _, other in PLAN.pairs],
+            models=[headline(one, PREDICTIONS) for one, _ in PLAN.pairs],
+            others=[headline(other, PREDICTIONS) for _, other in PLAN.pairs],
             code=code("set_against"),
         output:
             table=f"{RESULTS}/against.csv",
@@ -38,8 +38,8 @@ if PLAN.pairs:
     rule plot_against:
         input:
             found=f"{RESULTS}/against_images.csv",
-            images=images_of,
-            folder=photographs_of,
+            images=by_model(lambda model: IMAGES[model.part]),
+            folder=for_flowers(IMAGES_FOLDER),
             style=shipped("resources/style.mplstyle"),
             code=code("plot_against"),
         output:
@@ -48,8 +48,8 @@ if PLAN.pairs:
                 caption="../resources/captions/against.rst",
                 category="Errors",
                 labels=lambda wildcards: {
-                    "model": title_of(wildcards),
-                    "figure": "images only one of two nets gets right",
+                    "model": model_of(wildcards).title,
+                    "figure": FIGURE_NAMES["against"],
                 },
             ),
             svg=f"{RESULTS}/figures/{{model}}/against.svg",
@@ -67,9 +67,9 @@ if PLAN.pairs:
             runtime=10,
         params:
             model="{model}",
-            titles=lambda wildcards: {
-                each.name: each.title for each in (model_of(wildcards), other_of(wildcards))
-            },
+            titles=by_model(
+                lambda model: {each.name: each.title for each in (model, OTHERS[model.name])}
+            ),
         message:
             "Plot what only one of {wildcards.model} and its counterpart gets right"
         script:

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,6 +25,16 @@ from repro.errors import UserError
 from repro.fetch.registry import load_registry
 from repro.flowers import pictures
 from repro.plan import ARCHIVE, HISTORY, MNIST_FILES, PREDICTIONS, SETID, Plan
+from repro.shown import (
+    BENCHMARK_TITLES,
+    CATEGORIES,
+    CURVES,
+    FIGURE_NAMES,
+    FIGURES,
+    LOSS_LABELS,
+    SETS,
+)
+from repro.shown import curve_note, reported_label
 from repro.system.code_inputs import code_of, code_of_project, look_first_in
 from repro.system.disk import check_folder, check_writable
 from repro.system.run_lock import mark
@@ -47,9 +58,23 @@ def code(script):
     return [shipped(file) for file in code_of(SCRIPTS / f"{script}.py", (SCRIPTS,))]
 
 
+def all_shipped(pattern):
+    """Return the project's files that match a pattern, in the order of their names."""
+    return [shipped(file) for file in sorted(BASE.glob(pattern))]
+
+
 def read_yaml(path):
     with open(path, encoding="utf-8") as stream:
         return yaml.safe_load(stream)
+
+
+@contextmanager
+def in_words():
+    """Say what the user is to do in the words of the error; Snakemake would add a traceback."""
+    try:
+        yield
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 
 
 # A module that is given a configuration has nothing else; what is included has what ships on top.
@@ -63,7 +88,7 @@ update_config(whole, GIVEN)
 if config != whole:
     config.update(whole)
 
-try:
+with in_words():
     if set("{}") & set(str(BASE)):
         raise UserError(
             f"{BASE}: Snakemake takes braces in the name of a folder for placeholders; give this "
@@ -87,8 +112,6 @@ try:
         config[key] = os.path.normpath(os.path.expanduser(config[key]))
         # Before Snakemake looks for files there, and ends in a traceback.
         check_folder(Path(config[key]))
-except UserError as error:
-    raise WorkflowError(str(error)) from None
 
 # Downloads may be shared by several runs at once; what is prepared from them belongs to one.
 DOWNLOADS = f"{config['data_dir']}/downloads"
@@ -98,15 +121,12 @@ LOGS = config["logs_dir"]
 BENCHMARKS = config["benchmarks_dir"]
 
 
+@in_words()
 def check_folders():
-    """Say in words where nothing can be written; Snakemake would end in a traceback."""
-    if workflow.storage_settings.default_storage_provider:
-        return
-    try:
+    """Say in words where nothing can be written."""
+    if not workflow.storage_settings.default_storage_provider:
         for folder in (RESULTS, LOGS, BENCHMARKS):
             check_writable(Path(folder))
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
 
 
 FLOWERS = f"{DATA}/{config['flowers']['data']}"
@@ -120,11 +140,10 @@ AGAINST = [f"{RESULTS}/against.csv", f"{RESULTS}/against_images.csv"] if PLAN.pa
 # Where the report's claims are judged; of pictures of one's own no report says a word.
 JUDGED = [] if PLAN.own_pictures else [f"{RESULTS}/claims.csv", f"{RESULTS}/claims.md"]
 
-# The report shows loss curves of the flower nets only.
-LOSS_CURVES = {"mnist": (), "flowers": ("loss",)}
-CLOSER_LOOKS = ("confusion", "gallery", "reliability")
-# The first layer of a flower net is a backbone's.
-FIRST_LAYERS = {"mnist": ("weights",), "flowers": ()}
+# What a picture is looked up in; MNIST's are all in one file.
+IMAGES = {"mnist": f"{DATA}/mnist/images.npy", "flowers": f"{FLOWERS}/images.csv"}
+# What a net is set against.
+OTHERS = {one.name: other for one, other in PLAN.pairs}
 
 
 def either(names):
@@ -150,19 +169,14 @@ def of_all_runs(name):
     return [file for model in PLAN.models for file in of_runs(model, name)]
 
 
+def headline(model, name):
+    """Return the file ``name`` of the model's headline run."""
+    return of_runs(model, name)[0]
+
+
 def of_headlines(name):
     """Return the file ``name`` of the headline run of each model."""
-    return [of_runs(model, name)[0] for model in PLAN.models]
-
-
-def of_model(name):
-    """Return an input function: the file ``name`` of each run of a model."""
-    return lambda wildcards: of_runs(model_of(wildcards), name)
-
-
-def of_headline(name):
-    """Return an input function: the file ``name`` of a model's headline run."""
-    return lambda wildcards: of_model(name)(wildcards)[0]
+    return [headline(model, name) for model in PLAN.models]
 
 
 def products(models):
@@ -175,27 +189,10 @@ def products(models):
 
 def figures_of(models):
     """Return the figures of the models: the report's own, and those that look closer."""
-    paired = [one.name for one, _ in PLAN.pairs]
     return [
         f"{RESULTS}/figures/{model.name}/{figure}.png"
         for model in models
-        for figure in (*figures_of_part(model.part), *(["against"] if model.name in paired else []))
-    ]
-
-
-def figures_of_part(part):
-    """Return the figures that each model of a part has."""
-    return ("accuracy", *LOSS_CURVES[part], *CLOSER_LOOKS, *FIRST_LAYERS[part])
-
-
-def files_of_all_runs():
-    """Return all that training and evaluation leave in the folders of the runs."""
-    evaluated = [Path(file).name for file in rules.evaluate.output]
-    return [
-        file
-        for model in PLAN.models
-        for name in (HISTORY, PREDICTIONS, model.file, *evaluated)
-        for file in of_runs(model, name)
+        for figure in (*FIGURES[model.part], *(["against"] if model.name in OTHERS else []))
     ]
 
 
@@ -211,239 +208,34 @@ def fetched(name):
     return f"{DATA}/fetched/{name}"
 
 
-def flowers_file(name):
-    """Return where a file of the flowers data set stands: drawn or fetched."""
-    if PLAN.generated:
-        return f"{DATA}/generated/{name}"
-    return fetched(f"{config['flowers']['data']}/{name}")
-
-
 def proofs_of(names):
     """Return the proof of each downloaded file by its path: what stands there may be hand-placed."""
     return {fetched(name): asdict(REGISTRY[name].proof) for name in names}
 
 
-def flowers_proofs(*files):
-    """Return the proofs of those of the flowers' files that are fetched."""
-    return proofs_of(name for name in PLAN.flower_files if Path(name).name in files)
-
-
-def weights_of(model):
-    """Return the file of a model's weights, or none for random ones."""
-    return fetched(*model.weights) if model.weights else []
-
-
-# --- flowers: pictures of one's own, splits and features ---
-
-
-def find_pictures():
-    """Return the pictures in the user's folders; WorkflowError says in words what is wrong there."""
-    flowers = config["flowers"]
-    try:
-        return pictures.find(flowers["folders"], flowers["table"])
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
-
-
-def check_pictures():
-    """Say what is wrong in the folders before anything runs."""
-    found, flowers = find_pictures(), config["flowers"]
-    try:
-        pictures.check(found, flowers["split"], flowers["on_small"], len(PLAN.splits))
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
-
-
-def fingerprint_of_pictures(wildcards):
-    """Return a hash of what is in the folders: changed by content, not by a touch. Writes nothing."""
-    return pictures.fingerprint(find_pictures().pictures, f"{FLOWERS}/seen.csv")
-
-
-def fingerprint_of_asked(images):
-    """Return a hash of the pictures that a net is asked about. Writes nothing."""
-    try:
-        return pictures.fingerprint_of_asked(images)
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
-
-
-# A trained net is asked as it is, whatever has become of the pictures it was trained on.
-if PLAN.in_folders and workflow.is_main_process and not PLAN.asks:
-    check_pictures()
-
-
-def split_files(splits):
-    return [f"{FLOWERS}/splits/{split}.csv" for split in splits]
-
-
-def numbered_runs(model):
-    """Return a flower net's runs, each with its split as an index into the model's splits."""
-    return [
-        {"run": run.name, "seed": run.seed, "split": model.splits.index(run.split)}
-        for run in model.runs
-    ]
-
-
-def features_of(model, name):
-    """Return the file ``name`` of a net's features: one for all splits, or one for each."""
-    covers = model.splits if model.protocol == "adapted" else ["all"]
-    return [f"{FLOWERS}/features/{model.name}/{cover}/{name}" for cover in covers]
-
-
-def shards_folder(model):
-    """Return the folder of what shards leave for the join; without shards there is none."""
-    return f"{FLOWERS}/features/.{model.name}-{{cover}}.shards"
-
-
-def made_features(model, name):
-    """Return the file ``name`` that a features job writes: of all images, or of one shard."""
-    if SHARDED:
-        return temp(f"{shards_folder(model)}/{{scatteritem}}/{name}")
-    return f"{FLOWERS}/features/{model.name}/{{cover}}/{name}"
-
-
-def gathered_features(model, name):
-    """Return the file ``name`` of every shard of a net's features."""
-    shards = gather.features("{scatteritem}")
-    return [f"{shards_folder(model)}/{shard}/{name}" for shard in shards]
-
-
-def feature_manifests():
-    """Return what is known of every feature store that is used."""
-    nets = [model for model in PLAN.of("flowers") if model.keeps_features]
-    return [file for model in nets for file in features_of(model, "manifest.json")]
-
-
-def notebook_manifest(model):
-    """Return what is known of a net that is trained as the notebook did, and keeps no features."""
-    return f"{FLOWERS}/notebook/{model.name}.json"
-
-
-def notebook_manifests():
-    return [notebook_manifest(model) for model in PLAN.of("flowers") if not model.keeps_features]
-
-
-# --- what evaluation and figures take, by wildcard ---
+# --- what rules take, by wildcard ---
 
 
 def model_of(wildcards):
     return PLAN.nets[wildcards.model]
 
 
-def title_of(wildcards):
-    return model_of(wildcards).title
+def by_model(say):
+    """Return an input function, or a parameter: what ``say`` tells of the wildcard's model."""
+    return lambda wildcards: say(model_of(wildcards))
 
 
-def loss_of(wildcards):
-    return model_of(wildcards).loss
+def for_flowers(file):
+    """Return an input function: the file for flower nets, none for MNIST's."""
+    return by_model(lambda model: file if model.part == "flowers" else [])
 
 
-def names_of_own():
-    """Return the file of the names of one's own classes, where they have any."""
-    if PLAN.in_folders:
-        return f"{FLOWERS}/names.csv"
-    names = config["flowers"]["names"] if PLAN.own_data else None
-    return os.path.expanduser(names) if names else []
+def of_headline(name):
+    """Return an input function: the file ``name`` of a model's headline run."""
+    return by_model(lambda model: headline(model, name))
 
 
-def names_of(wildcards):
-    """Return the file of class names, where a model's classes have names."""
-    return [] if model_of(wildcards).part == "mnist" else names_of_flowers()
-
-
-def names_of_flowers():
-    names = {
-        "oxford102": shipped("resources/flower_names.csv"),
-        "generated": f"{DATA}/generated/names.csv",
-    }
-    return names.get(config["flowers"]["data"]) or names_of_own()
-
-
-def images_of(wildcards):
-    """Return what the images of a model's data set are looked up in."""
-    flowers = model_of(wildcards).part == "flowers"
-    return f"{FLOWERS}/images.csv" if flowers else f"{DATA}/mnist/images.npy"
-
-
-def image_table_of(wildcards):
-    """Return the table that has the files of a flower net's images."""
-    return f"{FLOWERS}/images.csv" if model_of(wildcards).part == "flowers" else []
-
-
-def photographs_of(wildcards):
-    """Return the folder of a flower net's photographs; MNIST's images are all in one file."""
-    return IMAGES_FOLDER if model_of(wildcards).part == "flowers" else []
-
-
-def running_history_of(wildcards):
-    """Return the history of a flower net: its train figures are running averages, as reported."""
-    if model_of(wildcards).part == "mnist":
-        return []
-    return f"{RESULTS}/runs/{wildcards.model}/{wildcards.run}/{HISTORY}"
-
-
-def reported_model(wildcards):
-    """Return the model of the report that a net reproduces, or none."""
-    return REPORT.models.get(model_of(wildcards).net["reported"])
-
-
-def curve_of(wildcards):
-    """Return the report's own curve of a model, where it is known and may be held against it."""
-    if why_not(model_of(wildcards), PLAN, REGISTRY, REPORT):
-        return []
-    curve = reported_model(wildcards).curve
-    return shipped(curve) if curve else []
-
-
-def curve_note_of(wildcards):
-    """Return what the report's curve of a model is."""
-    reported = reported_model(wildcards)
-    return reported.curve_note if reported else ""
-
-
-def reported_label_of(wildcards):
-    """Return what the legend calls the report's curve: its protocol, where the net's is another."""
-    model = model_of(wildcards)
-    protocols = {figure.protocol for figure in REPORT.figures_of(model.net["reported"])}
-    others = protocols - {model.protocol}
-    return " ".join(["as reported", *(f"(protocol {other})" for other in sorted(others))])
-
-
-def other_of(wildcards):
-    """Return the model that one is set against, or none."""
-    return dict((one.name, other) for one, other in PLAN.pairs).get(wildcards.model)
-
-
-def against_of(wildcards):
-    """Return the history of the net that a model is set against, where there is one."""
-    other = other_of(wildcards)
-    return of_runs(other, HISTORY)[0] if other else []
-
-
-def against_label_of(wildcards):
-    other = other_of(wildcards)
-    return other.title if other else ""
-
-
-def first_layer_of(wildcards):
-    """Return the file of an MNIST net's weights, the headline run's."""
-    model = model_of(wildcards)
-    return of_runs(model, model.file)[0] if model.part == "mnist" else []
-
-
-def loss_label_of(wildcards):
-    """Return what the loss axis of a model's curve says."""
-    return {
-        "mse": "Loss (mean squared error)",
-        "cross_entropy": "Loss (cross-entropy, nats)",
-        "nll": "Loss (negative log-likelihood, nats)",
-    }[loss_of(wildcards)]
-
-
-def splits_of(wildcards):
-    """Return the sets a model's history holds: the report shows no test curve for MNIST."""
-    sets = ["train", "validation"]
-    return [*sets, "test"] if model_of(wildcards).part == "flowers" else sets
+# --- what the rules that have been read leave ---
 
 
 def rules_so_far():
@@ -466,18 +258,3 @@ def unfinished_so_far():
         for name, each in rules_so_far().items()
     }
     return {name: path for name, path in kept.items() if path}
-
-
-def reference_runs():
-    """Return the reference runs of the report's models, tables and what is known of them."""
-    return [shipped(file) for file in REPORT.about.reference_files]
-
-
-def captions():
-    return [shipped(file) for file in sorted((BASE / "resources/captions").glob("*.rst"))]
-
-
-def page_templates():
-    """Return the templates of pages, with the CSS and the JavaScript they take up."""
-    files = sorted((BASE / "resources/page").glob("*"))
-    return [shipped(file) for file in files if file.name != "report.css"]

@@ -4,9 +4,14 @@
 rule evaluate:
     input:
         predictions=f"{RESULTS}/runs/{{model}}/{{run}}/{PREDICTIONS}",
-        names=names_of,
-        images=image_table_of,
-        history=running_history_of,
+        names=for_flowers(CLASS_NAMES),
+        images=for_flowers(IMAGES["flowers"]),
+        # A flower net's train figures are running averages, as reported.
+        history=lambda wildcards: (
+            f"{RESULTS}/runs/{wildcards.model}/{wildcards.run}/{HISTORY}"
+            if model_of(wildcards).part == "flowers"
+            else []
+        ),
         code=code("evaluate"),
     output:
         metrics=f"{RESULTS}/runs/{{model}}/{{run}}/metrics.csv",
@@ -29,18 +34,22 @@ rule evaluate:
         model="{model}",
         run="{run}",
         seed=lambda wildcards: model_of(wildcards).run(wildcards.run).number,
-        loss=loss_of,
+        loss=by_model(lambda model: model.loss),
     message:
         "Metrics of {wildcards.model}, {wildcards.run}"
     script:
         "../scripts/evaluate.py"
 
 
+# The reference runs of the report's models: tables, and what is known of them.
+REFERENCE = [shipped(file) for file in REPORT.about.reference_files]
+
+
 rule compare:
     input:
         metrics=of_all_runs("metrics.csv"),
         reported=shipped(REPORT_FILE),
-        reference=reference_runs(),
+        reference=REFERENCE,
         code=code("compare"),
     output:
         metrics=f"{RESULTS}/metrics.csv",
@@ -80,7 +89,7 @@ rule judge_claims:
         histories=of_all_runs(HISTORY),
         predictions=of_all_runs(PREDICTIONS),
         reported=shipped(REPORT_FILE),
-        reference=reference_runs(),
+        reference=REFERENCE,
         code=code("judge_claims"),
     output:
         claims=f"{RESULTS}/claims.csv",

@@ -4,6 +4,48 @@
 
 SPLITS = ["main", *(run.split for model in PLAN.described("flowers") for run in model.runs)]
 
+# The names of the user's own classes, where they have any, and of the flowers' classes.
+own_names = config["flowers"]["names"] if PLAN.own_data else None
+OWN_NAMES = os.path.expanduser(own_names) if own_names else []
+if PLAN.in_folders:
+    OWN_NAMES = f"{FLOWERS}/names.csv"
+CLASS_NAMES = {
+    "oxford102": shipped("resources/flower_names.csv"),
+    "generated": f"{DATA}/generated/names.csv",
+}.get(config["flowers"]["data"], OWN_NAMES)
+
+
+def flowers_file(name):
+    """Return where a file of the flowers data set stands: drawn or fetched."""
+    if PLAN.generated:
+        return f"{DATA}/generated/{name}"
+    return fetched(f"{config['flowers']['data']}/{name}")
+
+
+def flowers_proofs(*files):
+    """Return the proofs of those of the flowers' files that are fetched."""
+    return proofs_of(name for name in PLAN.flower_files if Path(name).name in files)
+
+
+def weights_of(model):
+    """Return the file of a model's weights, or none for random ones."""
+    return fetched(*model.weights) if model.weights else []
+
+
+def split_files(splits):
+    return [f"{FLOWERS}/splits/{split}.csv" for split in splits]
+
+
+def features_of(model, name):
+    """Return the file ``name`` of a net's features: one for all splits, or one for each."""
+    return [f"{FLOWERS}/features/{model.name}/{cover}/{name}" for cover in model.covers]
+
+
+def notebook_manifest(model):
+    """Return what is known of a net that is trained as the notebook did, and keeps no features."""
+    return f"{FLOWERS}/notebook/{model.name}.json"
+
+
 if PLAN.generated:
 
     rule draw_flowers:
@@ -33,6 +75,22 @@ if PLAN.generated:
 
 
 if PLAN.in_folders:
+
+    # A trained net is asked as it is, whatever has become of the pictures it was trained on.
+    if workflow.is_main_process and not PLAN.asks:
+        with in_words():
+            pictures.check(
+                pictures.find(config["flowers"]["folders"], config["flowers"]["table"]),
+                config["flowers"]["split"],
+                config["flowers"]["on_small"],
+                len(PLAN.splits),
+            )
+
+    @in_words()
+    def fingerprint_of_pictures(wildcards):
+        """Return a hash of what is in the folders: changed by content, not by a touch. Writes nothing."""
+        found = pictures.find(config["flowers"]["folders"], config["flowers"]["table"])
+        return pictures.fingerprint(found.pictures, f"{FLOWERS}/seen.csv")
 
     ruleorder: gather_pictures > extract_flowers
 
@@ -155,6 +213,25 @@ rule layout_flowers:
 # joins them.
 OF_SHARD = "-{scatteritem}" if SHARDED else ""
 SHARD_SAID = ", {wildcards.scatteritem}" if SHARDED else ""
+
+
+def shards_folder(model):
+    """Return the folder of what shards leave for the join; without shards there is none."""
+    return f"{FLOWERS}/features/.{model.name}-{{cover}}.shards"
+
+
+def made_features(model, name):
+    """Return the file ``name`` that a features job writes: of all images, or of one shard."""
+    if SHARDED:
+        return temp(f"{shards_folder(model)}/{{scatteritem}}/{name}")
+    return f"{FLOWERS}/features/{model.name}/{{cover}}/{name}"
+
+
+def gathered_features(model, name):
+    """Return the file ``name`` of every shard of a net's features."""
+    shards = gather.features("{scatteritem}")
+    return [f"{shards_folder(model)}/{shard}/{name}" for shard in shards]
+
 
 for model in [net for net in PLAN.described("flowers") if net.keeps_features]:
 
@@ -282,7 +359,7 @@ for model in [net for net in PLAN.described("flowers") if net.keeps_features]:
             manifests=features_of(model, "manifest.json"),
             images=f"{FLOWERS}/images.csv",
             splits=split_files(model.splits),
-            names=names_of_flowers(),
+            names=CLASS_NAMES,
             code=code("train_head"),
         output:
             histories=of_runs(model, HISTORY),
@@ -301,7 +378,7 @@ for model in [net for net in PLAN.described("flowers") if net.keeps_features]:
             mem_mb=growing(3000),
             runtime=growing(30),
         params:
-            runs=numbered_runs(model),
+            runs=model.numbered_runs,
             recipe=config["flowers"]["head"],
         message:
             f"Train the heads on {model.title}"
@@ -318,7 +395,7 @@ for model in [net for net in PLAN.described("flowers") if not net.keeps_features
         input:
             folders=[f"{FLOWERS}/folders/{split}" for split in model.splits],
             weights=weights_of(model),
-            names=names_of_flowers(),
+            names=CLASS_NAMES,
             code=code("train_notebook"),
         output:
             histories=of_runs(model, HISTORY),
@@ -340,7 +417,7 @@ for model in [net for net in PLAN.described("flowers") if not net.keeps_features
             architecture=model.net["architecture"],
             proofs=proofs_of(model.weights),
             preprocess=model.net["preprocess"],
-            runs=numbered_runs(model),
+            runs=model.numbered_runs,
             recipe=config["flowers"]["head"],
             work=f"{FLOWERS}/features/.{model.name}.partial",
         message:

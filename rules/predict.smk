@@ -4,6 +4,11 @@ if PLAN.asks:
     ASKED = Path(os.path.normpath(os.path.expanduser(config["predict"]["run"])))
     ASKED_NET = PLAN.nets[ASKED.parent.name]
 
+    @in_words()
+    def fingerprint_of_asked(wildcards):
+        """Return a hash of the pictures that the net is asked about. Writes nothing."""
+        return pictures.fingerprint_of_asked(config["predict"]["images"])
+
     rule predict:
         input:
             # By its absolute path, so that no rule makes it anew: it is asked as it is, though the
@@ -30,7 +35,7 @@ if PLAN.asks:
             part=ASKED_NET.part,
             title=ASKED_NET.title,
             images=lambda wildcards: config["predict"]["images"],
-            pictures=lambda wildcards: fingerprint_of_asked(config["predict"]["images"]),
+            pictures=fingerprint_of_asked,
             architecture=ASKED_NET.net.get("architecture"),
             preprocess=ASKED_NET.net.get("preprocess"),
             proofs=proofs_of(ASKED_NET.weights),

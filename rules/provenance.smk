@@ -17,12 +17,19 @@ rule record_run:
         ],
         images=f"{FLOWERS}/images.csv" if PLAN.of("flowers") else [],
         damaged=f"{FLOWERS}/damaged.json" if PLAN.of("flowers") else [],
-        names=names_of_own(),
+        names=OWN_NAMES,
         left_out=LEFT_OUT,
-        manifests=feature_manifests(),
-        notebooks=notebook_manifests(),
+        manifests=[
+            file
+            for model in PLAN.of("flowers")
+            if model.keeps_features
+            for file in features_of(model, "manifest.json")
+        ],
+        notebooks=[
+            notebook_manifest(model) for model in PLAN.of("flowers") if not model.keeps_features
+        ],
         config=f"{RESULTS}/config.yaml",
-        environments=[shipped(file) for file in sorted((BASE / "envs").glob("*.yaml"))],
+        environments=all_shipped("envs/*.yaml"),
         # Their hashes are written down.
         code=[shipped(file) for file in code_of_project(BASE)],
     output:
@@ -61,9 +68,18 @@ rule write_crate:
         JUDGED,
         AGAINST,
         rules.record_run.output,
-        runs=files_of_all_runs(),
+        # All that training and evaluation leave.
+        runs=[
+            file
+            for model in PLAN.models
+            for name in (
+                *(HISTORY, PREDICTIONS, model.file),
+                *map(os.path.basename, rules.evaluate.output),
+            )
+            for file in of_runs(model, name)
+        ],
         snakefile=shipped("Snakefile"),
-        rules=[shipped(file) for file in sorted((BASE / "rules").glob("*.smk"))],
+        rules=all_shipped("rules/*.smk"),
         config=f"{RESULTS}/config.yaml",
         provenance=f"{RESULTS}/provenance.json",
         code=code("write_crate"),

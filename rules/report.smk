@@ -1,27 +1,14 @@
 # Figures and the page that gathers them.
 
-FIGURE_NAMES = {
-    "accuracy": "accuracy per epoch",
-    "loss": "loss per epoch",
-    "confusion": "confusion of classes",
-    "gallery": "most confident mistakes",
-    "reliability": "reliability of probabilities",
-    "weights": "weights of the first layer",
-    "against": "images only one of two nets gets right",
-}
+# The templates of pages, with the CSS and the JavaScript they take up.
+PAGES = [file for file in all_shipped("resources/page/*") if not file.endswith("report.css")]
 # Benchmarks of this project, drawn where their results are at hand and their nets run.
 BENCHMARK_NAMES = {
     name: title
-    for name, title, runs in (
-        (
-            "bench_mnist",
-            "Speed of the from-scratch net",
-            any(model.framework == "numpy" for model in PLAN.models),
-        ),
-        ("bench_flowers", "Speed of the flower nets' passes", bool(PLAN.of("flowers"))),
-    )
+    for name, title in BENCHMARK_TITLES.items()
     # Pictures of one's own are held against nothing, and so is their speed.
-    if runs and (BASE / f"docs/{name}.csv").exists() and not PLAN.own_pictures
+    if (BASE / f"docs/{name}.csv").exists() and not PLAN.own_pictures
+    if (PLAN.of("flowers") if name == "bench_flowers" else PLAN.from_scratch)
 }
 BENCHMARK_FIGURES = [f"{RESULTS}/figures/{name}.png" for name in BENCHMARK_NAMES]
 COMPARISON_FIGURES = [] if PLAN.own_pictures else [f"{RESULTS}/figures/comparison.png"]
@@ -42,31 +29,34 @@ NAMED_FIGURES = [
 ]
 
 
-FIGURE_CATEGORIES = {
-    **dict.fromkeys(("accuracy", "loss"), "Curves"),
-    **dict.fromkeys((*CLOSER_LOOKS, "against"), "Errors"),
-    "weights": "Weights",
-}
+def curve_of(model):
+    """Return the report's own curve of a model, where it is known and may be held against it."""
+    if why_not(model, PLAN, REGISTRY, REPORT):
+        return []
+    curve = REPORT.models[model.net["reported"]].curve
+    return shipped(curve) if curve else []
 
 
 # A part's nets have the same figures, drawn by one job a net.
-for part, losses in LOSS_CURVES.items():
+for part, curves in CURVES.items():
 
     rule:
         name:
             f"plot_{part}"
         input:
-            histories=of_model(HISTORY),
-            reported=curve_of,
+            histories=by_model(lambda model: of_runs(model, HISTORY)),
+            reported=by_model(curve_of),
             metrics=of_headline("metrics.csv"),
             confusion=of_headline("confusion.csv"),
             mistakes=of_headline("mistakes.csv"),
             reliability=of_headline("reliability.csv"),
-            against=against_of,
-            model=first_layer_of,
-            images=images_of,
+            against=by_model(
+                lambda model: headline(OTHERS[model.name], HISTORY) if model.name in OTHERS else []
+            ),
+            model=by_model(lambda model: headline(model, model.file)) if part == "mnist" else [],
+            images=IMAGES[part],
             # The photographs themselves: the table above holds their paths.
-            folder=photographs_of,
+            folder=for_flowers(IMAGES_FOLDER),
             style=shipped("resources/style.mplstyle"),
             code=code("plot_model"),
         output:
@@ -74,15 +64,15 @@ for part, losses in LOSS_CURVES.items():
                 figure: report(
                     f"{RESULTS}/figures/{{model}}/{figure}.png",
                     caption=f"../resources/captions/{figure}.rst",
-                    category=FIGURE_CATEGORIES[figure],
+                    category=CATEGORIES[figure],
                     labels=lambda wildcards, figure=figure: {
-                        "model": title_of(wildcards),
+                        "model": model_of(wildcards).title,
                         "figure": FIGURE_NAMES[figure],
                     },
                 )
-                for figure in figures_of_part(part)
+                for figure in FIGURES[part]
             },
-            svg=[f"{RESULTS}/figures/{{model}}/{figure}.svg" for figure in figures_of_part(part)],
+            svg=[f"{RESULTS}/figures/{{model}}/{figure}.svg" for figure in FIGURES[part]],
         log:
             f"{LOGS}/plot_{part}/{{model}}.log",
         benchmark:
@@ -96,14 +86,16 @@ for part, losses in LOSS_CURVES.items():
             mem_mb=1000,
             runtime=10,
         params:
-            quantities=["accuracy", *losses],
-            title=title_of,
-            splits=splits_of,
-            reported_label=reported_label_of,
-            curve_note=curve_note_of,
-            loss_label=loss_label_of,
-            against_label=against_label_of,
-            linear=lambda wildcards: model_of(wildcards).net.get("hidden") == [],
+            quantities=list(curves),
+            title=by_model(lambda model: model.title),
+            splits=list(SETS[part]),
+            reported_label=by_model(lambda model: reported_label(model, REPORT)),
+            curve_note=by_model(lambda model: curve_note(model, REPORT)),
+            loss_label=by_model(lambda model: LOSS_LABELS[model.loss]),
+            against_label=by_model(
+                lambda model: OTHERS[model.name].title if model.name in OTHERS else ""
+            ),
+            linear=by_model(lambda model: model.net.get("hidden") == []),
         message:
             "Plot curves and errors of {wildcards.model}"
         script:
@@ -200,7 +192,7 @@ if PLAN.own_pictures:
             confusion=of_headlines("confusion.csv"),
             left_out=LEFT_OUT,
             provenance=f"{RESULTS}/provenance.json",
-            look=page_templates(),
+            look=PAGES,
             code=code("write_pictures"),
         output:
             page=report(
@@ -242,9 +234,9 @@ rule write_page:
         overview=f"{RESULTS}/overview.json",
         claims=f"{RESULTS}/claims.csv",
         against=AGAINST[:1],
-        per_class=[of_runs(model, "per_class.csv")[0] for model in PLAN.models],
+        per_class=of_headlines("per_class.csv"),
         provenance=f"{RESULTS}/provenance.json",
-        look=page_templates(),
+        look=PAGES,
         code=code("write_page"),
     output:
         **(
@@ -327,7 +319,7 @@ rule report:
         FRONT_PAGE,
         f"{RESULTS}/figures/runtime.png",
         config=f"{RESULTS}/config.yaml",
-        captions=captions(),
+        captions=all_shipped("resources/captions/*.rst"),
         style=shipped("resources/page/report.css"),
     output:
         page=f"{RESULTS}/report.html",

@@ -41,6 +41,24 @@ def test_a_flower_net_s_runs_on_other_splits_take_its_first_seed(config):
     assert plan.split(MAIN) == config["flowers"]["split"]
 
 
+@pytest.mark.parametrize(
+    ("protocol", "covers"), [("frozen", ["all"]), ("adapted", [MAIN, "seed-7"])]
+)
+def test_a_backbone_that_has_seen_a_split_runs_once_for_each(config, protocol, covers):
+    config["flowers"]["nets"]["resnet152"] |= {
+        "protocol": protocol,
+        "seeds": [4, 8],
+        "split_seeds": [7],
+    }
+    model = Plan(config).nets["resnet152"]
+    assert model.covers == covers
+    assert model.numbered_runs == [
+        {"run": "seed-4", "seed": 4, "split": 0},
+        {"run": "seed-8", "seed": 8, "split": 0},
+        {"run": "split-7", "seed": 4, "split": 1},
+    ]
+
+
 def test_models_that_run_stand_in_the_configuration_s_order(config):
     config["models"] = ["resnet152", "torch_2hidden", "numpy_1hidden"]
     plan = Plan(config)

@@ -85,6 +85,19 @@ class Model:
         return list(dict.fromkeys(run.split for run in self.runs))
 
     @property
+    def covers(self) -> list[str]:
+        """What each pass of a flower net's backbone serves: all splits, or one where it has seen it."""
+        return self.splits if self.protocol == "adapted" else ["all"]
+
+    @property
+    def numbered_runs(self) -> list[dict[str, Any]]:
+        """A flower net's runs, each with its split as an index into the model's splits."""
+        return [
+            {"run": run.name, "seed": run.seed, "split": self.splits.index(run.split)}
+            for run in self.runs
+        ]
+
+    @property
     def framework(self) -> str:
         """ "numpy" or "torch"."""
         return str(self.net.get("framework", "torch"))
@@ -163,6 +176,11 @@ class Plan:
     def described(self, part: str) -> list[Model]:
         """Return every model of one half, whether it runs or not: each has rules of its own."""
         return [model for model in self.nets.values() if model.part == part]
+
+    @property
+    def from_scratch(self) -> list[Model]:
+        """The models that run whose net is written here, in NumPy."""
+        return [model for model in self.models if model.framework == "numpy"]
 
     @property
     def generated(self) -> bool:
