@@ -86,7 +86,7 @@ class Model:
 
     @property
     def covers(self) -> list[str]:
-        """What each pass of a flower net's backbone serves: all splits, or one where it has seen it."""
+        """What each pass of a flower backbone serves: all splits, or the one it has seen."""
         return self.splits if self.protocol == "adapted" else ["all"]
 
     @property
