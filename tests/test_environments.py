@@ -33,7 +33,7 @@ def rules_by_script() -> dict[str, str]:
     found = {}
     for file in (ROOT / "rules").glob("*.smk"):
         for body in re.split(r"\n *rule\b", file.read_text()):
-            environment = re.search(r"envs/(.+?)\.yaml", body)
+            environment = re.search(r"\.\./envs/(.+?)\.yaml", body)
             script = re.search(r"scripts/(.+?)\.py", body)
             if environment and script:
                 if "{" in script[1]:  # one rule a framework: train_numpy in numpy, ...

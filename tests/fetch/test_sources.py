@@ -448,7 +448,7 @@ def test_the_wait_the_server_asks_for_is_kept(
     server: Server, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("tenacity.nap.time.sleep", waits.append)
+    monkeypatch.setattr("repro.fetch.http.time.sleep", waits.append)
     soon, late = status(429, Retry_After=7), status(503, Retry_After=99999)
     bring(entry(server.at("/f", soon, late, status(500), file(BODY))), target, attempts=4)
     assert waits == [7.0, 60.0, 0.04]

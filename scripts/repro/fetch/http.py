@@ -6,6 +6,7 @@ import logging
 import netrc
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 from requests.utils import get_environ_proxies, select_proxy
-from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from repro.errors import UserError
 from repro.fetch.registry import check_url, without_passwords
@@ -166,28 +166,17 @@ def download(
     check_url(url)
     with _Session() as session, _bar(label, progress) as bar:
         transfer = _Transfer(session, url, part, size, timeout, bar)
-        retrying = Retrying(
-            retry=retry_if_exception_type(_PassingError),
-            stop=lambda _: transfer.fruitless >= attempts,
-            wait=lambda state: _wait(state, transfer.fruitless, first_wait),
-            before_sleep=lambda state: _log_retry(state, url),
-            reraise=True,
-        )
-        try:
-            retrying(transfer.attempt)
-        except _PassingError as error:
-            raise UserError(f"{error}; gave up after {attempts} attempts in a row") from error
-
-
-def _wait(state: RetryCallState, fruitless: int, first_wait: float) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.wait if isinstance(error, _PassingError) else 0.0
-    return min(_LONGEST_WAIT, max(asked, first_wait * 2.0 ** max(0, fruitless - 1)))
-
-
-def _log_retry(state: RetryCallState, url: str) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    log.warning("%s: %s; again in %.0f s", url, error, state.upcoming_sleep)
+        while True:
+            try:
+                return transfer.attempt()
+            except _PassingError as error:
+                if transfer.fruitless >= attempts:
+                    gave_up = f"{error}; gave up after {attempts} attempts in a row"
+                    raise UserError(gave_up) from error
+                grown = first_wait * 2.0 ** max(0, transfer.fruitless - 1)
+                wait = min(_LONGEST_WAIT, max(error.wait, grown))
+                log.warning("%s: %s; again in %.0f s", url, error, wait)
+                time.sleep(wait)
 
 
 def _bar(label: str, progress: bool) -> Bar:
