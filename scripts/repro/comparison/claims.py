@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -267,25 +268,22 @@ def _over(found: Evidence) -> str:
     return f"over {runs} runs" if runs > 1 else "in one run"
 
 
-def stay_close(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
+def stay_close(claim: Claim, found: Evidence) -> Finding:
     """Train minus validation accuracy, averaged over the epochs, is within the margin."""
-    findings = []
-    for found in own:
-        pairs = zip(
-            found.curves("train", "accuracy"), found.curves("validation", "accuracy"), strict=True
-        )
-        curves = [100 * (train - validation).dropna() for train, validation in pairs]
-        gaps = [float(gap.mean()) for gap in curves]
-        mean = found.mean(gaps)
-        headline = curves[0]
-        widest = headline.abs().idxmax()
-        text = (
-            f"train minus validation {_with_interval(gaps, mean, 2)} points on average over the "
-            f"epochs, {_over(found)}; widest in the headline run {headline[widest]:+.2f} at epoch "
-            f"{widest}, {headline.iloc[-1]:+.2f} at the end"
-        )
-        findings.append(Finding.of(found, [_inside(mean, claim.parameters["points"])], text))
-    return findings
+    pairs = zip(
+        found.curves("train", "accuracy"), found.curves("validation", "accuracy"), strict=True
+    )
+    curves = [100 * (train - validation).dropna() for train, validation in pairs]
+    gaps = [float(gap.mean()) for gap in curves]
+    mean = found.mean(gaps)
+    headline = curves[0]
+    widest = headline.abs().idxmax()
+    text = (
+        f"train minus validation {_with_interval(gaps, mean, 2)} points on average over the "
+        f"epochs, {_over(found)}; widest in the headline run {headline[widest]:+.2f} at epoch "
+        f"{widest}, {headline.iloc[-1]:+.2f} at the end"
+    )
+    return Finding.of(found, [_inside(mean, claim.parameters["points"])], text)
 
 
 def keep_rising(
@@ -323,61 +321,54 @@ def keep_rising(
     return findings
 
 
-def level_off(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
+def level_off(claim: Claim, found: Evidence) -> Finding:
     """Over the last epochs train rises, validation stays level, and a gap stands open."""
     epochs, points = claim.parameters["epochs"], claim.parameters["points"]
-    findings = []
-    for found in own:
-        late = {
-            split: [
-                100 * curve[curve.index > curve.index.max() - epochs]
-                for curve in found.curves(split, "accuracy")
-            ]
-            for split in ("train", "validation")
-        }
-        steps = len(late["train"][0]) - 1
-        rises = [steps * slope(curve) for curve in late["train"]]
-        moves = [steps * slope(curve) for curve in late["validation"]]
-        pairs = zip(late["train"], late["validation"], strict=True)
-        gaps = [float((train - validation).mean()) for train, validation in pairs]
-        low, high = wilson(float(late["validation"][0].iloc[-1]) / 100, found.n("validation"))
-        rise, move, gap = (found.mean(values) for values in (rises, moves, gaps))
-        text = (
-            f"over the last {steps + 1} epochs, {_over(found)}, train "
-            f"{_with_interval(rises, rise, 3)} points, validation "
-            f"{_with_interval(moves, move, 3)}; train minus validation "
-            f"{_with_interval(gaps, gap, 2)} (half the validation set's interval is "
-            f"{50 * (high - low):.2f})"
-        )
-        is_open = gap.value > 50 * (high - low) if gap else None
-        findings.append(Finding.of(found, [_above(rise), _inside(move, points), is_open], text))
-    return findings
+    late = {
+        split: [
+            100 * curve[curve.index > curve.index.max() - epochs]
+            for curve in found.curves(split, "accuracy")
+        ]
+        for split in ("train", "validation")
+    }
+    steps = len(late["train"][0]) - 1
+    rises = [steps * slope(curve) for curve in late["train"]]
+    moves = [steps * slope(curve) for curve in late["validation"]]
+    pairs = zip(late["train"], late["validation"], strict=True)
+    gaps = [float((train - validation).mean()) for train, validation in pairs]
+    low, high = wilson(float(late["validation"][0].iloc[-1]) / 100, found.n("validation"))
+    rise, move, gap = (found.mean(values) for values in (rises, moves, gaps))
+    text = (
+        f"over the last {steps + 1} epochs, {_over(found)}, train "
+        f"{_with_interval(rises, rise, 3)} points, validation "
+        f"{_with_interval(moves, move, 3)}; train minus validation "
+        f"{_with_interval(gaps, gap, 2)} (half the validation set's interval is "
+        f"{50 * (high - low):.2f})"
+    )
+    is_open = gap.value > 50 * (high - low) if gap else None
+    return Finding.of(found, [_above(rise), _inside(move, points), is_open], text)
 
 
-def aucs_about(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
+def aucs_about(claim: Claim, found: Evidence) -> Finding:
     """The macro AUC (one-vs-rest on softmax, validation) of one more run would be about it."""
-    findings = []
     split, metric = "validation", "auc_ovr_softmax"
-    for found in own:
-        values = found.values(split, metric).tolist()
-        known = found.reference.spread(split, metric) if found.reference else None
-        spread = Spread.better(Spread.of(values), known)
-        if spread is None:
-            needs = f"a second run of {found.model.title}; one run is described, not tested"
-            text = _named(found, f"{values[0]:.4f}")
-            findings.append(Finding(ClaimVerdict.CANNOT, text, needs))
-            continue
-        away = float(np.mean(values)) - claim.parameters["auc"]
-        half, within = prediction_half_width(spread, len(values)), claim.parameters["within"]
-        verdict = ClaimVerdict.CANNOT
-        if abs(away) + half <= within:
-            verdict = ClaimVerdict.HOLDS
-        elif abs(away) - half > within:
-            verdict = ClaimVerdict.FAILS
-        needs = f"more runs of {found.model.title}" if verdict == ClaimVerdict.CANNOT else ""
-        text = f"{np.mean(values):.4f} \u00b1 {half:.4f}, {_over(found)}"
-        findings.append(Finding(verdict, _named(found, text), needs))
-    return findings
+    values = found.values(split, metric).tolist()
+    known = found.reference.spread(split, metric) if found.reference else None
+    spread = Spread.better(Spread.of(values), known)
+    if spread is None:
+        needs = f"a second run of {found.model.title}; one run is described, not tested"
+        text = _named(found, f"{values[0]:.4f}")
+        return Finding(ClaimVerdict.CANNOT, text, needs)
+    away = float(np.mean(values)) - claim.parameters["auc"]
+    half, within = prediction_half_width(spread, len(values)), claim.parameters["within"]
+    verdict = ClaimVerdict.CANNOT
+    if abs(away) + half <= within:
+        verdict = ClaimVerdict.HOLDS
+    elif abs(away) - half > within:
+        verdict = ClaimVerdict.FAILS
+    needs = f"more runs of {found.model.title}" if verdict == ClaimVerdict.CANNOT else ""
+    text = f"{np.mean(values):.4f} \u00b1 {half:.4f}, {_over(found)}"
+    return Finding(verdict, _named(found, text), needs)
 
 
 def losses_fall(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
@@ -389,9 +380,9 @@ def losses_fall(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) ->
     return findings
 
 
-def accuracies_grow(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
+def accuracies_grow(_: Claim, found: Evidence) -> Finding:
     """Accuracy grows on every set."""
-    return [_trend(found, "accuracy", 1) for found in own]
+    return _trend(found, "accuracy", 1)
 
 
 def _trend(found: Evidence, quantity: str, sign: int) -> Finding:
@@ -430,28 +421,25 @@ def _the_rise(found: Evidence, rise: Mapping[str, Any]) -> Finding:
     return Finding.of(found, [2 * sum(seen) >= len(seen)], text)
 
 
-def reasonable_gap(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
+def reasonable_gap(claim: Claim, found: Evidence) -> Finding:
     """Train loss ends below the others, and validation loss has not begun to climb."""
-    findings = []
-    for found in own:
-        curves = {split: found.curves(split, "loss") for split in _SETS}
-        ends = {split: [float(curve.iloc[-1]) for curve in curves[split]] for split in _SETS}
-        held_out = zip(ends["train"], ends["validation"], ends["test"], strict=True)
-        gaps = [min(validation, test) - train for train, validation, test in held_out]
-        # A loss of nothing at all, as tiny sets can come to, has no multiples.
-        climbs = [
-            100 * (curve.iloc[-1] / curve.min() - 1) if curve.min() > 0 else 0.0
-            for curve in curves["validation"]
-        ]
-        gap, climb = found.mean(gaps), found.mean(climbs)
-        text = (
-            ", ".join(f"{split} {np.mean(ends[split]):.3f}" for split in _SETS)
-            + f" at the end; train is below both by {_with_interval(gaps, gap, 3)}, validation is "
-            f"{_with_interval(climbs, climb, 1)} % from its lowest, {_over(found)}"
-        )
-        parts = [_above(gap), _inside(climb, claim.parameters["percent"])]
-        findings.append(Finding.of(found, parts, text))
-    return findings
+    curves = {split: found.curves(split, "loss") for split in _SETS}
+    ends = {split: [float(curve.iloc[-1]) for curve in curves[split]] for split in _SETS}
+    held_out = zip(ends["train"], ends["validation"], ends["test"], strict=True)
+    gaps = [min(validation, test) - train for train, validation, test in held_out]
+    # A loss of nothing at all, as tiny sets can come to, has no multiples.
+    climbs = [
+        100 * (curve.iloc[-1] / curve.min() - 1) if curve.min() > 0 else 0.0
+        for curve in curves["validation"]
+    ]
+    gap, climb = found.mean(gaps), found.mean(climbs)
+    text = (
+        ", ".join(f"{split} {np.mean(ends[split]):.3f}" for split in _SETS)
+        + f" at the end; train is below both by {_with_interval(gaps, gap, 3)}, validation is "
+        f"{_with_interval(climbs, climb, 1)} % from its lowest, {_over(found)}"
+    )
+    parts = [_above(gap), _inside(climb, claim.parameters["percent"])]
+    return Finding.of(found, parts, text)
 
 
 # What "moves by" can mean, each as a multiple of the standard deviation over splits.
@@ -462,33 +450,28 @@ _READINGS = {
 }
 
 
-def spread_over_splits(
-    claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]
-) -> list[Finding]:
+def spread_over_splits(claim: Claim, found: Evidence) -> Finding:
     """The stated movement lies in the 95 % interval of the standard deviation, or a multiple."""
-    findings = []
-    for found in own:
-        splits = set(found.model.runs.values())
-        if len(splits) < _SPLITS_NEEDED:
-            raise NotEnoughError(
-                f"{_SPLITS_NEEDED} random splits of {found.model.title}, "
-                f"{len(splits)} were run (flowers.split_seeds)"
-            )
-        values = 100 * found.values("test", "accuracy").to_numpy()
-        sd, low, high = sd_interval(values)
-        points = claim.parameters["points"]
-        fits = {name: low * by <= points <= high * by for name, by in _READINGS.items()}
-        n, mean = found.n("test"), values.mean() / 100
-        chance = 100 * float(np.sqrt(mean * (1 - mean) / n))
-        holds = [name for name, fit in fits.items() if fit]
-        text = (
-            f"test accuracy {values.mean():.2f} % over {len(values)} splits, standard deviation "
-            f"{sd:.2f} points (95 % {low:.2f} to {high:.2f}), from {values.min():.2f} to "
-            f"{values.max():.2f}; drawing {n} test images alone gives {chance:.2f}; {points} "
-            f"points fit {' and '.join(holds) or 'no reading'}"
+    splits = set(found.model.runs.values())
+    if len(splits) < _SPLITS_NEEDED:
+        raise NotEnoughError(
+            f"{_SPLITS_NEEDED} random splits of {found.model.title}, "
+            f"{len(splits)} were run (flowers.split_seeds)"
         )
-        findings.append(Finding.of(found, [any(fits.values())], text))
-    return findings
+    values = 100 * found.values("test", "accuracy").to_numpy()
+    sd, low, high = sd_interval(values)
+    points = claim.parameters["points"]
+    fits = {name: low * by <= points <= high * by for name, by in _READINGS.items()}
+    n, mean = found.n("test"), values.mean() / 100
+    chance = 100 * float(np.sqrt(mean * (1 - mean) / n))
+    holds = [name for name, fit in fits.items() if fit]
+    text = (
+        f"test accuracy {values.mean():.2f} % over {len(values)} splits, standard deviation "
+        f"{sd:.2f} points (95 % {low:.2f} to {high:.2f}), from {values.min():.2f} to "
+        f"{values.max():.2f}; drawing {n} test images alone gives {chance:.2f}; {points} "
+        f"points fit {' and '.join(holds) or 'no reading'}"
+    )
+    return Finding.of(found, [any(fits.values())], text)
 
 
 @dataclass(frozen=True)
@@ -586,6 +569,9 @@ def _one_run(better: Evidence, worse: Evidence) -> str:
     )
 
 
+Judge = Callable[[Claim, Sequence[Evidence], Sequence[Evidence]], list[Finding]]
+
+
 @dataclass(frozen=True)
 class ClaimTest:
     """A test that claims of the report's file name.
@@ -596,9 +582,19 @@ class ClaimTest:
         about_any_net: whether it says something of a net that stands in for the report's.
     """
 
-    judge: Callable[[Claim, Sequence[Evidence], Sequence[Evidence]], list[Finding]]
+    judge: Judge
     words: str
     about_any_net: bool = False
+
+
+def _each(test: Callable[[Claim, Evidence], Finding]) -> Judge:
+    """Return a test of one model as one of each model that the claim is about."""
+
+    @wraps(test)
+    def judge(claim: Claim, own: Sequence[Evidence], _: Sequence[Evidence]) -> list[Finding]:
+        return [test(claim, found) for found in own]
+
+    return judge
 
 
 _T = "mean over runs, one-sided t test at 5 %"
@@ -608,7 +604,7 @@ TESTS = {
     test.judge.__name__: test
     for test in (
         ClaimTest(
-            stay_close,
+            _each(stay_close),
             "Train minus validation accuracy, averaged over the epochs: the 95 % interval of its "
             "mean over runs lies within the points stated in the report's file.",
         ),
@@ -618,13 +614,13 @@ TESTS = {
             "A set without a curve ends higher than in the shorter run of the same seed.",
         ),
         ClaimTest(
-            level_off,
+            _each(level_off),
             "Over the last epochs, one rise a run, slope times epochs: that of train accuracy is "
             f"above zero ({_T}), that of validation accuracy has its 95 % interval within the "
             "points stated, and train is above validation by more than half its Wilson interval.",
         ),
         ClaimTest(
-            aucs_about,
+            _each(aucs_about),
             "Macro AUC, one-vs-rest on softmax of the outputs, validation set: the 95 % prediction "
             "interval for one further run is within the margin about the stated value.",
         ),
@@ -635,19 +631,19 @@ TESTS = {
             about_any_net=True,
         ),
         ClaimTest(
-            accuracies_grow,
+            _each(accuracies_grow),
             f"One slope of accuracy a run and set: above zero ({_T}).",
             about_any_net=True,
         ),
         ClaimTest(
-            reasonable_gap,
+            _each(reasonable_gap),
             f"Train loss ends below validation and test loss ({_T}); the gap counts as reasonable "
             "while the 95 % interval of validation loss is within the stated per cent of its "
             "lowest.",
             about_any_net=True,
         ),
         ClaimTest(
-            spread_over_splits,
+            _each(spread_over_splits),
             f"Over at least {_SPLITS_NEEDED} random splits: the stated movement lies in the 95 % "
             "interval (chi-squared) of the standard deviation of test accuracy, of the usual "
             "change between two splits, or of the largest of twenty: the words can mean each.",
