@@ -36,6 +36,8 @@ from torchvision.ops import Permute
 from torchvision.transforms import CenterCrop, Compose, Normalize, Resize, ToTensor
 
 from bench import harness
+from repro.compute import devices
+from repro.compute.threads import map_in_threads
 from repro.features import backbones
 from repro.features.backbones import Preprocess
 from repro.features.extraction import CPU_BATCH, computed, extract
@@ -44,8 +46,6 @@ from repro.features.fusion import TOLERANCE, Activation, FusedLinear, relative_e
 from repro.features.pixels import read_batch
 from repro.flowers.images import ImageRef
 from repro.flowers.synthetic import draw_flowers
-from repro.system import devices
-from repro.system.threads import map_in_threads
 
 NOTEBOOK_BATCH = 64
 MATRIX_SIDE, MATRIX_PRODUCTS = 2048, 4

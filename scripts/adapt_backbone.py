@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from repro.compute import devices
 from repro.features.backbones import build
 from repro.features.batch_norm import adapt
 from repro.fetch.proof import prove
 from repro.flowers.images import read_images, read_split
-from repro.system import devices, logs
+from repro.system import logs
 from repro.system.writer_lock import lock_output
 
 if TYPE_CHECKING:

@@ -4,13 +4,14 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from repro.compute import devices
 from repro.features.backbones import build
 from repro.features.batch_norm import adapt
 from repro.features.extraction import extract
 from repro.features.store import Shard
 from repro.fetch.proof import prove
 from repro.flowers.images import read_images, read_split
-from repro.system import devices, logs, pieces
+from repro.system import logs, pieces
 from repro.system.progress import Bar
 from repro.system.writer_lock import lock_output
 

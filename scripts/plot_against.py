@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from repro.report import errors, style
-from repro.report.gallery import digits, photographs
+from repro.figures import errors, style
+from repro.figures.gallery import digits, photographs
 from repro.system import logs
 from repro.system.tables import read_csv
 

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from repro.report import style
-from repro.report.comparison import comparison
+from repro.figures import style
+from repro.figures.comparison import comparison
 from repro.system import logs
 from repro.system.tables import read_csv
 

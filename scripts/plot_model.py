@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from repro.figures import errors, style
+from repro.figures.curves import curves
+from repro.figures.gallery import digits, photographs
+from repro.figures.weights import first_layer, pictures
 from repro.history import read_history
-from repro.report import errors, style
-from repro.report.curves import curves
-from repro.report.gallery import digits, photographs
-from repro.report.weights import first_layer, pictures
 from repro.system import logs
 from repro.system.tables import read_csv
 

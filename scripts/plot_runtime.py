@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from repro.figures import benchmarks, style
+from repro.figures.run_times import run_times
 from repro.provenance.run_times import by_rule, jobs
-from repro.report import benchmarks, style
-from repro.report.run_times import run_times
 from repro.system import logs
 from repro.system.files import atomic_path
 

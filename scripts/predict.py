@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from repro.compute import devices
 from repro.errors import UserError
 from repro.fetch.proof import prove
+from repro.figures import style
+from repro.figures.sheet import MOST, contact_sheet
 from repro.flowers.pictures import asked_about
 from repro.prediction.answers import Answers
-from repro.report import style
-from repro.report.sheet import MOST, contact_sheet
-from repro.system import devices, logs
+from repro.system import logs
 from repro.system.files import atomic_path
 from repro.system.writer_lock import lock_output
 
@@ -35,9 +36,9 @@ def of_digits(model: Path, names: list[str], files: list[Path]) -> Answers:
 
 def of_flowers(model: Path, names: list[str], files: list[Path]) -> Answers:
     from repro.features.backbones import build  # noqa: PLC0415
+    from repro.figures.gallery import photograph  # noqa: PLC0415
     from repro.flowers.images import ImageRef  # noqa: PLC0415
     from repro.prediction import heads  # noqa: PLC0415
-    from repro.report.gallery import photograph  # noqa: PLC0415
 
     source, params = snakemake.input, snakemake.params
     head = heads.load(model)

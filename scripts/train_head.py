@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from repro.compute import devices
+from repro.compute.threads import map_in_threads
 from repro.evaluation.names_of_classes import names_for
 from repro.features.store import FeatureSet, read_features
 from repro.flowers.images import (
@@ -27,9 +29,8 @@ from repro.heads.training import (
 from repro.history import log_history, write_history
 from repro.predictions import Predictions
 from repro.splits import SPLITS
-from repro.system import devices, logs
+from repro.system import logs
 from repro.system.progress import Bar
-from repro.system.threads import map_in_threads
 from repro.system.writer_lock import lock_output
 
 if TYPE_CHECKING:

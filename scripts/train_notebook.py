@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from repro.compute import devices
 from repro.evaluation.names_of_classes import names_for
 from repro.features.backbones import build
 from repro.fetch.proof import prove
@@ -16,7 +17,7 @@ from repro.heads.notebook import (
 )
 from repro.heads.training import about, write_state
 from repro.history import write_history
-from repro.system import devices, logs
+from repro.system import logs
 from repro.system.files import write_json
 from repro.system.progress import Bar
 from repro.system.writer_lock import lock_output

@@ -385,7 +385,7 @@ MEMORY = """
 import sys
 from pathlib import Path
 import torch
-from repro.system import devices
+from repro.compute import devices
 from repro.features.backbones import Preprocess, build
 from repro.features.extraction import extract
 from repro.flowers.images import read_images

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from repro.errors import UserError
+from repro.figures import style as figures
+from repro.figures.run_times import duration, run_times
 from repro.provenance.run_times import COLUMNS, by_rule, jobs
-from repro.report import style as figures
-from repro.report.run_times import duration, run_times
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 RUNS = {"net": ["seed-1", "seed-2"], "net_long": ["seed-1"]}

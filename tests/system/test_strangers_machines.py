@@ -151,8 +151,8 @@ def test_line_ends_of_windows_change_no_file(tmp_path):
 def test_figures_need_no_backend_and_a_title_is_no_formula(tmp_path, happened):
     title = r"NA: $x^2$, a $\frac$ of $5"
     code = f"""
-        from repro.report import style
-        from repro.report.curves import curves
+        from repro.figures import style
+        from repro.figures.curves import curves
         import pandas as pd
         history = pd.DataFrame({{"epoch": [1, 2], "split": "train", "accuracy": .5, "loss": .1}})
         with style.styled({str(ROOT / "resources/style.mplstyle")!r}):

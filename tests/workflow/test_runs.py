@@ -97,7 +97,7 @@ def test_touched_code_reruns_nothing(finished):
         ),
         ("scripts/split_flowers.py", {"split_flowers", "train_tiny"}, {"features_tiny"}),
         (
-            "scripts/repro/report/style.py",
+            "scripts/repro/figures/style.py",
             {"plot_mnist", "plot_flowers", "plot_comparison"},
             {"evaluate", "compare"},
         ),

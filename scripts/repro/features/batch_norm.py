@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from repro.compute.threads import map_in_threads
 from repro.errors import UserError
 from repro.features.backbones import Backbone, Preprocess, batch_norms, dry_run, statistics
 from repro.features.extraction import binding, check
@@ -25,7 +26,6 @@ from repro.features.pixels import read_batch
 from repro.features.weights import first_line
 from repro.flowers.images import ImageRef, ImageTable, hash_of_images
 from repro.system.files import atomic_path
-from repro.system.threads import map_in_threads
 
 logger = logging.getLogger("repro")
 

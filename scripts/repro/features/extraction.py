@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from repro.compute.threads import map_in_threads
 from repro.errors import UserError
 from repro.features.backbones import Backbone, Preprocess
 from repro.features.forward import Forward
@@ -25,7 +26,6 @@ from repro.features.store import Block, FeatureFiles, Shard, WorkingStore
 from repro.flowers.images import ImageRef, ImageTable, hash_of_images
 from repro.system.code_inputs import code_of
 from repro.system.files import hash_of
-from repro.system.threads import map_in_threads
 
 logger = logging.getLogger("repro")
 

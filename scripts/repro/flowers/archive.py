@@ -16,9 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from repro.compute.pool import map_bounded
 from repro.errors import UserError
 from repro.system.disk import writing
-from repro.system.pool import map_bounded
 
 log = logging.getLogger("repro")
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
+from repro.compute.pool import map_bounded
 from repro.errors import UserError
 from repro.flowers.decode import rgb
 from repro.flowers.pictures import SEEN_COLUMNS, Found
 from repro.system.files import hash_of
-from repro.system.pool import map_bounded
 
 log = logging.getLogger("repro")
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.datasets import ImageFolder
 
+from repro.compute.threads import map_in_threads
 from repro.errors import UserError
 from repro.features.backbones import Preprocess, dry_run, feature_width, statistics
 from repro.features.extraction import CPU_BATCH
@@ -38,7 +39,6 @@ from repro.predictions import Predictions
 from repro.splits import SPLITS
 from repro.system.disk import writing
 from repro.system.files import new_matrix
-from repro.system.threads import map_in_threads
 
 _DECODE_BATCH = 64
 

@@ -26,10 +26,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.adam import adam
 
+from repro.compute.threads import map_in_threads
 from repro.errors import UserError
 from repro.history import HistoryRow
 from repro.system.files import atomic_path
-from repro.system.threads import map_in_threads
 
 logger = logging.getLogger("repro")
 

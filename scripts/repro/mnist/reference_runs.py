@@ -15,6 +15,7 @@ import pandas as pd
 from threadpoolctl import threadpool_info
 
 from repro.comparison.reference import COLUMNS, METRICS, load
+from repro.compute.threads import map_in_threads
 from repro.evaluation.tables import Run, metrics_table
 from repro.mnist.images import MnistSplits
 from repro.mnist.numpy_trainer import NumpyTrainer
@@ -24,7 +25,6 @@ from repro.mnist.training import Trainer, predict, train
 from repro.plan import Model
 from repro.provenance import record
 from repro.system.files import atomic_path, read_json, write_json
-from repro.system.threads import map_in_threads
 
 _TRAINERS: dict[str, type[Trainer]] = {"numpy": NumpyTrainer, "torch": TorchTrainer}
 

@@ -23,14 +23,14 @@ from typing import Any
 
 import torch
 
+from repro.compute import devices
+from repro.compute.threads import map_in_threads
 from repro.errors import UserError
 from repro.features.backbones import Preprocess, build
 from repro.features.forward import Forward
 from repro.features.pixels import read_batch
 from repro.flowers.images import ImageRef
 from repro.provenance.run_times import by_rule, jobs
-from repro.system import devices
-from repro.system.threads import map_in_threads
 from repro.system.writer_lock import lock_of
 
 logger = logging.getLogger("repro")

@@ -9,7 +9,7 @@ import logging
 import torch
 from filelock import FileLock
 
-from repro.system.card_slots import slot_folder, take_slot
+from repro.compute.card_slots import slot_folder, take_slot
 
 logger = logging.getLogger("repro")
 

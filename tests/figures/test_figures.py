@@ -11,14 +11,10 @@ from repro.comparison import compare as comparison
 from repro.comparison import reported
 from repro.comparison.compare import Model
 from repro.evaluation.names import METRIC_COLUMNS
-from repro.history import read_history
-from repro.mnist.numpy_trainer import NumpyTrainer
-from repro.mnist.recipe import MlpRecipe
-from repro.mnist.torch_trainer import TorchTrainer
-from repro.report import style as figures
-from repro.report.comparison import comparison as draw_comparison
-from repro.report.curves import curves
-from repro.report.errors import (
+from repro.figures import style as figures
+from repro.figures.comparison import comparison as draw_comparison
+from repro.figures.curves import curves
+from repro.figures.errors import (
     OnlyOne,
     confused_pairs,
     confusion_matrix,
@@ -26,7 +22,11 @@ from repro.report.errors import (
     only_one,
     reliability,
 )
-from repro.report.weights import first_layer, pictures
+from repro.figures.weights import first_layer, pictures
+from repro.history import read_history
+from repro.mnist.numpy_trainer import NumpyTrainer
+from repro.mnist.recipe import MlpRecipe
+from repro.mnist.torch_trainer import TorchTrainer
 from scripts_support import run_rule
 from small_mnist import small_splits
 from support import TELLING

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from repro.report.style import COLOURS, GREY
+from repro.figures.style import COLOURS, GREY
 
 _SCALE = {"accuracy": 100.0, "loss": 1.0}
 _LONG = 15  # epochs

@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from repro.comparison.verdict import Verdict
+from repro.figures.style import GREY, REPORTED, REPRODUCED
 from repro.report import markdown
-from repro.report.style import GREY, REPORTED, REPRODUCED
 
 _ARROW = "\u2192"
 _ZERO: dict[str, Any] = {"color": REPORTED, "linewidth": 1.4}

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from repro.errors import UserError
-from repro.report import style as figures
-from repro.report.benchmarks import MNIST_REFERENCE, flowers, mnist
+from repro.figures import style as figures
+from repro.figures.benchmarks import MNIST_REFERENCE, flowers, mnist
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from repro.report.style import GREY, REPORTED, REPRODUCED, heading
+from repro.figures.style import GREY, REPORTED, REPRODUCED, heading
 
 _MOST_PAIRS = 15
 _LONGEST = 28  # characters of a class's name

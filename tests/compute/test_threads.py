@@ -4,7 +4,7 @@ import time
 import pytest
 import torch
 
-from repro.system.threads import map_in_threads
+from repro.compute.threads import map_in_threads
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 5])

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from repro.report.style import GREY, REPRODUCED
+from repro.figures.style import GREY, REPRODUCED
 
 _MEMORY = "#56B4E9"
 _ROW = 0.24  # inches

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from repro.errors import UserError
-from repro.report.gallery import digits, photographs
+from repro.figures.gallery import digits, photographs
 
 
 def test_digits_are_rows(tmp_path):

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from repro.report.style import heading
+from repro.figures.style import heading
 
 _SIDE = 28  # pixels
 _COLUMNS, _MOST = 10, 50

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from repro.errors import UserError
-from repro.report.style import GREY, REPRODUCED
+from repro.figures.style import GREY, REPRODUCED
 
 # What counts as one, and what is this project's: names as the benchmarks write them.
 MNIST_REFERENCE = "this project, float32"

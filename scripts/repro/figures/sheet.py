@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from repro.report.errors import shorten
-from repro.report.style import GREY
+from repro.figures.errors import shorten
+from repro.figures.style import GREY
 
 MOST = 60  # pictures on a sheet
 _COLUMNS = 5

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-from repro.system.pool import Item, Result, map_bounded
+from repro.compute.pool import Item, Result, map_bounded
 
 _AHEAD = 2
 

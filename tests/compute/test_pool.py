@@ -2,7 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from repro.system.pool import map_bounded
+from repro.compute.pool import map_bounded
 
 
 def test_results_come_in_order_and_never_many_are_begun():

@@ -7,15 +7,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from repro.system import card_slots, devices
-from repro.system.card_slots import take_slot
-from repro.system.devices import choose
+from repro.compute import card_slots, devices
+from repro.compute.card_slots import take_slot
+from repro.compute.devices import choose
 from support import ROOT
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from repro.system.card_slots import take_slot
+from repro.compute.card_slots import take_slot
 index, lock = take_slot(sys.argv[2:], Path(sys.argv[1]))
 print(index, flush=True)
 time.sleep(60)
