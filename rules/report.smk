@@ -18,7 +18,7 @@ BENCHMARK_NAMES = {
             "Speed of the from-scratch net",
             any(model.framework == "numpy" for model in PLAN.models),
         ),
-        ("bench_flowers", "Speed of the flower nets' passes", bool(PLAN.of("flowers"))),
+        ("bench_flowers", "Speed of the backbones' passes", bool(PLAN.of("flowers"))),
     )
     # Pictures of one's own are held against nothing, and so is their speed.
     if runs and (BASE / f"docs/{name}.csv").exists() and not PLAN.own_pictures

@@ -49,6 +49,10 @@ TELLING: dict[str, Any] = {
     "why_not": "",
     "where": "part 1",
     "note": "",
+    "run": "seed-7",
+    "configuration": "config.yaml",
+    "log": "workflow/logs/train_net/seed-7.log",
+    "predictions": "runs/net/seed-7/predictions.npz",
 }
 
 

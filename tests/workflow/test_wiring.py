@@ -100,8 +100,8 @@ TITLES = {
     "lite": "Lite, adapted",
     "raw": "Random",
     "petal": "Petal",
-    "still": "Still on drawn flowers",
-    "moved": "Moved on drawn flowers",
+    "still": "Still on drawn images",
+    "moved": "Moved on drawn images",
     "narrow": "NumPy, two hidden layers, hidden [9]",
 }
 NAMES = {
@@ -592,7 +592,7 @@ FULL_TABLES = {
         rules = $RULES
         config = results/config.yaml
         provenance = results/provenance.json
-        .models = $MODELS
+        .logs = ...
         .report = A comparison of three nets on MNIST and of two on Oxford-102 flowers
         .sources = $SOURCES
         >crate = results/ro-crate-metadata.json
