@@ -28,6 +28,7 @@ from repro.comparison.changes import data_title, model_table, why_not
 from repro.comparison.reported import load as load_report
 from repro.config import check, check_names, check_repeats, fill_in
 from repro.errors import UserError
+from repro.evaluation.names import ERROR
 from repro.fetch.registry import load_registry
 from repro.flowers import pictures
 from repro.plan import ARCHIVE, HISTORY, MNIST_FILES, PREDICTIONS, SETID, Plan
@@ -405,6 +406,19 @@ def curve_note_of(wildcards):
     """Return what the report's curve of a model is."""
     reported = reported_model(wildcards)
     return reported.curve_note if reported else ""
+
+
+def shown_as(model, figure):
+    """Return the quantity a curve shows: error in place of accuracy, where the report gives that."""
+    figures = REPORT.figures_of(model.net["reported"]) or REPORT.figures
+    errors = figures and {each.metric for each in figures} == {ERROR}
+    return "error" if errors and figure == "accuracy" else figure
+
+
+def quantities_of(wildcards):
+    """Return the quantity of each curve of a model, by the figure's name."""
+    model = model_of(wildcards)
+    return {name: shown_as(model, name) for name in ("accuracy", *LOSS_CURVES[model.part])}
 
 
 def reported_label_of(wildcards):
