@@ -28,7 +28,7 @@ def methods(results: Path) -> str:
     """Return the page, from what the run has recorded; nothing that is not there is said."""
     record = json.loads((results / "provenance.json").read_text("utf-8"))
     identity, around = record["identity"], record["circumstances"]
-    plan = Plan(identity["configuration"])
+    plan = Plan(yaml.safe_load((results / "config.yaml").read_text("utf-8")))
     if plan.own_pictures:
         report, claims = "", []
         said = (results / "pictures.txt").read_text("utf-8").splitlines()
