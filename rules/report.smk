@@ -9,6 +9,13 @@ FIGURE_NAMES = {
     "weights": "weights of the first layer",
     "against": "images only one of two nets gets right",
 }
+
+
+def figure_name(model, figure):
+    """Return what a figure of a model is called."""
+    return "error per epoch" if shown_as(model, figure) == "error" else FIGURE_NAMES[figure]
+
+
 # Benchmarks of this project, drawn where their results are at hand and their nets run.
 BENCHMARK_NAMES = {
     name: title
@@ -18,7 +25,7 @@ BENCHMARK_NAMES = {
             "Speed of the from-scratch net",
             any(model.framework == "numpy" for model in PLAN.models),
         ),
-        ("bench_flowers", "Speed of the flower nets' passes", bool(PLAN.of("flowers"))),
+        ("bench_flowers", "Speed of the backbones' passes", bool(PLAN.of("flowers"))),
     )
     # Pictures of one's own are held against nothing, and so is their speed.
     if runs and (BASE / f"docs/{name}.csv").exists() and not PLAN.own_pictures
@@ -30,7 +37,7 @@ FRONT_PAGE = f"{RESULTS}/{'pictures' if PLAN.own_pictures else 'comparison'}.htm
 NAMED_FIGURES = [
     *(["Comparison", "Reproduced minus reported", figure] for figure in COMPARISON_FIGURES),
     *(
-        [model.title, FIGURE_NAMES[Path(figure).stem], figure]
+        [model.title, figure_name(model, Path(figure).stem), figure]
         for model in PLAN.models
         for figure in figures_of([model])
     ),
@@ -50,7 +57,7 @@ FIGURE_CATEGORIES = {
 
 
 # A part's nets have the same figures, drawn by one job a net.
-for part, losses in LOSS_CURVES.items():
+for part in LOSS_CURVES:
 
     rule:
         name:
@@ -77,7 +84,7 @@ for part, losses in LOSS_CURVES.items():
                     category=FIGURE_CATEGORIES[figure],
                     labels=lambda wildcards, figure=figure: {
                         "model": title_of(wildcards),
-                        "figure": FIGURE_NAMES[figure],
+                        "figure": figure_name(model_of(wildcards), figure),
                     },
                 )
                 for figure in figures_of_part(part)
@@ -96,7 +103,7 @@ for part, losses in LOSS_CURVES.items():
             mem_mb=1000,
             runtime=10,
         params:
-            quantities=["accuracy", *losses],
+            quantities=quantities_of,
             title=title_of,
             splits=splits_of,
             reported_label=reported_label_of,

@@ -109,7 +109,7 @@ def read_folders(root: Path) -> FolderTree:
 def _samples(folder: Path, classes: list[str]) -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = _Folder(folder, classes).samples if folder.is_dir() else []
     if not found:
-        raise UserError(f"{folder}: no images; lay the flower images out again")
+        raise UserError(f"{folder}: no images; lay the images out again")
     return found
 
 
