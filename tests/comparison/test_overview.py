@@ -117,13 +117,12 @@ class TestOrder:
             for figure in report.figures_of("numpy_2hidden")
             if (figure.split, figure.metric) == ("test", "accuracy")
         )
-        doubled = (*report.figures, figure, replace(figure, metric="error", value=0.99))
-        (order,) = orders(replace(report, figures=doubled), (first, [0.9]), (second, [0.95]))
-        assert order["models"] == ["NUMPY_2HIDDEN", "NUMPY_1HIDDEN"]
-        reversed_ = (replace(figure, metric="error"), *report.figures)
-        assert (
-            len(orders(replace(report, figures=reversed_), (first, [0.9]), (second, [0.95]))) == 1
-        )
+        of_errors = replace(figure, metric="error", value=0.99)
+        for figures in ((*report.figures, figure, of_errors), (of_errors, *report.figures)):
+            other = replace(report, figures=figures)
+            (order,) = orders(other, (first, [0.9]), (second, [0.95]))
+            assert order["models"] == ["NUMPY_2HIDDEN", "NUMPY_1HIDDEN"]
+            assert order["metric"] == "accuracy"
 
     @pytest.mark.parametrize(
         "changed",
