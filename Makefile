@@ -76,7 +76,7 @@ bench-mnist: unlock
 	@snakemake --cores 1 --quiet all -- data/mnist/split.csv
 	@PYTHONPATH=scripts python -m bench.mnist --data data/mnist --output docs/BENCH_MNIST.md --csv docs/bench_mnist.csv
 
-## make example      docs/example/ from results/demo, to be seen before anything is installed
+## make example      docs/example/ and README's pictures from results/demo, to be seen before anything is installed
 example: $(READY)
 	@python scripts/example.py
 

@@ -69,7 +69,7 @@ rule flowers:
         products(PLAN.of("flowers")),
     localrule: True
     message:
-        "The flowers half: images by label, heads trained, their metrics and plots"
+        "The photographs' half: images by label, heads trained, their metrics and plots"
 
 
 include: "rules/fetch.smk"
@@ -80,3 +80,7 @@ include: "rules/against.smk"
 include: "rules/report.smk"
 include: "rules/provenance.smk"
 include: "rules/predict.smk"
+
+
+# Rules that come after those of an included workflow keep theirs.
+workflow.modifier.path_modifier = PREFIXED

@@ -11,30 +11,29 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.io import sourcecache_entry
+from snakemake.path_modifier import PathModifier
 from snakemake.utils import update_config
+
+# A module's prefix goes before the folders of the configuration, below, so that it stands in every
+# path: Snakemake would put it before inputs and outputs, files that ship among them, but before no
+# path in a parameter, a proof or the saved configuration. The Snakefile's end gives it back.
+PREFIXED = workflow.modifier.path_modifier
+workflow.modifier.path_modifier = PathModifier(None, None, workflow)
 
 SCRIPTS = BASE / "scripts"
 # The Python that runs, as a shell command has it.
 PYTHON = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")
 sys.path.insert(0, str(SCRIPTS))
 
-from repro.comparison.changes import model_table, why_not
+from repro.comparison.changes import data_title, model_table, why_not
 from repro.comparison.reported import load as load_report
 from repro.config import check, check_names, check_repeats, fill_in
 from repro.errors import UserError
 from repro.fetch.registry import load_registry
 from repro.flowers import pictures
 from repro.plan import ARCHIVE, HISTORY, MNIST_FILES, PREDICTIONS, SETID, Plan
-from repro.shown import (
-    BENCHMARK_TITLES,
-    CATEGORIES,
-    CURVES,
-    FIGURE_NAMES,
-    FIGURES,
-    LOSS_LABELS,
-    SETS,
-)
-from repro.shown import curve_note, reported_label
+from repro.shown import BENCHMARK_TITLES, CATEGORIES, FIGURE_NAMES, FIGURES, LOSS_LABELS, SETS
+from repro.shown import curve_note, figure_name, quantities, reported_label
 from repro.system.code_inputs import code_of, code_of_project, look_first_in
 from repro.system.disk import check_folder, check_writable
 from repro.system.run_lock import mark
@@ -94,8 +93,6 @@ with in_words():
             f"{BASE}: Snakemake takes braces in the name of a folder for placeholders; give this "
             "project's folder a name without them"
         )
-    if workflow.modifier.path_modifier.replace_prefix("results") != "results":
-        raise UserError("module: prefix is not supported; set results_dir and its like in config")
     if workflow.is_main_process:
         check_repeats(map(Path, workflow.configfiles))
     fill_in(config)
@@ -108,8 +105,9 @@ with in_words():
     REPORT = load_report(REPORT_FILE)
     check_names(config, REGISTRY, REPORT.models)
     for key in ("data_dir", "prepared_dir", "results_dir", "logs_dir", "benchmarks_dir"):
-        # In one form, because paths are compared as text.
-        config[key] = os.path.normpath(os.path.expanduser(config[key]))
+        # In one form, because paths are compared as text; and with a module's prefix.
+        path = os.path.normpath(os.path.expanduser(config[key]))
+        config[key] = os.path.normpath(PREFIXED.replace_prefix(path))
         # Before Snakemake looks for files there, and ends in a traceback.
         check_folder(Path(config[key]))
 
@@ -249,6 +247,11 @@ def rules_so_far():
 def benchmarks_so_far():
     """Return where each of those rules leaves its benchmark."""
     return {name: str(each.benchmark) for name, each in rules_so_far().items() if each.benchmark}
+
+
+def logs_so_far():
+    """Return where each of those rules leaves its log."""
+    return {name: str(each.log) for name, each in rules_so_far().items() if each.log}
 
 
 def unfinished_so_far():

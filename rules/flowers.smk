@@ -69,7 +69,7 @@ if PLAN.generated:
         params:
             **config["flowers"]["generated"],
         message:
-            "Draw a flowers archive in the official layout"
+            "Draw an archive of images in the official layout"
         script:
             "../scripts/draw_flowers.py"
 
@@ -150,7 +150,7 @@ rule extract_flowers:
         on_damaged=config["flowers"]["on_damaged"],
         proofs=flowers_proofs(ARCHIVE, PLAN.labels_file),
     message:
-        "Unpack the flower images and open each of them"
+        "Unpack the images and open each of them"
     script:
         "../scripts/extract_flowers.py"
 
@@ -178,7 +178,7 @@ rule split_flowers:
         split=lambda wildcards: PLAN.split(wildcards.split),
         proofs=flowers_proofs(SETID),
     message:
-        "Draw the {wildcards.split} split of the flower images"
+        "Draw the {wildcards.split} split of the images"
     script:
         "../scripts/split_flowers.py"
 
@@ -203,7 +203,7 @@ rule layout_flowers:
         mem_mb=growing(1000),
         runtime=growing(30),
     message:
-        "Lay the flower images out in a folder per set and label ({wildcards.split} split)"
+        "Lay the images out in a folder per set and label ({wildcards.split} split)"
     script:
         "../scripts/layout_flowers.py"
 
@@ -276,7 +276,7 @@ for model in [net for net in PLAN.described("flowers") if net.keeps_features]:
             on_damaged=config["flowers"]["on_damaged"],
             work=f"{FLOWERS}/features/.{model.name}-{{cover}}{OF_SHARD}.partial",
         message:
-            f"Run every flower image once through {model.title} ({{wildcards.cover}}{SHARD_SAID})"
+            f"Run every image once through {model.title} ({{wildcards.cover}}{SHARD_SAID})"
         script:
             "../scripts/extract_features.py"
 
@@ -421,6 +421,6 @@ for model in [net for net in PLAN.described("flowers") if not net.keeps_features
             recipe=config["flowers"]["head"],
             work=f"{FLOWERS}/features/.{model.name}.partial",
         message:
-            f"Train {model.title} as the notebook did"
+            f"Train {model.title}, its backbone in training mode"
         script:
             "../scripts/train_notebook.py"

@@ -48,6 +48,7 @@ rule record_run:
     params:
         project=shipped("."),
         models=TABLE,
+        data_title=data_title(PLAN, REGISTRY, REPORT),
         runs={model.name: [run.name for run in model.runs] for model in PLAN.models},
         # The rules above this one.
         benchmarks=benchmarks_so_far(),
@@ -97,8 +98,9 @@ rule write_crate:
         mem_mb=1000,
         runtime=10,
     params:
-        models=[model.name for model in PLAN.models],
         report=REPORT.about.title,
+        # The rules above this one.
+        logs=logs_so_far(),
         sources={name: asdict(REGISTRY[name]) for name in PLAN.downloads},
     message:
         "Describe the results as a Workflow Run RO-Crate"

@@ -17,7 +17,7 @@ FRONT_PAGE = f"{RESULTS}/{'pictures' if PLAN.own_pictures else 'comparison'}.htm
 NAMED_FIGURES = [
     *(["Comparison", "Reproduced minus reported", figure] for figure in COMPARISON_FIGURES),
     *(
-        [model.title, FIGURE_NAMES[Path(figure).stem], figure]
+        [model.title, figure_name(model, Path(figure).stem, REPORT), figure]
         for model in PLAN.models
         for figure in figures_of([model])
     ),
@@ -38,7 +38,7 @@ def curve_of(model):
 
 
 # A part's nets have the same figures, drawn by one job a net.
-for part, curves in CURVES.items():
+for part in FIGURES:
 
     rule:
         name:
@@ -67,7 +67,7 @@ for part, curves in CURVES.items():
                     category=CATEGORIES[figure],
                     labels=lambda wildcards, figure=figure: {
                         "model": model_of(wildcards).title,
-                        "figure": FIGURE_NAMES[figure],
+                        "figure": figure_name(model_of(wildcards), figure, REPORT),
                     },
                 )
                 for figure in FIGURES[part]
@@ -86,7 +86,7 @@ for part, curves in CURVES.items():
             mem_mb=1000,
             runtime=10,
         params:
-            quantities=list(curves),
+            quantities=by_model(lambda model: quantities(model, REPORT)),
             title=by_model(lambda model: model.title),
             splits=list(SETS[part]),
             reported_label=by_model(lambda model: reported_label(model, REPORT)),

@@ -46,6 +46,7 @@ def main() -> None:
     for name, figure in SHOWN.items():
         (folder / name).write_bytes(reduced(options.results / "figures" / figure))
     first_screen(options.results / "comparison.html", folder / "page.png")
+    rule_graph(folder / "rules.svg")
     times = pd.read_csv(options.results / "runtime.csv").groupby("rule")["wall_s"].mean()
     times.round(1).rename("seconds").to_csv(options.seconds)
     print(f"{options.output}: {len(text.encode()):,} bytes")
@@ -121,6 +122,22 @@ def first_screen(page: Path, picture: Path) -> None:
         command += [f"--window-size={size}", f"--screenshot={taken}", page.resolve().as_uri()]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
         picture.write_bytes(reduced(taken, 256))
+
+
+def rule_graph(picture: Path) -> None:
+    """Draw which rule of the full run goes before which, where there is Graphviz."""
+    thin, draw = shutil.which("tred"), shutil.which("dot")
+    if thin is None or draw is None:
+        print(f"{picture} stays as it is: there is no Graphviz here")
+        return
+    asked = ["snakemake", "--cores", "1", "--forceall", "--rulegraph"]
+    graph = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
+    graph = re.sub(r', color = "[^"]*", style="rounded"', "", graph)  # a colour says nothing
+    graph = re.sub(r'.*(\[label = "all"\]|-> 0$).*\n?', "", graph, flags=re.MULTILINE)
+    # An arrow that others lead around is left out.
+    fewer = subprocess.run([thin], input=graph, check=True, capture_output=True, text=True).stdout
+    style = ["-Grankdir=LR", "-Granksep=0.3", "-Gnodesep=0.1", "-Epenwidth=1", "-Npenwidth=1"]
+    subprocess.run([draw, "-Tsvg", *style, "-o", picture], input=fewer, check=True, text=True)
 
 
 if __name__ == "__main__":

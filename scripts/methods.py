@@ -28,9 +28,15 @@ def methods(results: Path) -> str:
     """Return the page, from what the run has recorded; nothing that is not there is said."""
     record = json.loads((results / "provenance.json").read_text("utf-8"))
     identity, around = record["identity"], record["circumstances"]
-    claims = pd.read_csv(results / "claims.csv", keep_default_na=False)
-    rows = read_csv(results / "comparison.csv")
-    above = json.loads((results / "overview.json").read_text("utf-8"))
+    plan = Plan(yaml.safe_load((results / "config.yaml").read_text("utf-8")))
+    if plan.own_pictures:
+        report, claims = "", []
+        said = (results / "pictures.txt").read_text("utf-8").splitlines()
+    else:
+        judged = pd.read_csv(results / "claims.csv", keep_default_na=False)
+        above = json.loads((results / "overview.json").read_text("utf-8"))
+        report, claims = above["report"], judged.to_dict("records")
+        said = sentences(read_csv(results / "comparison.csv"), judged, above)
     look = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)  # noqa: S701
     template = look.from_string((ROOT / "resources/methods.md.j2").read_text("utf-8"))
     return template.render(
@@ -42,11 +48,12 @@ def methods(results: Path) -> str:
         machine=around["machine"],
         gpus=plain(around["machine"]["gpus"] or "no GPU"),
         seconds=around["seconds_of_all_jobs"],
-        models=[_model(model) for model in Plan(identity["configuration"]).models],
-        head=identity["configuration"].get("flowers", {}).get("head"),
+        models=[_model(model) for model in plan.models],
+        head=plan.config["flowers"]["head"] if plan.of("flowers") else None,
         plain=plain,
-        claims=claims.to_dict("records"),
-        results=sentences(rows, claims, above),
+        report=report,
+        claims=claims,
+        results=said,
     )
 
 

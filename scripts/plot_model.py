@@ -23,9 +23,9 @@ def figures() -> Iterator[tuple[str, "Figure"]]:
     """Yield each figure by its name."""
     source, params = snakemake.input, snakemake.params
     title = style.heading(params.title)
-    for quantity in params.quantities:
+    for name, quantity in params.quantities.items():
         yield (
-            quantity,
+            name,
             curves(
                 [read_history(path) for path in source.histories],
                 quantity,

@@ -32,6 +32,7 @@ def main() -> None:
         environments=source.environments,
         project=Path(params.project),
         sources=params.sources,
+        data_title=params.data_title,
     )
     plan = Plan(yaml.safe_load(Path(source.config).read_text(encoding="utf-8")))
     run = RunRecord(plan, params.models, left, Path(made.provenance).parent)

@@ -101,6 +101,8 @@ def lay_out(module: str) -> Path:
         left_out=LEFT_OUT,
     )
     (folder / "setup.cfg").write_text(settings, encoding="utf-8")
+    # Python looks for nothing in a folder that was not there when it began.
+    (folder / "mutants").mkdir()
     return folder
 
 

@@ -203,6 +203,12 @@ def compare(metrics, nets, report, references):
             row = {"model": model, "split": split, "metric": metric}
             row |= {"verdict": "not comparable here", **found.loc[(model, split, metric)]}
             rows.append(row | {name: nets[model][name] for name in AS_IT_RUNS})
+    for row in [row for row in rows if row["verdict"] != "not run"]:
+        run = metrics.loc[metrics["model"] == row["model"], "run"].iloc[0]
+        place = f"{row['model']}/{run}"
+        log = row["model"] if "protocol" in nets[row["model"]] else place
+        row |= {"run": run, "configuration": "config.yaml", "log": f"workflow/logs/train_{log}.log"}
+        row["predictions"] = f"runs/{place}/predictions.npz"
     return pd.DataFrame(rows)
 
 

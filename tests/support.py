@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 import shutil
 import struct
 from pathlib import Path
@@ -49,6 +50,10 @@ TELLING: dict[str, Any] = {
     "why_not": "",
     "where": "part 1",
     "note": "",
+    "run": "seed-7",
+    "configuration": "config.yaml",
+    "log": "workflow/logs/train_net/seed-7.log",
+    "predictions": "runs/net/seed-7/predictions.npz",
 }
 
 
@@ -95,3 +100,31 @@ def merged(config: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     found = copy.deepcopy(config)
     update_config(found, changes)
     return found
+
+
+# Of the report that ships; in a run that is not held against it they would be wrong. Not names of
+# rules and their files, nor a user's own folder.
+_OTHER_WORDS = re.compile(
+    r"(?<!rules/)(?<!workflow: )(?<!split_)(?<!plot_)(?<!my )(flower|oxford|notebook)", re.I
+)
+
+
+def other_words(results: Path) -> dict[str, set[str]]:
+    """Return the lines with words of the report that ships, by file, of all that is there to read.
+
+    A configuration's keys are the schema's; they are passed over with the files that list them, and
+    so is Snakemake's page, whose texts stand in the others.
+    """
+    from methods import methods
+
+    (results / "METHODS.md").write_text(methods(results))
+    keys = ("config.yaml", "provenance.json", "provenance.html", "report.html")
+    found = {
+        file.relative_to(results).as_posix(): {
+            line for line in file.read_text().splitlines() if _OTHER_WORDS.search(line)
+        }
+        for file in results.rglob("*")
+        if file.suffix in (".html", ".md", ".csv", ".json", ".txt", ".svg")
+        if file.name not in keys
+    }
+    return {name: lines for name, lines in found.items() if lines}

@@ -109,7 +109,7 @@ def test_a_net_is_set_against_the_one_it_names_or_is_like_if_that_runs(config):
 def test_titles_say_where_figures_are_not_the_report_s(config):
     config["flowers"]["data"] = "generated"
     plan = Plan(config)
-    assert plan.nets["resnet152"].title == "ResNet-152 on drawn flowers"
+    assert plan.nets["resnet152"].title == "ResNet-152 on drawn images"
     assert plan.nets["numpy_1hidden"].title == "NumPy, one hidden layer"
     rehearsal = Plan({**config, "rehearsal": True})
     assert rehearsal.nets["numpy_1hidden"].title == "NumPy, one hidden layer (rehearsal)"

@@ -41,3 +41,12 @@ def test_the_legend_names_another_protocol(nets, report, name, label):
 def test_the_note_of_a_curve_is_the_report_s(nets, report):
     assert "first three epochs" in shown.curve_note(nets["numpy_1hidden"], report)
     assert shown.curve_note(nets["efficientnet_lite0"], report) == ""
+
+
+def test_a_report_of_errors_alone_has_curves_of_the_error(root, nets, report):
+    net, lecun = nets["numpy_1hidden"], load(root / "resources/lecun1998.yaml")
+    assert shown.quantities(net, lecun) == {"accuracy": "error"}
+    assert shown.figure_name(net, "accuracy", lecun) == "error per epoch"
+    assert shown.figure_name(net, "confusion", lecun) == "confusion of classes"
+    assert shown.quantities(nets["resnet152"], report) == {"accuracy": "accuracy", "loss": "loss"}
+    assert shown.figure_name(net, "accuracy", report) == "accuracy per epoch"

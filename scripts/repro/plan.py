@@ -28,6 +28,8 @@ LABELS_TABLE = "labels.csv"  # in place of LABELS
 
 # What training leaves in a run's folder, beside the model itself.
 HISTORY, PREDICTIONS = "history.csv", "predictions.npz"
+# Where the results keep copies of the logs.
+LOGS = "workflow/logs"
 _MODEL_FORMATS = {"numpy": "npz", "torch": "safetensors"}
 # What of a net's description changes nothing in its training: a new title reruns nothing.
 _NOT_OF_THE_RECIPE = (
@@ -184,7 +186,7 @@ class Plan:
 
     @property
     def generated(self) -> bool:
-        """Whether the flowers are drawn, not fetched."""
+        """Whether the images of flower nets are drawn, not fetched."""
         return bool(self.config["flowers"]["data"] == GENERATED)
 
     @property
@@ -274,7 +276,7 @@ class Plan:
 
     def _title(self, part: str, net: Mapping[str, Any]) -> str:
         title = net["title"] + (" (rehearsal)" if self.config["rehearsal"] else "")
-        return f"{title} on drawn flowers" if part == "flowers" and self.generated else title
+        return f"{title} on drawn images" if part == "flowers" and self.generated else title
 
 
 def _runs(part: str, net: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Run, ...]:

@@ -14,7 +14,6 @@ from bench.flowers import (
     OURS,
     PLAIN,
     STREAMS,
-    WINOGRAD,
     Task,
     beside,
     engine,
@@ -45,7 +44,6 @@ def test_operations_are_those_torchvision_states(architecture, billions):
     [
         PLAIN,
         FUSED,
-        WINOGRAD,
         pytest.param(
             OPENVINO, marks=pytest.mark.skipif(NO_OPENVINO, reason="OpenVINO is not installed")
         ),

@@ -123,6 +123,12 @@ class TestAll:
         assert row["verdict"] == HOLDS
         assert row["test"].startswith("Train minus validation")
 
+    def test_a_set_is_as_large_as_the_headline_s(self):
+        net = evidence("torch_2hidden", figures={("test", "accuracy"): [0.9, 0.8]})
+        first = net.metrics["run"] == net.model.headline
+        other = net.metrics.assign(n=net.metrics["n"].where(first, 1))
+        assert replace(net, metrics=other).n("test") == N["test"]
+
     def test_one_run_is_described_and_not_tested(self, report):
         row = judged(report, 1, TestStayClose.net("torch_2hidden", np.array([0.1])))
         assert row["verdict"] == CANNOT
@@ -263,8 +269,11 @@ class TestKeepRising:
         values = [0.01 * (c + THREE) for c in ratios]
         row = judged(report, 2, *self.nets(*values))
         assert row["verdict"] == expected
-        assert "epochs 4 to 7, points per epoch over 3 runs" in row["evidence"]
-        assert f"test {ratios[2]:+.2f} ± 2.48 in all, by seed" in row["evidence"]
+        train, validation, test = ratios
+        assert row["evidence"].endswith(
+            f"epochs 4 to 7, points per epoch over 3 runs: train {train:+.4f} ± 2.4841, "
+            f"validation {validation:+.4f} ± 2.4841, test {test:+.2f} ± 2.48 in all, by seed"
+        )
 
     def test_needs_a_longer_run(self, report):
         short, longer = self.nets(*[0.01 * (ABOVE + THREE)] * 3)
@@ -311,7 +320,8 @@ class TestLevelOff:
         assert row["verdict"] == expected
         assert (
             f"train {rise:+.3f} ± 2.484 points, validation {move:+.3f} ± 0.248; "
-            f"train minus validation {gap:+.2f} ± 0.75"
+            f"train minus validation {gap:+.2f} ± 0.75 "
+            f"(half the validation set's interval is {self.HALF:.2f})"
         ) in row["evidence"]
 
     def test_two_nets_that_differ_hold_it_in_part(self, report):
@@ -340,6 +350,9 @@ class TestAucs:
         row = judged(report, 4, *self.nets(values))
         assert row["verdict"] == expected
         assert f"{values[0]:.4f} ± 0.0050, over 3 runs" in row["evidence"]
+        titles = ("numpy_1hidden", "numpy_2hidden", "torch_2hidden")
+        needs = [f"more runs of {title}" for title in titles] if expected == CANNOT else []
+        assert row["needs"] == "; ".join(needs)
 
     @pytest.mark.parametrize(
         ("own", "others", "half"),
@@ -361,6 +374,8 @@ class TestAucs:
         if half is None:
             assert row["verdict"] == CANNOT
             assert "a second run of numpy_1hidden" in row["needs"]
+            assert "a second run of torch_2hidden" in row["needs"]
+            assert row["evidence"].startswith("numpy_1hidden: 0.9900; numpy_2hidden: 0.9900")
         else:
             assert f"0.9900 ± {0.001 * half:.4f}" in row["evidence"]
 
@@ -469,7 +484,13 @@ class TestReasonableGap:
             curves.append(history("loss", train=[2, 1, min(validation, test) - g], **ends))
         row = judged(report, 7, evidence("convnext_large", curves))
         assert row["verdict"] == expected
-        assert f"{climb:+.1f} ± 1.0 % from its lowest" in row["evidence"]
+        below = 0.5 * (1 + climb / 100) - (0.2 if lower == "test" else 0)
+        assert row["evidence"].endswith(
+            f"train {below - 0.01 * gap:.3f}, validation {0.5 * (1 + climb / 100):.3f}, "
+            f"test {below + (0.2 if lower == 'validation' else 0):.3f} at the end; train is below "
+            f"both by {0.01 * gap:+.3f} ± 0.025, validation is {climb:+.1f} ± 1.0 % from its "
+            "lowest, over 3 runs"
+        )
 
     def test_a_loss_of_nothing_divides_nothing(self, report):
         """As easy images of one's own can come to."""

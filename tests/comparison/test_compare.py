@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -91,6 +93,11 @@ class TestJudge:
             assert found.verdict == expected, (difference, margin)
             assert found.difference == pytest.approx(sign * difference)
 
+    @pytest.mark.parametrize(("off", "way"), [(0.01, "higher"), (-0.01, "lower")])
+    def test_which_way_it_differs(self, off, way):
+        found = judge(0.9, None, [0.9 + off], Spread(1e-4, 19), 1e-3)
+        assert found.verdict == f"differs: {way}"
+
     def test_without_a_spread(self):
         """Nothing is told, however far off."""
         for value in (10.0, 99.0):
@@ -115,6 +122,7 @@ class TestCompare:
         precisions = [figure.precision for figure in report.figures]
         assert rows["reported_precision"].fillna(0).tolist() == [x or 0 for x in precisions]
         assert rows["n_runs"].tolist() == rows["headline"].notna().tolist()
+        assert set(rows["protocol"]) == set(rows["why_not"]) == {""}
         # A model that was run goes by its own title and recipe, others by the report's.
         own = rows["model"] == "net"
         assert set(rows.loc[own, "title"]) == {"Net"}
@@ -212,6 +220,22 @@ class TestCompare:
         assert row["verdict"] == "agrees"
         assert pd.isna(row["runs_needed"])
 
+    @pytest.mark.parametrize(("precision", "runs"), [(None, 7), (0.0004, 9)])
+    def test_half_a_printed_digit_comes_off_what_matters(self, report, precision, runs):
+        """2.093 · 0.00275 √(1 + 1/k) is 0.00615 from 7 on, 0.00607 from 9 on."""
+        spread = np.sqrt(0.00275**2 * 19 / 20) * np.repeat([1, -1], 10)
+        figures = tuple(
+            replace(figure, precision=precision, margin=0.00616 if precision is None else 0.00627)
+            for figure in report.figures
+        )
+        rows = made(
+            replace(report, figures=figures),
+            metrics(0.95),
+            [model(1)],
+            {"numpy_1hidden": reference(*(REPORTED + spread))},
+        )
+        assert rows["runs_needed"].tolist() == [runs]
+
     @pytest.mark.parametrize("protocol", ["frozen", "notebook"])
     def test_another_protocol_is_set_beside(self, report, protocol):
         runs = {"seed-1": "main", "seed-2": "seed-2"}
@@ -266,9 +290,11 @@ class TestCompare:
         rows = comparison.compare(found, [own, model(1)], report, {})
         assert len(rows) == len(report.figures) + 1
         last = rows.iloc[-1]
-        assert (last["model"], last["split"], last["headline"]) == ("own", "test", 0.5)
+        assert (last["model"], last["title"], last["recipe"]) == ("own", "Net", "own")
+        assert (last["split"], last["metric"], last["headline"]) == ("test", "accuracy", 0.5)
+        assert (last["verdict"], last["why_not"]) == ("not comparable here", "not in the report")
+        assert last[["protocol", "where", "note"]].tolist() == ["", "", ""]
         assert pd.isna(last["reported"])
-        assert last["verdict"] == "not comparable here"
 
     def test_two_variants_of_one_reported_model(self, report):
         found = pd.concat([metrics(REPORTED), metrics(0.94, name="other")])

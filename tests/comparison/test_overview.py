@@ -89,7 +89,7 @@ class TestOrder:
     def test_of_errors_the_fewest_come_first(self, root):
         other = reported.load(root / "resources/lecun1998.yaml")
         nets = [
-            (model("mlp_300", "main", "main"), [0.05, 0.03]),
+            (model("mlp_300", "main", "main", "main"), [0.05, 0.06, 0.03]),
             (model("mlp_300_100", "main"), [0.04]),
         ]
         rows = metrics(nets).replace({"metric": {"accuracy": "error"}})
@@ -97,8 +97,8 @@ class TestOrder:
         assert order == {
             "models": ["MLP_300_100", "MLP_300"],
             "metric": "error",
-            "held": 1,
-            "of": 2,
+            "held": 2,
+            "of": 3,
         }
 
     def test_parts_are_not_mixed_and_one_model_has_no_order(self, report):
@@ -108,6 +108,21 @@ class TestOrder:
         ]
         (order,) = orders(report, *nets)
         assert (order["models"], order["held"]) == (["NUMPY_2HIDDEN", "NUMPY_1HIDDEN"], 1)
+
+    def test_by_one_metric_and_each_model_once(self, report):
+        """The report's first figure of the test set says which."""
+        first, second = (model(of, "main") for of in ("numpy_1hidden", "numpy_2hidden"))
+        (figure,) = (
+            figure
+            for figure in report.figures_of("numpy_2hidden")
+            if (figure.split, figure.metric) == ("test", "accuracy")
+        )
+        of_errors = replace(figure, metric="error", value=0.99)
+        for figures in ((*report.figures, figure, of_errors), (of_errors, *report.figures)):
+            other = replace(report, figures=figures)
+            (order,) = orders(other, (first, [0.9]), (second, [0.95]))
+            assert order["models"] == ["NUMPY_2HIDDEN", "NUMPY_1HIDDEN"]
+            assert order["metric"] == "accuracy"
 
     @pytest.mark.parametrize(
         "changed",
@@ -128,7 +143,7 @@ class TestReference:
         """Seed 1 of a NumPy net to the digit, of a PyTorch net within what seeds make."""
         nets = [
             (model("numpy_1hidden", "main", "main"), [0.9401, 0.5]),
-            (model("torch_2hidden", "main", "main"), [0.9401, 0.5]),
+            (model("torch_2hidden", "main", "main"), [0.9433, 0.5]),
         ]
         runs = pd.DataFrame({"seed": range(4), "split": "test", "metric": "accuracy", "n": 100})
         known = Reference(runs.assign(value=[0.93, 0.94, 0.95, 0.94]), "One machine.", {})
@@ -140,4 +155,6 @@ class TestReference:
             "TORCH_2HIDDEN": "This machine agrees with the reference runs.",
         }
         assert found["made_on"] == ["One machine."]
+        assert found["report"] == report.about.sentence
+        assert found["another_protocol"] == report.about.another_protocol
         assert overview(metrics(nets), [nets[0][0]], report, {})["agreement"] == {}

@@ -39,6 +39,21 @@ def test_a_spread_is_the_sample_s():
     assert Spread.of([1.0]) is None
 
 
+@pytest.mark.parametrize(
+    ("own", "reference", "better"),
+    [(4, 19, 19), (19, 4, 19), (None, 4, 4), (4, None, 4), (None, None, None)],
+)
+def test_the_better_of_two_spreads_has_more_degrees_of_freedom(own, reference, better):
+    def spread(df):
+        return None if df is None else Spread(1, df)
+
+    assert Spread.better(spread(own), spread(reference)) == spread(better)
+
+
+def test_of_two_spreads_alike_the_own_is_taken():
+    assert Spread.better(Spread(1, 4), Spread(2, 4)) == Spread(1, 4)
+
+
 class TestPrediction:
     # The quantiles stand in any table of t, two-sided 5 %.
     @pytest.mark.parametrize(
@@ -65,6 +80,10 @@ class TestPrediction:
         # 1.988 √(1 + 1/86) = 2.000; with any number it is above 1.960 deviations.
         assert runs_needed(Spread(1, 19), 2.0) == 86
         assert runs_needed(Spread(1, 19), 1.9) is None
+        # A thousand are looked at, and what is reached is enough.
+        last = prediction_half_width(Spread(1, 999), 1000)
+        assert runs_needed(Spread(1, 1), last) == 1000
+        assert runs_needed(Spread(1, 1), last - 1e-6) is None
 
 
 class TestMean:

@@ -107,9 +107,11 @@ class TestAuc:
         narrow = metrics.macro_auc(of(np.searchsorted([0, 1, 3], labels), scores[:, [0, 1, 3]]))
         assert metrics.macro_auc(of(labels, scores))["auc_ovr_raw"] == narrow["auc_ovr_raw"]
 
-    def test_two_classes(self):
-        some = of([0, 0, 1, 1], [[0.9, 0.1], [0.4, 0.6], [0.5, 0.5], [0.2, 0.8]], "sigmoid")
-        assert metrics.macro_auc(some)["auc_ovr_raw"] == pytest.approx(0.75)
+    @pytest.mark.parametrize(("first", "mean"), [(0.4, 0.75), (0.1, 0.625)])
+    def test_two_classes(self, first, mean):
+        """Scores of the one need not be the other's turned round."""
+        some = of([0, 0, 1, 1], [[0.9, 0.1], [first, 0.6], [0.5, 0.5], [0.2, 0.8]], "sigmoid")
+        assert metrics.macro_auc(some)["auc_ovr_raw"] == pytest.approx(mean)
 
     def test_one_class_has_none(self):
         assert metrics.macro_auc(of([1, 1], [[0, 1], [1, 0]])) == {}
@@ -149,6 +151,10 @@ class TestCalibration:
         assert curve.counts.tolist() == [4, 1]
         assert curve.ece == pytest.approx(0.3 / 5)
 
+    def test_a_confidence_that_rounding_takes_over_one_is_in_the_last_bin(self):
+        curve = metrics.reliability(of([0], [[1e-7, -20.0]], "log_softmax"))
+        assert (curve.counts.tolist(), curve.ece) == ([1], pytest.approx(0, abs=1e-6))
+
     @pytest.mark.parametrize("kind", ["sigmoid", "linear", "log_softmax"])
     def test_probabilities_sum_to_one(self, kind):
         scores = np.random.default_rng(0).random((20, 5))
@@ -169,6 +175,10 @@ class TestLabels:
     @pytest.fixture
     def some(self):
         return of(self.labels, np.eye(4)[list(self.taken)] * 5, classes=self.classes)
+
+    def test_a_class_that_never_occurs_has_its_row(self):
+        rows = metrics.per_class(of([0, 2], [[1, 0, 0], [0, 0, 1]], classes=(5, 6, 7)))
+        assert [(row.label, row.n, row.f1) for row in rows] == [(5, 1, 1), (6, 0, 0), (7, 1, 1)]
 
     def test_per_class_is_by_label(self, some):
         found = [

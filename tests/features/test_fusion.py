@@ -5,7 +5,6 @@ from torchvision import models
 
 from repro.features import backbones, fusion
 from repro.features.fusion import FusedConv2d, FusedLinear, fused, relative_error
-from repro.features.winograd import WinogradConv2d
 
 SIDE = 64
 
@@ -58,14 +57,6 @@ def test_batch_norm_sum_and_activation_all_disappear_from_a_resnet():
     kinds = {type(layer) for layer in result.modules()}
     assert not kinds & {nn.BatchNorm2d, nn.ReLU, nn.Conv2d, nn.Linear}
     assert not [node for node in result.graph.nodes if "add" in str(node.target)]
-
-
-@pytest.mark.parametrize(("fewer_products", "layers"), [(True, 9), (False, 0)])
-@torch.inference_mode()
-def test_wide_convolutions_of_a_resnet_are_done_by_fewer_products(fewer_products, layers):
-    # All of stride 1 with 128 channels or more: 3 in each of the last three stages.
-    result = fused(_drifted(models.resnet18()), _example(), fewer_products=fewer_products)
-    assert sum(isinstance(m, WinogradConv2d) for m in result.modules()) == layers
 
 
 @torch.inference_mode()

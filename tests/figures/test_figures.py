@@ -110,6 +110,7 @@ class TestCurves:
         ("quantity", "scale", "ends"),
         [
             ("accuracy", 100, {"train": "88.00 %", "validation": "63.00 %", "test": "38.00 %"}),
+            ("error", 100, {"train": "12.00 %", "validation": "37.00 %", "test": "62.00 %"}),
             ("loss", 1, {"train": "1.143", "validation": "2.143", "test": "3.143"}),
         ],
     )
@@ -121,7 +122,7 @@ class TestCurves:
         wanted = [
             (figures.COLOURS[split], pytest.approx(scale * rows[quantity]))
             for history in (report, further, own)
-            for split, rows in history.groupby("split", sort=False)
+            for split, rows in history.eval("error = 1 - accuracy").groupby("split", sort=False)
         ]
         assert drawn(figure.axes[0]) == wanted
         handles = figure.axes[0].get_legend().legend_handles
@@ -425,7 +426,7 @@ def test_each_figure_of_a_model_stands_in_its_own_file(root, tmp_path, quantitie
         | {"style": root / "resources/style.mplstyle"},
         output={name: tmp_path / f"{name}.png" for name in wanted},
         params={
-            "quantities": quantities,
+            "quantities": {name: name for name in quantities},
             "splits": SETS,
             "title": "Net",
             "reported_label": "as reported",

@@ -1,5 +1,6 @@
 """Splits of the flowers: each image in one set, each label in each, or refused by name."""
 
+import math
 import types
 
 import numpy as np
@@ -19,33 +20,39 @@ def table_of(labels, per_label):
     return pd.DataFrame({"id": ids, "label": np.repeat(np.arange(1, labels + 1), per_label)})
 
 
-@given(st.integers(2, 12), st.integers(8, 40), st.integers(0, 2**31), st.booleans())
+@given(
+    st.integers(2, 12),
+    st.integers(8, 40),
+    st.integers(0, 2**31),
+    st.booleans(),
+    st.sampled_from([(0.25, 0.25), (0.2, 0.15), (0.15, 0.3)]),
+)
 @settings(deadline=None, max_examples=50)
-def test_drawn_splits_cover_each_image_once(labels, per_label, seed, stratified):
+def test_drawn_splits_cover_each_image_once(labels, per_label, seed, stratified, shares):
     # So many that a random draw passes over no label.
     per_label *= 1 if stratified else 10
     images = table_of(labels, per_label)
     # In no order, so that neither an id nor a label is told by its place.
     images = images.assign(id=3 * images["id"]).sample(frac=1, random_state=0, ignore_index=True)
     kind = "stratified" if stratified else "random"
-    split = split_images(images, kind=kind, validation=0.25, test=0.25, seed=seed)
+    validation, test = shares
+    split = split_images(images, kind=kind, validation=validation, test=test, seed=seed)
     assert split[["id", "label"]].equals(images.sort_values("id", ignore_index=True))
-    quarter = -(-len(images) // 4)
+    expected = {"validation": math.ceil(validation * len(images))}
+    expected["test"] = math.ceil(test * len(images))
     drawn = drawn_twice(
         images["label"].to_numpy(),
-        test=quarter,
-        validation=quarter,
+        **expected,
         seed=seed,
         stratified=stratified,
     )
     for name, places in zip(SPLITS, drawn, strict=True):
         assert set(split.loc[split["split"] == name, "id"]) == set(images["id"].iloc[places])
     sizes = split["split"].value_counts()
-    assert sizes["test"] == quarter
-    assert sizes["validation"] == quarter
+    assert sizes.drop("train").to_dict() == expected
     if stratified:
         share = split[split["split"] == "test"].groupby("label").size()
-        assert (share - per_label / 4).abs().max() < 1
+        assert (share - per_label * test).abs().max() < 1
 
 
 def test_official_size_of_the_reports_split():

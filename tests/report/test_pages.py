@@ -146,7 +146,7 @@ class TestSentences:
         assert "the validation auc ovr softmax of Net" in third
         assert "NumPy, two hidden layers and PyTorch, two hidden layers" in third
         assert "Own <net> (generated data)" in third
-        assert "the flowers of this run are drawn" in third
+        assert "such data are drawn by a script" in third
 
     def test_another_protocol_counts_as_neither_held_nor_missed(self, frozen_rows, judged):
         """Of figures, and of claims."""

@@ -640,6 +640,16 @@ def crate(held: Any) -> None:
         held.same(
             "results/ro-crate-metadata.json", f"{name}: size", entity["contentSize"], str(size)
         )
+    path = "results/ro-crate-metadata.json"
+    logs = {name.removeprefix("workflow/logs/") for name in files if name.endswith(".log")}
+    held.seen |= {f"results/workflow/logs/{name}" for name in logs}
+    left = {
+        file.relative_to(held.folder / "logs").as_posix()
+        for file in (held.folder / "logs").rglob("*.log")
+    }
+    held.same(path, "logs of all but the crate itself", logs, left - {"write_crate.log"})
+    for name in set(held.table("results/comparison.csv")["log"].dropna()):
+        held.same(path, name, files[name]["name"], f"Log of {name[14:-4]}")
     for name in [
         "Snakefile",
         *(f"rules/{file.name}" for file in (held.folder / "rules").glob("*")),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
+import pandas as pd
 import pytest
-from snakemake.exceptions import WorkflowError
 
 from planning import plan
+from repro.plan import MNIST_FILES
 from support import ROOT
 
 NETS = """{
@@ -66,8 +71,55 @@ def test_it_runs_as_part_of_another_workflow(tmp_path, text, prefix):
     assert "train_wide" in timed.params["unfinished"]
 
 
-def test_folders_are_set_by_the_configuration(tmp_path):
+def test_a_prefix_goes_before_the_folders_wherever_they_are_named(tmp_path):
     snakefile = tmp_path / "Snakefile"
-    snakefile.write_text(MODULE.replace("    config:", '    prefix: "x"\n    config:'))
-    with pytest.raises(WorkflowError, match="prefix is not supported; set results_dir"):
-        plan(tmp_path / "run", "{}", snakefile)
+    text = MODULE.replace("    config:", '    prefix: "sub"\n    config:')
+    snakefile.write_text(text.replace('input: "held', 'input: "sub/held'))
+    found = plan(tmp_path / "run", "{}", snakefile)
+    assert {job.rule for job in found.jobs} == {"mine", *(f"holds_{rule}" for rule in RULES)}
+    (mine,) = found.of("mine")
+    assert (mine.output["*"], mine.benchmark) == (["mine.txt"], "mine.tsv")
+    (prepared,) = found.of("holds_prepare_mnist")
+    proofs = prepared.params["proofs"]
+    assert set(proofs) == {prepared.input[part] for part in MNIST_FILES}
+    assert all(path.startswith("sub/data/fetched/mnist/") for path in proofs)
+    assert prepared.log == ["sub/logs/prepare_mnist.log"]
+    assert "scripts/prepare_mnist.py" in prepared.input["code"], "what ships stays where it is"
+    trained, *_ = found.of("holds_train_wide")
+    assert trained.params["checkpoint"].startswith("sub/held/results/checkpoints/")
+    (saved,) = found.of("holds_save_configuration")
+    assert saved.params["config"]["results_dir"] == "sub/held/results"
+
+
+@pytest.mark.heavy(minutes=1)
+def test_below_a_prefix_each_figure_leads_to_its_run(project):
+    outer = project.folder / "outer/Snakefile"
+    outer.parent.mkdir()
+    module = 'snakefile: "../Snakefile"\n    prefix: "sub"\n    config: config\n'
+    outer.write_text(f"module holds:\n    {module}\nuse rule * from holds\n")
+    crate = "sub/results/ro-crate-metadata.json"
+    changes = {"models": ["numpy_1hidden"]}
+    project.snakemake("--snakefile", str(outer), "--", crate, changes=changes)
+    assert {path.name for path in project.folder.glob("*")} & {"results", "data", "logs"} == set()
+
+    results = project.folder / "sub/results"
+    row = pd.read_csv(results / "comparison.csv").iloc[0]
+    assert row["run"] == "seed-123"
+    described = {
+        entity["@id"] for entity in json.loads((project.folder / crate).read_text())["@graph"]
+    }
+    assert {row["configuration"], row["log"], row["predictions"]} <= described
+    trained = (project.folder / "sub/logs/train_numpy_1hidden/seed-123.log").read_text()
+    assert (results / row["log"]).read_text() == trained
+    assert f'<a href="{row["log"]}">log</a>' in (results / "comparison.html").read_text()
+    logs = "".join(file.read_text() for file in (results / "workflow/logs").rglob("*.log"))
+    assert str(project.folder) not in logs
+    chain = subprocess.run(
+        [sys.executable, "scripts/why.py", "numpy_1hidden/test/accuracy", "--results", results],
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"Log: {results}/{row['log']}" in chain.stdout
+    assert project.planned("--snakefile", str(outer), "--", crate, changes=changes) == {}

@@ -11,7 +11,7 @@ from repro.config import fill_in
 from repro.fetch.registry import load_registry
 from repro.plan import Plan
 from repro.report import markdown
-from support import ROOT, merged
+from support import ROOT, merged, other_words
 
 FILE = ROOT / "config/lecun1998.yaml"
 OVER = yaml.safe_load(FILE.read_text())
@@ -92,3 +92,21 @@ def _texts(value):
     if isinstance(value, list):
         return [text for one in value for text in _texts(one)]
     return [value] if value else []
+
+
+@pytest.mark.heavy(minutes=1)
+def test_what_it_leaves_has_no_word_of_the_other_report(project):
+    small = {"epochs": 2, "seeds": [1]}
+    nets = {
+        name: {**net, **({} if "like" in net else small)}
+        for name, net in OVER["mnist"]["nets"].items()
+    }
+    mnist = {"split": {**OVER["mnist"]["split"], "test": 200, "validation": 50}, "nets": nets}
+    changes = {**OVER, "models": ["mlp_300", "linear"], "mnist": mnist}
+    project.snakemake(changes=changes)
+    results = project.folder / OVER["results_dir"]
+    assert other_words(results) == {}
+    assert "The report: “Gradient-Based Learning" in (results / "METHODS.md").read_text()
+    drawn = (results / "REPORT.md").read_text()
+    assert "[error per epoch](figures/linear/accuracy.png)" in drawn
+    assert "accuracy per epoch" not in drawn

@@ -20,7 +20,7 @@ import yaml
 from PIL import Image
 
 from repro.flowers.synthetic import kind, paint
-from support import ROOT
+from support import ROOT, other_words
 
 ENDINGS = ("jpg", "PNG", "webp", "tif", "gif")
 NAMES = ("Gänse blümchen", "Löwenzahn & Co", "rose")
@@ -125,6 +125,7 @@ def test_from_a_folder_to_an_answer(project, walk, happened):  # noqa: PLR0915
     summary = (results / "pictures.txt").read_text()
     assert summary in said
     assert "Page: results/mine/report.html" in said
+    assert other_words(results) == {}
     mine = walk.home / "my flowers"
     classes = sorted(folder.name for folder in mine.iterdir() if folder.is_dir())
     cut = f"{NAMES[0]}/cut.jpg"

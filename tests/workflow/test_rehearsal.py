@@ -93,8 +93,8 @@ def nothing_is_held_against_the_report(results, models):
     assert set(pd.read_csv(results / "claims.csv")["verdict"]) == {ClaimVerdict.CANNOT}
     for model in rehearse.MODELS:
         card = (results / f"runs/{model}/model_card.md").read_text()
-        assert "A rehearsal: flowers are drawn" in card
-        assert "drawn flowers in place of Oxford-102" in card
+        assert "A rehearsal: photographs are drawn" in card
+        assert "Drawn images: " in card
         assert "a stand-in for" in card
     page = (results / "REPORT.md").read_text()
     assert "(rehearsal)" in page

@@ -32,7 +32,7 @@ def test_the_front_page_has_verdict_and_table(seen, results):
     home(seen)
     front = seen.page.locator("#app .document")
     assert front.locator("p.verdict").count() >= 3
-    assert "flowers of this run are drawn" in front.inner_text()
+    assert "such data are drawn by a script" in front.inner_text()
     rows = pd.read_csv(results / "comparison.csv")
     table = front.get_by_role("table")
     not_run = rows["verdict"] == "not run"  # one line a model
@@ -102,7 +102,7 @@ def test_every_figure_has_a_caption_by_model(seen):
         assert entry["labels"], path
     titles = {entry["labels"].get("model") for entry in entries.values()} - {None}
     assert "NumPy, one hidden layer" in titles
-    assert "A tiny backbone on drawn flowers" in titles
+    assert "A tiny backbone on drawn images" in titles
 
 
 def test_statistics_and_licences_open(seen):

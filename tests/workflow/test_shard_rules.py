@@ -49,7 +49,7 @@ def test_one_and_four_shards_give_the_same_bytes(project):
     shutil.rmtree(project.folder / "data/generated/features")
 
     said = project.snakemake("--", *PREDICTIONS, changes=changes(4))
-    assert "frozen on drawn flowers (all, 3-of-4)" in said
+    assert "frozen on drawn images (all, 3-of-4)" in said
     split = made(project)
     assert [name for name in whole if whole[name] != split[name]] == []
     # What shards left for the join is gone once it is joined.

@@ -100,8 +100,8 @@ TITLES = {
     "lite": "Lite, adapted",
     "raw": "Random",
     "petal": "Petal",
-    "still": "Still on drawn flowers",
-    "moved": "Moved on drawn flowers",
+    "still": "Still on drawn images",
+    "moved": "Moved on drawn images",
     "narrow": "NumPy, two hidden layers, hidden [9]",
 }
 NAMES = {
@@ -419,7 +419,7 @@ FULL_TABLES = {
         folder = -
         style = $STYLE
         .title = $title
-        .quantities = accuracy
+        .quantities = accuracy:accuracy
         .splits = train validation
         .reported_label = as reported
         against = -
@@ -462,7 +462,7 @@ FULL_TABLES = {
         folder = data/oxford102/images
         style = $STYLE
         .title = $title
-        .quantities = accuracy loss
+        .quantities = accuracy:accuracy loss:loss
         .splits = train validation test
         .loss_label = $NLL
         against = -
@@ -577,6 +577,7 @@ FULL_TABLES = {
         environments = envs/{numpy,report,torch,workflow}.yaml
         .project = .
         .models = ...
+        .data_title = Oxford-102 flowers
         .runs = $RUNS_BY_NET
         .benchmarks = ...
         .unfinished = ...
@@ -592,7 +593,7 @@ FULL_TABLES = {
         rules = $RULES
         config = results/config.yaml
         provenance = results/provenance.json
-        .models = $MODELS
+        .logs = ...
         .report = A comparison of three nets on MNIST and of two on Oxford-102 flowers
         .sources = $SOURCES
         >crate = results/ro-crate-metadata.json
@@ -1247,7 +1248,7 @@ def test_figures_stand_under_their_own_headings(plans):
         ("Comparison", "Reproduced minus reported", "comparison"),
         ("Time and memory", "Run time and peak memory of this run", "runtime"),
         ("Time and memory", "Speed of the from-scratch net", "bench_mnist"),
-        ("Time and memory", "Speed of the flower nets' passes", "bench_flowers"),
+        ("Time and memory", "Speed of the backbones' passes", "bench_flowers"),
     ]
     for models, figures in (
         (("numpy_1hidden", "torch_2hidden_long", "own"), of_digits),

@@ -84,12 +84,18 @@ def _longer_of(
     return None if unlike else str(reported)
 
 
+def data_title(plan: Plan, registry: Mapping[str, Entry], report: Report) -> str:
+    """Return what the report calls the images of its flower nets; empty where those are others."""
+    other = _other_data("flowers", plan, registry, report)
+    return "" if other else report.parts["flowers"].title
+
+
 def _other_data(part: str, plan: Plan, registry: Mapping[str, Entry], report: Report) -> str:
     """Return in words what of a part's data is not the report's; empty where all of it is."""
     folder = plan.config["flowers"]["data"] if part == "flowers" else part
     if part == "flowers" and plan.generated:
         return WhyNot.GENERATED.value
-    shipped = report.parts[part].data
+    shipped = report.parts[part].data if part in report.parts else {}
     other = [
         f"{folder}/{name}"
         for name, sha256 in shipped.items()

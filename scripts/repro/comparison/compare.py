@@ -19,6 +19,7 @@ from repro.comparison.statistics import Spread, prediction_half_width, runs_need
 from repro.comparison.verdict import Verdict
 from repro.errors import UserError
 from repro.evaluation.names import COUNTED, METRIC_COLUMNS
+from repro.plan import LOGS, PREDICTIONS
 from repro.system.tables import read_csv
 
 COLUMNS = [
@@ -48,6 +49,10 @@ COLUMNS = [
     "why_not",
     "where",
     "note",
+    "run",  # the headline's name
+    "configuration",  # where this and the next two are, in the folder of results
+    "log",  # of the headline's training
+    "predictions",
 ]
 # Shown for a model that has no counterpart in the report.
 _OWN_FIGURES = (
@@ -97,6 +102,18 @@ class Model:
     def headline(self) -> str:
         """The name of the run whose figures stand for the model."""
         return next(iter(self.runs))
+
+    @property
+    def files(self) -> dict[str, str]:
+        """What the headline's figures are made of: its name, and files in the folder of results."""
+        # The heads of a flower net are trained by one job.
+        log = self.name if self.part == "flowers" else f"{self.name}/{self.headline}"
+        return {
+            "run": self.headline,
+            "configuration": "config.yaml",
+            "log": f"{LOGS}/train_{log}.log",
+            "predictions": f"runs/{self.name}/{self.headline}/{PREDICTIONS}",
+        }
 
     @property
     def on_several_splits(self) -> bool:
@@ -285,7 +302,7 @@ def _row(
     found = _Values.of(metrics, model, figure.split, figure.metric) if model else None
     if model is None or found is None:
         return row
-    row |= found.columns()
+    row |= found.columns() | model.files
     if not model.comparable:
         return row | {"why_not": model.why_not, "verdict": Verdict.NOT_COMPARABLE}
     same_protocol = model.protocol == figure.protocol
@@ -341,6 +358,7 @@ def _row_of_own(
         "where": "",
         "note": "",
         **found.columns(),
+        **model.files,
     }
 
 

@@ -86,11 +86,13 @@ class Part:
         data: sha256, or the first digits of it, by the file's name.
         split: by the configuration's keys; a list: any of these.
         head: of flower nets, by the configuration's keys.
+        title: of the data, for a model's card.
     """
 
     data: dict[str, str]
     split: dict[str, Any]
     head: dict[str, Any]
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,7 @@ def _about(entry: dict[str, Any], folder: Path) -> About:
 
 def _part(key: str, entry: dict[str, Any]) -> Part:
     data = {name: _sha256(value, f"{name} of {key}") for name, value in entry["data"].items()}
-    return Part(data, dict(entry["split"]), dict(entry.get("head", {})))
+    return Part(data, dict(entry["split"]), dict(entry.get("head", {})), entry.get("title", ""))
 
 
 def _model(key: str, entry: dict[str, Any], folder: Path) -> ReportedModel:

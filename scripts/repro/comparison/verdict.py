@@ -90,13 +90,13 @@ class WhyNot(_Said):
     REHEARSAL = (
         "rehearsal",
         "",
-        "A rehearsal: flowers are drawn by a script, and weights of backbones are random. "
+        "A rehearsal: photographs are drawn by a script, and weights of backbones are random. "
         "The figures show that the run goes through; they are held against nothing.",
     )
     GENERATED = (
         "generated data",
         "",
-        "Its flowers are drawn by a script. The figures show that the way from image to figure "
+        "Its images are drawn by a script. The figures show that the way from image to figure "
         "works; they say nothing about photographs, nor about the report.",
     )
     OTHER_DATA = (

@@ -3,7 +3,6 @@
 Between two convolutions PyTorch's eager mode reads and writes every number three times more:
 BatchNorm, the residual sum and the activation. Here BatchNorm is folded into the convolution's
 weights, and sum and activation are done by oneDNN's kernel while it has the numbers in its hands.
-Wide 3 by 3 convolutions are done with fewer multiplications (:mod:`repro.features.winograd`).
 Needs no compiler and no package beyond PyTorch. What it finds no pattern for stays as it is.
 """
 
@@ -22,8 +21,6 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-
-from repro.features import winograd
 
 logger = logging.getLogger("repro")
 
@@ -118,7 +115,7 @@ class FusedLinear(nn.Module):
         return result
 
 
-def fused(module: nn.Module, example: Tensor, *, fewer_products: bool = True) -> nn.Module:
+def fused(module: nn.Module, example: Tensor) -> nn.Module:
     """Return a network that computes what ``module`` computes in evaluation mode, faster.
 
     The result is tried against ``module`` on ``example``. Where it cannot be made, or differs by
@@ -127,12 +124,11 @@ def fused(module: nn.Module, example: Tensor, *, fewer_products: bool = True) ->
     Args:
         module: a network in evaluation mode, on the CPU, float32; it is not changed.
         example: a few images, shape (n, 3, h, w), in the memory format that will be used.
-        fewer_products: whether wide 3 by 3 convolutions are done Winograd's way.
     """
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return module
     try:
-        result = _rewritten(module, example, fewer_products)
+        result = _rewritten(module, example)
         error = relative_error(result(example), module(example))
     except Exception as reason:  # whatever goes wrong, the plain network is at hand
         logger.info("layers are not fused, this network does not allow it: %s", _short(reason))
@@ -163,7 +159,7 @@ class _Tracer(fx.Tracer):
         return isinstance(m, kinds) or super().is_leaf_module(m, module_qualified_name)
 
 
-def _rewritten(module: nn.Module, example: Tensor, fewer_products: bool) -> nn.Module:
+def _rewritten(module: nn.Module, example: Tensor) -> nn.Module:
     graph = _Tracer().trace(module)
     traced = fx.GraphModule(module, graph)
     with torch.no_grad():
@@ -173,7 +169,7 @@ def _rewritten(module: nn.Module, example: Tensor, fewer_products: bool) -> nn.M
             if type(layer) is nn.Linear:
                 _fuse_linear(traced, node, layer, f"fused_{number}")
             elif isinstance(layer, nn.Conv2d) and _plain(layer):
-                _fuse_conv(traced, node, layer, f"fused_{number}", fewer_products)
+                _fuse_conv(traced, node, layer, f"fused_{number}")
     _allow_in_place(traced)
     graph.eliminate_dead_code()
     graph.lint()
@@ -212,9 +208,7 @@ def _fuse_linear(traced: fx.GraphModule, node: fx.Node, linear: nn.Linear, name:
     _replace(traced, last, name, FusedLinear(linear, activation), (node.args[0],))
 
 
-def _fuse_conv(
-    traced: fx.GraphModule, node: fx.Node, conv: nn.Conv2d, name: str, fewer_products: bool
-) -> None:
+def _fuse_conv(traced: fx.GraphModule, node: fx.Node, conv: nn.Conv2d, name: str) -> None:
     conv, last, activation = _with_batch_norm(traced, node, conv)
     other = None
     if activation.name == "none":
@@ -224,11 +218,7 @@ def _fuse_conv(
             last, other = found
             if (after := _activation(traced, _only_user(last))) and after[1].name == "relu":
                 last, activation = after
-    layer: nn.Module
-    if fewer_products and activation.name in ("none", "relu") and winograd.suits(conv):
-        layer = winograd.WinogradConv2d(conv, relu=activation.name == "relu")
-    else:
-        layer = FusedConv2d(conv, activation, _shape(node.args[0]))
+    layer = FusedConv2d(conv, activation, _shape(node.args[0]))
     inputs = (node.args[0],) if other is None else (node.args[0], other)
     _replace(traced, last, name, layer, inputs)
 

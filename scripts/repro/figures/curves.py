@@ -1,4 +1,4 @@
-"""Accuracy or loss per epoch."""
+"""Accuracy, error or loss per epoch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from repro.figures.style import COLOURS, GREY
 
-_SCALE = {"accuracy": 100.0, "loss": 1.0}
+_LABELS = {"accuracy": "Accuracy (%)", "error": "Error (%)"}
 _LONG = 15  # epochs
 _LATER = (0.4, 0.3, 0.56, 0.42)  # between the curves and the legend, in shares of the axes
 
@@ -30,14 +30,14 @@ def curves(
     against: pd.DataFrame | None = None,
     against_label: str = "",
 ) -> Figure:
-    """Draw accuracy or loss per epoch: the first history bold, further runs thin.
+    """Draw accuracy, error or loss per epoch: the first history bold, further runs thin.
 
     The latter half of a long training is shown enlarged as well: by then its sets differ by less
     than a line's width.
 
     Args:
         histories: columns epoch, split, accuracy, loss; the headline run first.
-        quantity: "accuracy" or "loss".
+        quantity: "accuracy", "error", which is what accuracy leaves, or "loss".
         splits: which sets to draw.
         title: the model's.
         reported: the report's own curve in the same columns, drawn behind, or None.
@@ -52,7 +52,7 @@ def curves(
     behind = [(each, look) for each, look in others if each is not None]
     _draw_all(axes, histories, quantity, splits, behind)
     last = int(histories[0]["epoch"].max())
-    if quantity == "accuracy" and last >= _LONG:
+    if quantity in _LABELS and last >= _LONG:
         later = axes.inset_axes(_LATER)
         middle = last // 2 + 1
         own = [_from(middle, history) for history in histories]
@@ -64,7 +64,7 @@ def curves(
         later.margins(x=0.02)
     axes.set_title(title)
     axes.set_xlabel("Epoch")
-    axes.set_ylabel("Accuracy (%)" if quantity == "accuracy" else loss_label)
+    axes.set_ylabel(_LABELS.get(quantity, loss_label))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.margins(x=0.02)
     axes.legend(
@@ -115,9 +115,16 @@ def _draw(
     axes: Axes, history: pd.DataFrame, quantity: str, splits: Sequence[str], **look: Any
 ) -> None:
     for split in splits:
-        rows = history[history["split"] == split].dropna(subset=[quantity])
-        values = _SCALE[quantity] * rows[quantity]
-        axes.plot(rows["epoch"], values, color=COLOURS[split], **look)
+        rows = _of(history, quantity, split)
+        axes.plot(rows["epoch"], rows["value"], color=COLOURS[split], **look)
+
+
+def _of(history: pd.DataFrame, quantity: str, split: str) -> pd.DataFrame:
+    """Return columns epoch and value of a set, as they are drawn."""
+    rows = history[history["split"] == split]
+    value = rows["loss"] if quantity == "loss" else 100 * rows["accuracy"]
+    value = 100 - value if quantity == "error" else value
+    return pd.DataFrame({"epoch": rows["epoch"], "value": value}).dropna()
 
 
 def _handles(
@@ -125,11 +132,11 @@ def _handles(
 ) -> list[Line2D]:
     handles = []
     for split in splits:
-        own = histories[0][histories[0]["split"] == split].dropna(subset=[quantity])
+        own = _of(histories[0], quantity, split)
         if own.empty:
             continue
-        end = own.loc[own["epoch"].idxmax(), quantity]
-        value = f"{100 * end:.2f} %" if quantity == "accuracy" else f"{end:.3f}"
+        end = own.loc[own["epoch"].idxmax(), "value"]
+        value = f"{end:.2f} %" if quantity in _LABELS else f"{end:.3f}"
         label = f"{split}, at the end {value}"
         handles.append(Line2D([], [], color=COLOURS[split], label=label))
     if further := len(histories) - 1:

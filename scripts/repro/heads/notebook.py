@@ -109,7 +109,7 @@ def read_folders(root: Path) -> FolderTree:
 def _samples(folder: Path, classes: list[str]) -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = _Folder(folder, classes).samples if folder.is_dir() else []
     if not found:
-        raise UserError(f"{folder}: no images; lay the flower images out again")
+        raise UserError(f"{folder}: no images; lay the images out again")
     return found
 
 
@@ -265,6 +265,7 @@ class _Training:
         self.workers, self.on_images = workers, on_images
         self.generator = torch.Generator().manual_seed(seed)
         self.forward = Forward(backbone, preprocess, device, fuse=False)
+        self.evaluating: Forward | None = None  # with the statistics as they are after an epoch
         self.targets = torch.from_numpy(tree.targets).to(device)
         width, classes = feature_width(backbone, preprocess.crop), len(tree.labels)
         self.head = head_module(width, recipe.hidden, classes)
@@ -292,6 +293,7 @@ class _Training:
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         hits = torch.zeros((), dtype=torch.int64, device=self.device)
         # The notebook's accident: all of the network, not the head alone.
+        self.evaluating = None
         self.backbone.train()
         for batch, pixels in self._loaded(_parts(order, self.recipe.batch_size)):
             target = self.targets[batch]
@@ -322,9 +324,11 @@ class _Training:
     def _features(self, rows: NDArray[np.int64]) -> Iterator[Tensor]:
         forward, size, workers = self.forward, self.recipe.evaluation_batch_size, 1
         if self.device.type == "cpu":
-            # Fused anew each time: the statistics that are folded into the weights have drifted.
-            forward = Forward(self.backbone, self.preprocess, self.device)
-            size, workers = CPU_BATCH, self.workers
+            # Fused anew each epoch: the statistics that are folded into the weights have drifted.
+            self.evaluating = self.evaluating or Forward(
+                self.backbone, self.preprocess, self.device
+            )
+            forward, size, workers = self.evaluating, CPU_BATCH, self.workers
         for features in map_in_threads(
             lambda b: forward(self.pixels[b]), _parts(rows, size), workers
         ):

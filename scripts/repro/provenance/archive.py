@@ -40,6 +40,7 @@ _TEXT = """\
 results/              a Workflow Run RO-Crate; start with report.html or comparison.md
 results/config.yaml   the configuration of the run
 results/provenance.json   code, data, packages, seeds, machine, times
+results/workflow/     the rules that ran, and the log of each job
 code/                 the project; its README.md says how to run it
 manifest-sha256.txt   the hash of every file: `sha256sum -c manifest-sha256.txt`
 

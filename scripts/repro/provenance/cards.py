@@ -28,8 +28,8 @@ _ABOUT_MNIST = (
     "It was trained and tested on centred grey digits of 28 × 28 pixels only; how it does on other "
     "handwriting is not known."
 )
-_ABOUT_FLOWERS = (
-    "It names one of {classes} {what} for any picture, whatever that shows; it has no answer for "
+_ABOUT_IMAGES = (
+    "It names one of {classes} classes for any picture, whatever that shows; it has no answer for "
     "none of them."
 )
 _CHANGED = (
@@ -42,8 +42,8 @@ _ANOTHER_PROTOCOL = (
 _PROTOCOLS = {
     "frozen": "frozen: in evaluation mode, its features computed once",
     "adapted": "adapted: BatchNorm statistics estimated anew on the training images, then frozen",
-    "notebook": "as the report's notebook: not trained, but in training mode; every image through "
-    "the whole net in every epoch",
+    "notebook": "notebook: not trained, but in training mode; every image through the whole net in "
+    "every epoch",
 }
 _LOSSES = {"mse": "mean squared error", "cross_entropy": "cross-entropy"}
 _FRAMEWORKS = {"numpy": "NumPy", "torch": "PyTorch"}
@@ -279,9 +279,7 @@ def _limits(
     if backbone is None:
         limits.append(_ABOUT_MNIST)
     else:
-        limits.append(
-            _ABOUT_FLOWERS.format(classes=data.classes, what="classes" if data.own else "flowers")
-        )
+        limits.append(_ABOUT_IMAGES.format(classes=data.classes))
         if backbone.licence:
             limits.append(
                 f"The backbone's weights have a licence of their own: {backbone.licence}."

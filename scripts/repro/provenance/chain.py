@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from repro.errors import UserError
-from repro.plan import PREDICTIONS, Plan
+from repro.plan import Plan
 from repro.report import markdown
 from repro.report.summary import plain
 from repro.system.files import read_json
@@ -46,7 +46,7 @@ def chain(results: Path, figure: str) -> list[str]:
     return [
         *said,
         *_of_runs(row, metrics),
-        *_of_making(results, row["model"], plan, identity),
+        *_of_making(results, row, plan, identity),
         *_of_code(identity["code"]),
     ]
 
@@ -79,7 +79,10 @@ def _of_runs(row: Mapping[str, Any], metrics: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _of_making(results: Path, name: str, plan: Plan, identity: Mapping[str, Any]) -> list[str]:
+def _of_making(
+    results: Path, row: Mapping[str, Any], plan: Plan, identity: Mapping[str, Any]
+) -> list[str]:
+    name = row["model"]
     model = plan.nets[name]
     net = ", ".join(f"{key} {plain(value)}" for key, value in model.recipe.items())
     head = plan.config["flowers"]["head"] if model.part == "flowers" else {}
@@ -89,18 +92,15 @@ def _of_making(results: Path, name: str, plan: Plan, identity: Mapping[str, Any]
         for file, known in identity["downloads"].items()
         if Path(file).parts[0] == data or file in model.weights
     ]
-    run = f"runs/{name}/{model.headline.name}"
-    log = Path(plan.config["logs_dir"]) / f"train_{name}"
-    log = log / f"{model.headline.name}.log" if model.part == "mnist" else log.with_suffix(".log")
-    again = f"{results}/{run}/metrics.csv"
+    again = f"{results}/runs/{name}/{model.headline.name}/metrics.csv"
     return [
         f"Recipe: {net}{f'; head {plain(head)}' if head else ''}",
         f"Seed and split of the headline: {model.headline.seed}, {model.headline.split}",
         f"Made of: {', '.join(hashes) or 'drawn data'}",
-        f"Predictions: {results}/{run}/{PREDICTIONS}, sha256 "
-        f"{identity['results'][f'{run}/{PREDICTIONS}'][:_SHOWN]}",
+        f"Predictions: {results}/{row['predictions']}, sha256 "
+        f"{identity['results'][row['predictions']][:_SHOWN]}",
         f"Card: {results}/runs/{name}/model_card.md",
-        f"Log: {log}",
+        f"Log: {results}/{row['log']}",
         f"Make it again: snakemake --configfile {results}/config.yaml --cores 4 "
         f"--forcerun train_{name} -- {again}",
     ]

@@ -19,6 +19,7 @@ from rocrate.model import ComputationalWorkflow
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
+from repro.plan import LOGS
 from repro.system.files import hash_of
 
 METADATA = "ro-crate-metadata.json"
@@ -33,6 +34,7 @@ _ENCODINGS = {
     ".csv": "text/csv",
     ".html": "text/html",
     ".json": "application/json",
+    ".log": "text/plain",
     ".md": "text/markdown",
     ".npz": "application/zip",
     ".png": "image/png",
@@ -293,6 +295,8 @@ def _encoding(name: str) -> str:
 def _meaning(path: PurePosixPath) -> str:
     """Return what a result is, with the model and run its folder names."""
     what = _MEANINGS.get(path.stem, path.stem)
+    if path.suffix == ".log":
+        return f"Log of {path.relative_to(LOGS).with_suffix('')}"
     if path.parts[0] == "figures":
         what = f"Figure: {what[0].lower()}{what[1:]}"
     about = ", ".join(path.parts[1:-1])

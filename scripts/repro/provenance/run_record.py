@@ -19,7 +19,6 @@ from repro.plan import OFFICIAL, Model, Plan
 from repro.provenance import cards, record
 
 Paths = Sequence[str | os.PathLike[str]]
-_FLOWERS_NAMES = {"oxford102": "Oxford-102 flowers", "generated": "drawn flowers"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,8 @@ class Left:
         damaged: the list of those that do not.
         names: the table of the names of one's own classes, or None.
         left_out: what of one's own pictures was left out besides, or None.
+        data_title: what the report calls the images of its flower nets; empty where those here are
+            others.
         results: files whose hashes are written down.
         environments: conda environment files.
         project: the folder of the code.
@@ -51,6 +52,7 @@ class Left:
     sources: Mapping[str, Mapping[str, Any]]
     names: str | None = None
     left_out: str | None = None
+    data_title: str = ""
 
 
 class RunRecord:
@@ -168,11 +170,9 @@ class RunRecord:
     def _flowers(self) -> cards.Data:
         flowers = self.plan.config["flowers"]
         name, split = flowers["data"], flowers["split"]
-        title = _FLOWERS_NAMES.get(name, name)
-        if self.plan.config["rehearsal"]:
-            title = "drawn flowers in place of Oxford-102"
+        drawn = self.plan.generated or self.plan.config["rehearsal"]
         return cards.Data(
-            title,
+            "drawn images" if drawn else self.left.data_title or name,
             self._counts("flowers"),
             self._drawn(split),
             int(pd.read_csv(self.left.images)["label"].nunique()),

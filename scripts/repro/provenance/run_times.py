@@ -51,18 +51,28 @@ def jobs(
         UserError: where a file is not a benchmark.
     """
     rows = []
+    for rule, file, wildcards in files_of_jobs(patterns, runs, splits, models):
+        measured, earlier = _read(file), 0.0
+        if unfinished and rule in unfinished:
+            earlier = earlier_seconds(_filled(unfinished[rule], wildcards))
+            measured["wall_s"] += 0.0 if math.isnan(earlier) else earlier
+        job = "/".join(wildcards.values())
+        rows.append({"rule": rule, "job": job, "earlier_s": earlier, **measured})
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values(["rule", "job"], ignore_index=True)
+
+
+def files_of_jobs(
+    patterns: Mapping[str, str],
+    runs: Mapping[str, Collection[str]] | None = None,
+    splits: Collection[str] = (),
+    models: Mapping[str, str] | None = None,
+) -> Iterator[tuple[str, Path, dict[str, str]]]:
+    """Yield rule, file and wildcards of each file that a job of a run has left; as :func:`jobs`."""
     for rule, pattern in patterns.items():
         for file, wildcards in _matching(pattern):
             model = wildcards.get("model") or (models or {}).get(rule)
-            if runs is not None and not _is_of(model, wildcards, runs, splits):
-                continue
-            measured, earlier = _read(file), 0.0
-            if unfinished and rule in unfinished:
-                earlier = earlier_seconds(_filled(unfinished[rule], wildcards))
-                measured["wall_s"] += 0.0 if math.isnan(earlier) else earlier
-            job = "/".join(wildcards.values())
-            rows.append({"rule": rule, "job": job, "earlier_s": earlier, **measured})
-    return pd.DataFrame(rows, columns=COLUMNS).sort_values(["rule", "job"], ignore_index=True)
+            if runs is None or _is_of(model, wildcards, runs, splits):
+                yield rule, file, wildcards
 
 
 def _matching(pattern: str) -> Iterator[tuple[Path, dict[str, str]]]:

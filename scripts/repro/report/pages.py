@@ -110,7 +110,7 @@ def _figure(row: Mapping[str, Any], notes: Sequence[str]) -> list[Cell]:
     digits = "its printed digits come out" if row["to_the_digit"] is True else ""
     remark = "" if verdict == Verdict.TO_THE_DIGIT else digits
     return [
-        Cell(row["title"], small=f"recipe {row['recipe']}", links=_links_of(row["model"])),
+        Cell(row["title"], small=f"recipe {row['recipe']}", links=_links_of(row)),
         Cell(f"{said.figure}{mark}", place, small=_text(row["where"])),
         Cell(said.reported, _key(row["reported"], metric)),
         Cell(said.reproduced, _key(tables.reproduced(row), metric)),
@@ -131,13 +131,14 @@ def _figure(row: Mapping[str, Any], notes: Sequence[str]) -> list[Cell]:
     ]
 
 
-def _links_of(model: str) -> list[tuple[str, str]]:
-    """Return where a model's card and figures are."""
-    figures = f"figures/{model}"
+def _links_of(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return where a model's card and figures are, and the log of its training."""
+    figures = f"figures/{row['model']}"
     return [
-        ("card", f"runs/{model}/model_card.md"),
+        ("card", f"runs/{row['model']}/model_card.md"),
         ("curve", f"{figures}/accuracy.png"),
         ("confusion", f"{figures}/confusion.png"),
+        *([] if tables.missing(row["log"]) else [("log", row["log"])]),
     ]
 
 

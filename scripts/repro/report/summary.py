@@ -144,7 +144,7 @@ def _of_what_is_open(rows: pd.DataFrame) -> str:
     parts = [f"{' and '.join(names)} ({reason})" for reason, names in reasons.items()]
     text = f"Not held against the report: {'; '.join(parts)}"
     if WhyNot.GENERATED in reasons:
-        text += f" {_EN_DASH} the flowers of this run are drawn, and say nothing about real ones"
+        text += f" {_EN_DASH} such data are drawn by a script, and say nothing about photographs"
     return f"{text}."
 
 
