@@ -36,6 +36,14 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def report(root: Path):
+    """The report that ships, as data."""
+    from repro.comparison.reported import load
+
+    return load(root / "resources/reported.yaml")
+
+
+@pytest.fixture(scope="session")
 def downloads() -> Path:
     """Where tests keep downloads: the same folder a run uses, so nothing is fetched twice."""
     return ROOT / "data/downloads"

@@ -13,11 +13,6 @@ def nets(root):
     return Plan(yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))).nets
 
 
-@pytest.fixture(scope="module")
-def report(root):
-    return load(root / "resources/reported.yaml")
-
-
 def test_each_figure_has_a_name_a_place_and_a_caption(root):
     for figure in {*shown.FIGURES["mnist"], *shown.FIGURES["flowers"], "against"}:
         assert shown.FIGURE_NAMES[figure]

@@ -31,11 +31,6 @@ HOLDS, IN_PART, FAILS, CANNOT = "holds", "holds in part", "does not hold", "cann
 
 
 @pytest.fixture(scope="module")
-def report(root):
-    return reported.load(root / "resources/reported.yaml")
-
-
-@pytest.fixture(scope="module")
 def other(root):
     """The report whose figures are errors."""
     return reported.load(root / "resources/lecun1998.yaml")

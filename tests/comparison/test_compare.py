@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from repro.comparison import compare as comparison
-from repro.comparison import reported
 from repro.comparison.compare import Model, judge
 from repro.comparison.reference import Reference
 from repro.comparison.statistics import Spread, prediction_half_width, wilson
@@ -45,11 +44,6 @@ def metrics(*values: float, name="net", split="test", metric="accuracy", n=10_00
 def reference(*values, split="test", metric="accuracy") -> Reference:
     runs = pd.DataFrame({"seed": range(len(values)), "split": split, "metric": metric})
     return Reference(runs.assign(value=values, n=10_000), "A machine.", {})
-
-
-@pytest.fixture(scope="module")
-def report(root):
-    return reported.load(root / "resources/reported.yaml")
 
 
 def made(report, found, nets, references=None) -> pd.DataFrame:

@@ -14,11 +14,6 @@ from repro.comparison.reference import Reference
 from repro.evaluation.names import METRIC_COLUMNS
 
 
-@pytest.fixture(scope="module")
-def report(root):
-    return reported.load(root / "resources/reported.yaml")
-
-
 def model(of, *splits, **changed) -> Model:
     """Return a counterpart of a reported model, with one run on each of the splits."""
     runs = {f"run-{number}": split for number, split in enumerate(splits)}

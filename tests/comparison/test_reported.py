@@ -38,11 +38,6 @@ claims:
 """
 
 
-@pytest.fixture(scope="module")
-def report(root: Path) -> reported.Report:
-    return reported.load(root / "resources/reported.yaml")
-
-
 def loaded(folder: Path, text: str) -> reported.Report:
     (folder / "reported.yaml").write_text(text)
     return reported.load(folder / "reported.yaml")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from browser import opened
-from repro.comparison import claims, compare, reported
+from repro.comparison import claims, compare
 from repro.comparison.compare import Model
 from repro.comparison.verdict import ClaimVerdict, Verdict
 from repro.evaluation.names import METRIC_COLUMNS
@@ -69,11 +69,6 @@ RECORD = {
         },
     },
 }
-
-
-@pytest.fixture(scope="module")
-def report(root):
-    return reported.load(root / "resources/reported.yaml")
 
 
 @pytest.fixture(scope="module")
