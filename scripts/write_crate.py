@@ -9,7 +9,7 @@ import yaml
 
 from repro.plan import LOGS, Plan
 from repro.provenance import crate
-from repro.provenance.run_times import files_of_jobs
+from repro.provenance.job_files import files_of_jobs
 from repro.system import logs
 from repro.system.files import write_json
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from repro.errors import UserError
+from repro.provenance.job_files import files_of_jobs, filled
 from repro.system.pieces import earlier_seconds
 
 COLUMNS = ["rule", "job", "wall_s", "earlier_s", "cpu_s", "peak_rss_mib"]
-# As {name} or {name,constraint}; a constraint may hold braces of its own, as in [0-9]{5}.
-_WILDCARD = re.compile(r"\{(\w+)(?:,((?:[^{}]|\{[^{}]*\})*))?\}")
 # Snakemake's names. Its "MB" of memory are 2**20 bytes; it samples them and the CPU time, every
 # half second at first, every 30 seconds later.
 _OF_SNAKEMAKE = {"s": "wall_s", "cpu_time": "cpu_s", "max_rss": "peak_rss_mib"}
@@ -29,16 +27,13 @@ def jobs(
 ) -> pd.DataFrame:
     """Return one row per job of a run, by rule and job.
 
-    Files that earlier runs left behind, of other models, runs or splits, are passed over.
-
     Args:
-        patterns: where each rule writes its benchmark, with wildcards in braces.
+        patterns: where each rule writes its benchmark, as for :func:`files_of_jobs`, like the last
+            three.
         unfinished: where the jobs of a rule that go on after a kill keep their unfinished work,
             with the same wildcards. Snakemake measures the last piece of such a job alone.
-        runs: the runs of each model that runs, by its name; held against the wildcards ``model``
-            and ``run``. Without them every file counts.
-        splits: the splits of this run; held against the wildcards ``split`` and ``cover``, of which
-            the latter may also be "all".
+        runs: the runs of each model.
+        splits: the splits of this run.
         models: the model of each rule that one model has for itself.
 
     Returns:
@@ -54,60 +49,11 @@ def jobs(
     for rule, file, wildcards in files_of_jobs(patterns, runs, splits, models):
         measured, earlier = _read(file), 0.0
         if unfinished and rule in unfinished:
-            earlier = earlier_seconds(_filled(unfinished[rule], wildcards))
+            earlier = earlier_seconds(filled(unfinished[rule], wildcards))
             measured["wall_s"] += 0.0 if math.isnan(earlier) else earlier
         job = "/".join(wildcards.values())
         rows.append({"rule": rule, "job": job, "earlier_s": earlier, **measured})
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["rule", "job"], ignore_index=True)
-
-
-def files_of_jobs(
-    patterns: Mapping[str, str],
-    runs: Mapping[str, Collection[str]] | None = None,
-    splits: Collection[str] = (),
-    models: Mapping[str, str] | None = None,
-) -> Iterator[tuple[str, Path, dict[str, str]]]:
-    """Yield rule, file and wildcards of each file that a job of a run has left; as :func:`jobs`."""
-    for rule, pattern in patterns.items():
-        for file, wildcards in _matching(pattern):
-            model = wildcards.get("model") or (models or {}).get(rule)
-            if runs is None or _is_of(model, wildcards, runs, splits):
-                yield rule, file, wildcards
-
-
-def _matching(pattern: str) -> Iterator[tuple[Path, dict[str, str]]]:
-    """Yield the files of a pattern such as ``folder/{model}-{figure}.tsv``, with its wildcards."""
-    # Text, name and constraint in turn, and a last text.
-    parts = _WILDCARD.split(pattern)
-    texts, names, constraints = parts[::3], parts[1::3], parts[2::3]
-    groups = [f"(?P<{name}>{each or '.+'})" for name, each in zip(names, constraints, strict=True)]
-    shape = re.compile(
-        "".join(re.escape(text) + group for text, group in zip(texts, [*groups, ""], strict=True))
-    )
-    if not names:
-        files = [Path(pattern)] if Path(pattern).exists() else []
-    else:
-        files = sorted(Path(f"{texts[0]}x").parent.rglob("*"))
-    for file in files:
-        if match := shape.fullmatch(file.as_posix()):
-            yield file, {name: match[name] for name in names}
-
-
-def _filled(pattern: str, wildcards: Mapping[str, str]) -> str:
-    return _WILDCARD.sub(lambda match: wildcards[match[1]], pattern)
-
-
-def _is_of(
-    model: str | None,
-    wildcards: Mapping[str, str],
-    runs: Mapping[str, Collection[str]],
-    splits: Collection[str],
-) -> bool:
-    """Whether a job is one of these models, runs and splits, as far as it is of any."""
-    of_model = model is None or model in runs
-    of_run = "run" not in wildcards or wildcards["run"] in runs.get(model or "", ())
-    of_split = {wildcards.get("split"), wildcards.get("cover")} <= {*splits, "all", None}
-    return of_model and of_run and of_split
 
 
 def _read(file: Path) -> dict[str, float]:
