@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import sys
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -67,13 +66,15 @@ def read_yaml(path):
         return yaml.safe_load(stream)
 
 
-@contextmanager
-def in_words():
-    """Say what the user is to do in the words of the error; Snakemake would add a traceback."""
-    try:
-        yield
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
+class InWords:
+    """Says what the user is to do in the words of the error; Snakemake would add a traceback."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        if isinstance(error, UserError):
+            raise WorkflowError(str(error)) from None
 
 
 # A module that is given a configuration has nothing else; what is included has what ships on top.
@@ -87,7 +88,7 @@ update_config(whole, GIVEN)
 if config != whole:
     config.update(whole)
 
-with in_words():
+with InWords():
     if set("{}") & set(str(BASE)):
         raise UserError(
             f"{BASE}: Snakemake takes braces in the name of a folder for placeholders; give this "
@@ -119,10 +120,11 @@ LOGS = config["logs_dir"]
 BENCHMARKS = config["benchmarks_dir"]
 
 
-@in_words()
 def check_folders():
     """Say in words where nothing can be written."""
-    if not workflow.storage_settings.default_storage_provider:
+    if workflow.storage_settings.default_storage_provider:
+        return
+    with InWords():
         for folder in (RESULTS, LOGS, BENCHMARKS):
             check_writable(Path(folder))
 

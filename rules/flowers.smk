@@ -78,7 +78,7 @@ if PLAN.in_folders:
 
     # A trained net is asked as it is, whatever has become of the pictures it was trained on.
     if workflow.is_main_process and not PLAN.asks:
-        with in_words():
+        with InWords():
             pictures.check(
                 pictures.find(config["flowers"]["folders"], config["flowers"]["table"]),
                 config["flowers"]["split"],
@@ -86,11 +86,11 @@ if PLAN.in_folders:
                 len(PLAN.splits),
             )
 
-    @in_words()
     def fingerprint_of_pictures(wildcards):
         """Return a hash of what is in the folders: changed by content, not by a touch. Writes nothing."""
-        found = pictures.find(config["flowers"]["folders"], config["flowers"]["table"])
-        return pictures.fingerprint(found.pictures, f"{FLOWERS}/seen.csv")
+        with InWords():
+            found = pictures.find(config["flowers"]["folders"], config["flowers"]["table"])
+            return pictures.fingerprint(found.pictures, f"{FLOWERS}/seen.csv")
 
     ruleorder: gather_pictures > extract_flowers
 

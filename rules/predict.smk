@@ -4,10 +4,10 @@ if PLAN.asks:
     ASKED = Path(os.path.normpath(os.path.expanduser(config["predict"]["run"])))
     ASKED_NET = PLAN.nets[ASKED.parent.name]
 
-    @in_words()
     def fingerprint_of_asked(wildcards):
         """Return a hash of the pictures that the net is asked about. Writes nothing."""
-        return pictures.fingerprint_of_asked(config["predict"]["images"])
+        with InWords():
+            return pictures.fingerprint_of_asked(config["predict"]["images"])
 
     rule predict:
         input:
