@@ -18,6 +18,7 @@ configfile: BASE / "config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/inputs.smk"
 
 
 scattergather:

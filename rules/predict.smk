@@ -4,11 +4,6 @@ if PLAN.asks:
     ASKED = Path(os.path.normpath(os.path.expanduser(config["predict"]["run"])))
     ASKED_NET = PLAN.nets[ASKED.parent.name]
 
-    def fingerprint_of_asked(wildcards):
-        """Return a hash of the pictures that the net is asked about. Writes nothing."""
-        with InWords():
-            return pictures.fingerprint_of_asked(config["predict"]["images"])
-
     rule predict:
         input:
             # By its absolute path, so that no rule makes it anew: it is asked as it is, though the

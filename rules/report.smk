@@ -29,14 +29,6 @@ NAMED_FIGURES = [
 ]
 
 
-def curve_of(model):
-    """Return the report's own curve of a model, where it is known and may be held against it."""
-    if why_not(model, PLAN, REGISTRY, REPORT):
-        return []
-    curve = REPORT.models[model.net["reported"]].curve
-    return shipped(curve) if curve else []
-
-
 # A part's nets have the same figures, drawn by one job a net.
 for part in FIGURES:
 

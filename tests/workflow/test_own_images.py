@@ -81,7 +81,7 @@ def test_own_images_with_a_gap_in_their_labels(project, happened):
     ("labels", "count", "words"),
     [
         ([1, 2, 0] * 4, None, "'labels' is 0 at place 3, expected whole numbers from 1"),
-        ([1, 2, 4] * 4, 11, "11 images but 12 labels: images without label [], labels without"),
+        ([1, 2, 4] * 4, 11, "11 images but 12 labels: no image for label"),
     ],
 )
 def test_own_images_with_wrong_labels(project, labels, count, words, happened):

@@ -48,7 +48,8 @@ class _ArraysOnly(pickle.Unpickler):
             return _ADMITTED[module, name]
         except KeyError:
             raise UserError(
-                f"the pickle asks for {module}.{name}; only NumPy arrays are admitted"
+                f"this file is more than numbers: reading it would call {module}.{name}. It was "
+                "not called; remove the file, and take it from another source"
             ) from None
 
 

@@ -78,14 +78,16 @@ def fetch(
             return
         job = _Job(entry, target, Path(cache), progress, attempts, timeout, first_wait)
         failures: list[tuple[Source, Exception]] = []
-        for source in [*found_in(entry, look_in), *entry.sources]:
+        sources = [*found_in(entry, look_in), *entry.sources]
+        for number, source in enumerate(sources, start=1):
             log.info("%s: fetching from %s", entry.name, source)
             try:
                 job.bring(source)
             except CannotWriteError:
                 raise
             except Exception as error:  # whatever a library raised, the next source may serve
-                log.warning("%s: %s: %s", entry.name, source, in_words(error))
+                next_one = "; trying the next source" if number < len(sources) else ""
+                log.warning("%s: %s%s", source, in_words(error), next_one)
                 failures.append((source, error))
             else:
                 job.tidy()

@@ -155,12 +155,14 @@ def describe(
     numbers = np.array([int(file.stem.removeprefix("image_")) for file in images], np.int64)
     labelled = np.arange(1, len(labels) + 1)
     if not np.array_equal(numbers, labelled):
-        missing = np.setdiff1d(labelled, numbers)[:5].tolist()
-        beyond = np.setdiff1d(numbers, labelled)[:5].tolist()
+        lacking = {
+            "no label for image": np.setdiff1d(numbers, labelled),
+            "no image for label": np.setdiff1d(labelled, numbers),
+        }
+        named = [f"{what} {_some(which)}" for what, which in lacking.items() if len(which)]
         raise UserError(
-            f"{len(images)} images but {len(labels)} labels: images without label "
-            f"{beyond}, labels without image {missing}. The archive and imagelabels.mat "
-            "do not belong together; fetch both again."
+            f"{len(images)} images but {len(labels)} labels: {', '.join(named)}. The archive and "
+            "the file of labels do not belong together: take both from the same place"
         )
     widths, heights = np.zeros((2, len(images)), np.int64)
     hashes = np.zeros(len(images), "S64")
@@ -192,6 +194,12 @@ def describe(
             "sha256": [digest.decode() for digest in hashes[good]],
         }
     )
+
+
+def _some(numbers: NDArray[np.int64], most: int = 5) -> str:
+    """Return the first of some numbers, and how many more there are."""
+    more = f" and {len(numbers) - most} more" if len(numbers) > most else ""
+    return ", ".join(map(str, numbers[:most])) + more
 
 
 def _describe_one(file: Path) -> tuple[int, int, str] | str:
