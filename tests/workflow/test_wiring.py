@@ -134,7 +134,8 @@ NAMES = {
     "REFERENCE": "resources/reference/{numpy_1hidden,numpy_2hidden,torch_2hidden}.{csv,json}",
     "PAGE": "{against.html.j2,claims.html.j2,comparison.html.j2,page.css,page.html.j2,"
     "pictures.html.j2,provenance.html.j2,sort.js,table.html.j2}",
-    "RULES": "rules/{against,common,evaluation,fetch,flowers,inputs,mnist,predict,provenance,report}.smk",
+    "RULES": "rules/{against,common,evaluation,fetch,flowers,inputs,mnist,predict,provenance,"
+    "report}.smk",
     "RESULTS": "data/oxford102/manifests/main.csv results/runs/$ALL/metrics.csv $FIGURES",
     "REPORT": "results/report.html $RESULTS $COMPARED $BENCHMARKS results/comparison.html "
     "results/figures/runtime.png results/config.yaml $CAPTIONS resources/page/report.css",
