@@ -106,8 +106,8 @@ def kills_are_timed(run):
     rates = run["nets"]["convnext_large"]
     seconds = IMAGES / max(rates["before"], rates["after"])
     print(f"ConvNeXt-Large: {seconds:.0f} s for {IMAGES} images; kills: {run['kills']}")
-    # Features are on disk after every ten seconds of work.
-    assert run["kills"] or seconds < 15
+    # Features are on disk after every ten seconds of work, and a look must fall before the end.
+    assert run["kills"] or seconds < 25
     for kill in run["kills"]:
         assert 0 < kill["rows"] < IMAGES
         assert kill["at"] < kill["restarted"] < kill["went_on"] <= kill["new_rows"]
