@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +110,12 @@ _OTHER_WORDS = re.compile(
 )
 
 
-def other_words(results: Path) -> dict[str, set[str]]:
+def other_words(results: Path, classes: Iterable[str] = ()) -> dict[str, set[str]]:
     """Return the lines with words of the report that ships, by file, of all that is there to read.
 
-    A configuration's keys are the schema's; they are passed over with the files that list them, and
-    so is Snakemake's page, whose texts stand in the others.
+    What classes are called is a person's own. A configuration's keys are the schema's; they are
+    passed over with the files that list them, and so is Snakemake's page, whose texts stand in the
+    others.
     """
     from methods import methods
 
@@ -121,7 +123,9 @@ def other_words(results: Path) -> dict[str, set[str]]:
     keys = ("config.yaml", "provenance.json", "provenance.html", "report.html")
     found = {
         file.relative_to(results).as_posix(): {
-            line for line in file.read_text().splitlines() if _OTHER_WORDS.search(line)
+            line
+            for line in file.read_text().splitlines()
+            if _OTHER_WORDS.search(re.sub("|".join(map(re.escape, classes)), "", line))
         }
         for file in results.rglob("*")
         if file.suffix in (".html", ".md", ".csv", ".json", ".txt", ".svg")
