@@ -1,6 +1,7 @@
 """Describe the results as a Workflow Run RO-Crate, with the workflow's own files in it."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,12 +29,15 @@ def copy_workflow(snakefile: str, rules: list[str], folder: Path) -> None:
 def copy_logs(patterns: dict[str, str], plan: Plan, folder: Path) -> list[Path]:
     """Copy the logs of a run's jobs, without where on this machine they lie; return the copies."""
     runs = {model.name: [run.name for run in model.runs] for model in plan.models}
+    places = {str(Path.cwd()): ".", os.environ.get("HOME") or "~": "~"}
+    places.pop("/", None)  # the home of who has none begins every path
     copies = []
     for _, file, _ in files_of_jobs(patterns, runs, plan.splits, plan.model_of_rule):
         copy = folder / file.relative_to(plan.config["logs_dir"])
         copy.parent.mkdir(parents=True, exist_ok=True)
         text = file.read_text(encoding="utf-8", errors="replace")
-        text = text.replace(str(Path.cwd()), ".").replace(str(Path.home()), "~")
+        for place, word in places.items():
+            text = text.replace(place, word)
         copy.write_text(text, encoding="utf-8")
         copies.append(copy)
     return copies
