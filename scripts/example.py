@@ -47,8 +47,10 @@ def main() -> None:
         (folder / name).write_bytes(reduced(options.results / "figures" / figure))
     first_screen(options.results / "comparison.html", folder / "page.png")
     rule_graph(folder / "rules.svg")
-    times = pd.read_csv(options.results / "runtime.csv").groupby("rule")["wall_s"].mean()
-    times.round(1).rename("seconds").to_csv(options.seconds)
+    times = pd.read_csv(options.results / "runtime.csv").groupby("rule")["wall_s"].mean().round(1)
+    # Where some files were there already, their rules did not run: what is known of them stays.
+    known = pd.read_csv(options.seconds, index_col="rule")["seconds"]
+    times.rename("seconds").combine_first(known).to_csv(options.seconds)
     print(f"{options.output}: {len(text.encode()):,} bytes")
 
 
