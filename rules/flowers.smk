@@ -55,7 +55,7 @@ if PLAN.in_folders:
                 len(PLAN.splits),
             )
 
-    ruleorder: gather_pictures > extract_flowers
+    ruleorder: gather_pictures > extract_images
 
     # What is found changes with the pictures alone: a touched file, or one moved back, reruns nothing.
     rule gather_pictures:
@@ -90,19 +90,19 @@ if PLAN.in_folders:
             "../scripts/gather_pictures.py"
 
 
-rule extract_flowers:
+rule extract_images:
     input:
         archive=flowers_file(ARCHIVE),
         labels=flowers_file(PLAN.labels_file),
-        code=code("extract_flowers"),
+        code=code("extract_images"),
     output:
         images=f"{FLOWERS}/images.csv",
         damaged=f"{FLOWERS}/damaged.json",
         folder=directory(f"{FLOWERS}/images"),
     log:
-        f"{LOGS}/extract_flowers.log",
+        f"{LOGS}/extract_images.log",
     benchmark:
-        f"{BENCHMARKS}/extract_flowers.tsv"
+        f"{BENCHMARKS}/extract_images.tsv"
     conda:
         "../envs/numpy.yaml"
     threads: 2
@@ -115,20 +115,20 @@ rule extract_flowers:
     message:
         "Unpack the images and open each of them"
     script:
-        "../scripts/extract_flowers.py"
+        "../scripts/extract_images.py"
 
 
-rule split_flowers:
+rule split_images:
     input:
         images=f"{FLOWERS}/images.csv",
         setid=flowers_file(SETID) if PLAN.official_split else [],
-        code=code("split_flowers"),
+        code=code("split_images"),
     output:
         split=f"{FLOWERS}/splits/{{split}}.csv",
     log:
-        f"{LOGS}/split_flowers/{{split}}.log",
+        f"{LOGS}/split_images/{{split}}.log",
     benchmark:
-        f"{BENCHMARKS}/split_flowers/{{split}}.tsv"
+        f"{BENCHMARKS}/split_images/{{split}}.tsv"
     wildcard_constraints:
         split=either(SPLITS),
     localrule: True
@@ -143,22 +143,22 @@ rule split_flowers:
     message:
         "Draw the {wildcards.split} split of the images"
     script:
-        "../scripts/split_flowers.py"
+        "../scripts/split_images.py"
 
 
-rule layout_flowers:
+rule layout_images:
     input:
         images=f"{FLOWERS}/images.csv",
         folder=IMAGES_FOLDER,
         split=f"{FLOWERS}/splits/{{split}}.csv",
-        code=code("layout_flowers"),
+        code=code("layout_images"),
     output:
         folders=directory(f"{FLOWERS}/folders/{{split}}"),
         manifest=f"{FLOWERS}/manifests/{{split}}.csv",
     log:
-        f"{LOGS}/layout_flowers/{{split}}.log",
+        f"{LOGS}/layout_images/{{split}}.log",
     benchmark:
-        f"{BENCHMARKS}/layout_flowers/{{split}}.tsv"
+        f"{BENCHMARKS}/layout_images/{{split}}.tsv"
     localrule: True
     conda:
         "../envs/numpy.yaml"
@@ -168,7 +168,7 @@ rule layout_flowers:
     message:
         "Lay the images out in a folder per set and label ({wildcards.split} split)"
     script:
-        "../scripts/layout_flowers.py"
+        "../scripts/layout_images.py"
 
 
 # A frozen backbone's features serve every split; an adapted one has seen the training images, so

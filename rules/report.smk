@@ -30,11 +30,11 @@ NAMED_FIGURES = [
 
 
 # A part's nets have the same figures, drawn by one job a net.
-for part in FIGURES:
+for part, name in {"mnist": "plot_mnist", "flowers": "plot_images"}.items():
 
     rule:
         name:
-            f"plot_{part}"
+            name
         input:
             histories=by_model(lambda model: of_runs(model, HISTORY)),
             reported=by_model(curve_of),
@@ -66,9 +66,9 @@ for part in FIGURES:
             },
             svg=[f"{RESULTS}/figures/{{model}}/{figure}.svg" for figure in FIGURES[part]],
         log:
-            f"{LOGS}/plot_{part}/{{model}}.log",
+            f"{LOGS}/{name}/{{model}}.log",
         benchmark:
-            f"{BENCHMARKS}/plot_{part}/{{model}}.tsv"
+            f"{BENCHMARKS}/{name}/{{model}}.tsv"
         wildcard_constraints:
             model=either(model.name for model in PLAN.described(part)),
         localrule: True

@@ -161,7 +161,7 @@ def test_flowers_are_listed_split_and_laid_out_as_the_oracle_does_it(tmp_path):
     listed = tmp_path / "images.csv"
     knobs = {"validation": 0.3, "test": 0.3, "seed": 7}
     run_rule(
-        "extract_flowers",
+        "extract_images",
         tmp_path,
         input={"archive": archive, "labels": labels},
         output={"images": listed, "damaged": tmp_path / "damaged.json"}
@@ -177,7 +177,7 @@ def test_flowers_are_listed_split_and_laid_out_as_the_oracle_does_it(tmp_path):
     for kind in ("stratified", "random", "official"):
         official = {"setid": setid} if kind == "official" else {}
         run_rule(
-            "split_flowers",
+            "split_images",
             tmp_path,
             input={"images": listed} | official,
             output={"split": tmp_path / f"{kind}.csv"},
@@ -187,7 +187,7 @@ def test_flowers_are_listed_split_and_laid_out_as_the_oracle_does_it(tmp_path):
     assert not held.differences, held.differences
 
     run_rule(
-        "layout_flowers",
+        "layout_images",
         tmp_path,
         input={"images": listed, "split": tmp_path / "random.csv"},
         output={"folders": tmp_path / "folders", "manifest": tmp_path / "manifest.csv"},
@@ -442,7 +442,7 @@ def test_each_run_of_the_notebook_has_its_split_and_its_seed(flowers, tmp_path):
 @pytest.mark.parametrize(
     "script",
     [
-        *("prepare_mnist", "extract_flowers", "split_flowers"),
+        *("prepare_mnist", "extract_images", "split_images"),
         *("extract_features", "adapt_backbone", "train_notebook"),
     ],
 )

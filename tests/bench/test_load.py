@@ -32,8 +32,8 @@ def table_of(counts, wall, peak):
             (count, "plan", "wall_s", 2.0),
             (count, "plan", "jobs", 14),
             (count, "run", "wall_s", 90.0 + wall(count)),
-            (count, "extract_flowers", "wall_s", wall(count)),
-            (count, "extract_flowers", "peak_rss_mib", peak(count)),
+            (count, "extract_images", "wall_s", wall(count)),
+            (count, "extract_images", "peak_rss_mib", peak(count)),
             (count, "data", "names", 2 * count),
             (count, "data", "inodes", count),
         ]
@@ -46,7 +46,7 @@ def test_the_page_shows_every_count():
     text = page(table_of([1000, 20_000], lambda n: n / 100, lambda n: 150), "- A machine.")
     assert "Planned at 1,000, 20,000 images: 14, 14 jobs" in text
     assert "| ms an image, 1,000 to 20,000 |" in " ".join(text.split())
-    assert "| extract_flowers | 10.0 | 200.0 | 10.00 |" in " ".join(text.split())
+    assert "| extract_images | 10.0 | 200.0 | 10.00 |" in " ".join(text.split())
     assert "20,000 images took 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0 s to unpack" in text
 
 

@@ -38,13 +38,13 @@ def folder(tmp_path):
     write(tmp_path, "train_net_long/seed-1", 180)
     write(tmp_path, "evaluate/net/seed-1", 2)
     write(tmp_path, "plot_mnist/net", 2)
-    write(tmp_path, "split_flowers/main", 0.5)
+    write(tmp_path, "split_images/main", 0.5)
     # left by other settings, or by a rule that is no more
     write(tmp_path, "train_net/seed-7", 1000)
     write(tmp_path, "evaluate/net/seed-7", 1000)
     write(tmp_path, "evaluate/old/seed-1", 1000)
     write(tmp_path, "train_old", 1000)
-    write(tmp_path, "split_flowers/seed-9", 1000)
+    write(tmp_path, "split_images/seed-9", 1000)
     write(tmp_path, "plot_mnist/old", 1000)
     write(tmp_path, "gone", 1000)
     write(tmp_path, "train_net", 1000)
@@ -59,7 +59,7 @@ def patterns(folder):
         "train_net": f"{folder}/train_net/{{run,seed-[0-9]+}}.tsv",
         "train_net_long": f"{folder}/train_net_long/{{run}}.tsv",
         "train_old": f"{folder}/train_old.tsv",
-        "split_flowers": f"{folder}/split_flowers/{{split}}.tsv",
+        "split_images": f"{folder}/split_images/{{split}}.tsv",
         "plot_mnist": f"{folder}/plot_mnist/{{model}}.tsv",
         "fetch": f"{folder}/fetch/{{file}}.tsv",
         "features_net": f"{folder}/features_net/{{cover,all|(seed)-[0-9]{{1,9}}}}.tsv",
@@ -98,7 +98,7 @@ class TestJobs:
             ("evaluate", "net/seed-1"),
             ("fetch", "mnist/labels"),
             ("plot_mnist", "net"),
-            ("split_flowers", "main"),
+            ("split_images", "main"),
             ("train_net", "seed-1"),
             ("train_net", "seed-2"),
             ("train_net_long", "seed-1"),
@@ -107,7 +107,7 @@ class TestJobs:
 
     def test_a_model_whose_name_begins_like_an_absent_one_stays(self, folder):
         table = found(folder, {"net_long": ["seed-1"]})
-        assert set(table["rule"]) == {"compare", "fetch", "split_flowers", "train_net_long"}
+        assert set(table["rule"]) == {"compare", "fetch", "split_images", "train_net_long"}
 
     def test_a_job_too_short_to_be_sampled(self, folder):
         first = found(folder).iloc[0]

@@ -34,7 +34,7 @@ def plan():
 def test_every_rule_asks_for_memory_and_time_that_grow(plan):
     first, second = plan
     jobs = {name: ask for name, ask in first.items() if not ask.local}
-    assert jobs.keys() >= {"extract_flowers", "train_numpy_1hidden", "features_resnet152"}
+    assert jobs.keys() >= {"extract_images", "train_numpy_1hidden", "features_resnet152"}
     for name, ask in jobs.items():
         assert 1000 <= ask.memory_mb <= 16_000, name
         assert 10 <= ask.minutes <= 720, name
@@ -47,7 +47,7 @@ def test_jobs_are_what_trains_or_goes_through_all_images(plan):
     first, _ = plan
     jobs = {name for name, ask in first.items() if not ask.local}
     assert all(
-        name.startswith(("train_", "features_", "extract_flowers", "draw_flowers")) for name in jobs
+        name.startswith(("train_", "features_", "extract_images", "draw_flowers")) for name in jobs
     )
     assert all(ask.local for ask in first.values() if ask.minutes <= 10)
 

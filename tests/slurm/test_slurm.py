@@ -11,7 +11,7 @@ import pytest
 from slurm_support import EAT, FAIL, METRICS, STAY, TARGET, environment, results_of, until
 
 FLOWER_RULES = {"features_tiny", "features_tiny_too", "train_tiny", "train_tiny_too"}
-CPU_RULES = {"draw_flowers", "extract_flowers", "train_numpy_1hidden", "train_numpy_2hidden"}
+CPU_RULES = {"draw_flowers", "extract_images", "train_numpy_1hidden", "train_numpy_2hidden"}
 
 
 def test_flowers_go_to_the_gpu_one_at_a_time_and_the_rest_elsewhere(too_long, project):

@@ -17,7 +17,7 @@ def test_jobs_do_not_depend_on_the_number_of_images(project):
         return project.planned(changes={"flowers": kinds})
 
     few = planned(12)
-    assert few["features_tiny"] == few["extract_flowers"] == 1
+    assert few["features_tiny"] == few["extract_images"] == 1
     assert planned(10_000) == few
 
 
@@ -47,7 +47,7 @@ def test_ten_times_the_images_take_the_same_jobs_and_about_the_same_memory(tmp_p
     jobs = load.by_count(table, "jobs").loc["plan"]
     assert jobs[few] == jobs[many]
     grown = {}
-    for rule in ("extract_flowers", "split_flowers", "layout_flowers", "features_tiny"):
+    for rule in ("extract_images", "split_images", "layout_images", "features_tiny"):
         peaks = load.by_count(table, "peak_rss_mib").loc[rule]
         grown[rule] = peaks[many] - peaks[few]
     print(f"peak memory grew by, MiB: {grown}")

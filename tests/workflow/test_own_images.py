@@ -89,7 +89,7 @@ def test_own_images_with_wrong_labels(project, labels, count, words, happened):
     said = project.snakemake("--", "data/mine/images.csv", changes=changes, ok=False)
     assert words in said
     assert "Traceback" not in said
-    log = (project.folder / "logs/extract_flowers.log").read_text()
+    log = (project.folder / "logs/extract_images.log").read_text()
     assert words in log
     assert not (project.folder / "data/mine/images.csv").exists()
     assert not (project.folder / "data/mine/images").exists()
@@ -138,7 +138,7 @@ def test_own_images_with_too_few_of_a_label(project, happened):
     assert words in said
     assert "Traceback" not in said
     assert not (project.folder / "data/mine/features").exists()
-    happened((project.folder / "logs/extract_flowers.log").read_text().partition("ERROR ")[2])
+    happened((project.folder / "logs/extract_images.log").read_text().partition("ERROR ")[2])
 
 
 @pytest.mark.heavy
@@ -166,11 +166,11 @@ def test_a_wrong_setid_is_refused(project, happened):
     place = project.folder / "data/fetched/mine/setid.mat"
     place.unlink()
     scipy.io.savemat(place, {name: np.array([ids])[:, ::-1] for name, ids in sets.items()})
-    said = project.snakemake("--forcerun", "split_flowers", "--", target, changes=changes, ok=False)
+    said = project.snakemake("--forcerun", "split_images", "--", target, changes=changes, ok=False)
     assert "data/fetched/mine/setid.mat: not the right file: sha256 of" in said
     assert "Traceback" not in said
     assert not split.exists()
-    happened((project.folder / "logs/split_flowers/main.log").read_text().partition("ERROR ")[2])
+    happened((project.folder / "logs/split_images/main.log").read_text().partition("ERROR ")[2])
 
 
 @pytest.mark.heavy

@@ -164,7 +164,7 @@ def test_from_a_folder_to_an_answer(project, walk, happened):  # noqa: PLR0915
     assert project_plans(project, folders) == {}
     Image.new("RGB", (50, 50), (1, 2, 3)).save(picture)
     planned = project_plans(project, folders)
-    assert {"gather_pictures", "split_flowers", "features_efficientnet_lite0"} <= planned.keys()
+    assert {"gather_pictures", "split_images", "features_efficientnet_lite0"} <= planned.keys()
     assert "fetch" not in planned
     picture.write_bytes(content)
     assert project_plans(project, folders) == {}

@@ -95,10 +95,10 @@ def test_touched_code_reruns_nothing(finished):
             {"evaluate"},
             {"train_tiny", "train_numpy_1hidden"},
         ),
-        ("scripts/split_flowers.py", {"split_flowers", "train_tiny"}, {"features_tiny"}),
+        ("scripts/split_images.py", {"split_images", "train_tiny"}, {"features_tiny"}),
         (
             "scripts/repro/figures/style.py",
-            {"plot_mnist", "plot_flowers", "plot_comparison"},
+            {"plot_mnist", "plot_images", "plot_comparison"},
             {"evaluate", "compare"},
         ),
         ("scripts/fetch.py", set(), {"fetch"}),

@@ -241,7 +241,7 @@ FULL_TABLES = {
         seed-23 | 23
         seed-24 | 24
     """,
-    "extract_flowers": """
+    "extract_images": """
         archive = data/fetched/oxford102/102flowers.tgz
         labels = data/fetched/oxford102/imagelabels.mat
         >images = data/oxford102/images.csv
@@ -250,7 +250,7 @@ FULL_TABLES = {
         .on_damaged = skip
         .proofs = data/fetched/oxford102/{102flowers.tgz:2d01ecc8,imagelabels.mat:4903e942}
     """,
-    "split_flowers": """
+    "split_images": """
         images = data/oxford102/images.csv
         setid = -
         .proofs = -
@@ -264,7 +264,7 @@ FULL_TABLES = {
         seed-9  | seed:9 kind:stratified validation:0.25 test:0.25
         seed-92 | seed:92 kind:stratified validation:0.25 test:0.25
     """,
-    "layout_flowers": """
+    "layout_images": """
         images = data/oxford102/images.csv
         folder = data/oxford102/images
         >folders = data/oxford102/folders/$split
@@ -458,7 +458,7 @@ FULL_TABLES = {
         torch_2hidden_long | -                                                 | -
         own                | -                                                 | -
     """,
-    "plot_flowers": """
+    "plot_images": """
         images = data/oxford102/images.csv
         folder = data/oxford102/images
         style = $STYLE
@@ -614,13 +614,13 @@ MINE_TABLES = {
         mine/setid.mat       | 33333333
         mine/petal.pth       | 44444444
     """,
-    "extract_flowers": """
+    "extract_images": """
         archive = data/fetched/mine/102flowers.tgz
         labels = data/fetched/mine/imagelabels.mat
         >damaged = data/mine/damaged.json
         .proofs = data/fetched/mine/{102flowers.tgz:11111111,imagelabels.mat:22222222}
     """,
-    "split_flowers": """
+    "split_images": """
         images = data/mine/images.csv
         setid = data/fetched/mine/setid.mat
         .proofs = data/fetched/mine/setid.mat:33333333
@@ -645,7 +645,7 @@ MINE_TABLES = {
         petal  | seed-61 | 61    | results/runs/petal/seed-61/history.csv
         petal  | seed-62 | 62    | results/runs/petal/seed-62/history.csv
     """,
-    "plot_flowers": """
+    "plot_images": """
         $model | reported | images
         petal  | -        | data/mine/images.csv
     """,
@@ -678,7 +678,7 @@ DRAWN_TABLES = {
         $RESNET | 394f9c45
         $LITE   | 57934424
     """,
-    "extract_flowers": """
+    "extract_images": """
         archive = data/generated/102flowers.tgz
         labels = data/generated/imagelabels.mat
         .proofs = -
@@ -747,7 +747,7 @@ DRAWN_TABLES = {
         moved  | seed-1
         moved  | split-2
     """,
-    "plot_flowers": """
+    "plot_images": """
         .title = $title
 
         $model | reported
@@ -910,9 +910,9 @@ MACHINES = """
     train_torch_2hidden_long      | train_torch        | torch       | 1       | -   | yes
     train_own                     | train_torch        | torch       | 1       | -   | yes
     draw_flowers                  | draw_flowers       | numpy       | 4       | -   | yes
-    extract_flowers               | extract_flowers    | numpy       | 2       | -   | yes
-    split_flowers                 | split_flowers      | numpy       | 1       | -   | no
-    layout_flowers                | layout_flowers     | numpy       | 1       | -   | no
+    extract_images               | extract_images    | numpy       | 2       | -   | yes
+    split_images                 | split_images      | numpy       | 1       | -   | no
+    layout_images                | layout_images     | numpy       | 1       | -   | no
     features_resnet152            | extract_features   | torch       | 4       | 1   | yes
     features_lite                 | extract_features   | torch       | 4       | 1   | yes
     features_raw                  | extract_features   | torch       | 4       | 1   | yes
@@ -931,7 +931,7 @@ MACHINES = """
     compare                       | compare            | numpy       | 1       | -   | no
     judge_claims                  | judge_claims       | numpy       | 1       | -   | no
     plot_mnist                    | plot_model         | report      | 1       | -   | no
-    plot_flowers                  | plot_model         | report      | 1       | -   | no
+    plot_images                   | plot_model         | report      | 1       | -   | no
     set_against                   | set_against        | numpy       | 1       | -   | no
     plot_against                  | plot_against       | report      | 1       | -   | no
     plot_comparison               | plot_comparison    | report      | 1       | -   | no
@@ -962,8 +962,8 @@ MAKERS = {
     "results/runs/numpy_1hidden/seed-11/model.npz": ["train_numpy_1hidden"],
     "results/runs/numpy_1hidden/11/model.npz": [],
     "results/runs/numpy_1hidden/seed-11/x/model.npz": [],
-    "results/figures/raw/accuracy.png": ["plot_flowers"],
-    "results/figures/raw/loss.svg": ["plot_flowers"],
+    "results/figures/raw/accuracy.png": ["plot_images"],
+    "results/figures/raw/loss.svg": ["plot_images"],
     "results/figures/own/gallery.png": ["plot_mnist"],
     "results/figures/own/loss.png": [],
     "results/figures/own/weights.png": ["plot_mnist"],
@@ -973,8 +973,8 @@ MAKERS = {
     "results/figures/old/raw/confusion.png": [],
     "results/figures/bench_mnist.png": ["plot_runtime"],
     "results/figures/bench_heads.png": [],
-    "data/oxford102/splits/main.csv": ["split_flowers"],
-    "data/oxford102/splits/seed-9.csv": ["split_flowers"],
+    "data/oxford102/splits/main.csv": ["split_images"],
+    "data/oxford102/splits/seed-9.csv": ["split_images"],
     "data/oxford102/splits/seed-x.csv": [],
     "data/oxford102/splits/other.csv": [],
     "data/oxford102/features/raw/all/ids.npy": ["features_raw"],

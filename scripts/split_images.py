@@ -1,4 +1,4 @@
-"""Draw one split of the flower images; a split is a list of ids, saved."""
+"""Draw one split of the images; a split is a list of ids, saved."""
 
 from typing import TYPE_CHECKING
 
