@@ -1,4 +1,4 @@
-"""Train the heads of one net, all runs at once, on cached features."""
+"""Train the heads of one net, all its runs, on cached features."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial

@@ -91,7 +91,7 @@ def test_nets_that_cannot_be_asked(trained, tmp_path):
     head = heads.load(trained[0])
     file = tmp_path / "model.safetensors"
     training.write_state(file, dict(head.state), {})
-    with pytest.raises(UserError, match="does not say what it was made with; train it anew"):
+    with pytest.raises(UserError, match="does not say what it was made with; train a net"):
         heads.load(file)
     training.write_state(file, dict(head.state), {**head.about, "protocol": {"name": "adapted"}})
     with pytest.raises(UserError, match="is of the protocol adapted, whose backbone is not kept"):

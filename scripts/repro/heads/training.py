@@ -1,18 +1,16 @@
-"""The report's new last layers, trained on cached features: many runs at once.
+"""The report's new last layers, trained on cached features.
 
 Head: Linear(width, 256) - ReLU - Linear(256, k) - LogSoftmax; loss: negative log-likelihood;
-optimiser: Adam. On a graphics card the weights of R runs lie in one tensor with a leading axis R,
-so that one batched matrix product serves all of them; Adam works on each number by itself, so a
-run's result does not depend on its neighbours, up to rounding. On a CPU each run has a thread to
-itself, and does not depend on its neighbours at all.
+optimiser: Adam. On a CPU each run has a thread to itself, on a graphics card one follows another;
+either way it does not depend on its neighbours.
 """
 
 from __future__ import annotations
 
+import copy
 import json
-import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,11 +29,6 @@ from repro.errors import UserError
 from repro.history import HistoryRow
 from repro.system.files import atomic_path
 
-logger = logging.getLogger("repro")
-
-
-# The tensors of a head, under the names they have in :func:`head_module`'s state dict.
-STATE_NAMES = ("0.weight", "0.bias", "2.weight", "2.bias")
 _SCORED_AT_ONCE = 4096  # rows; bounds the memory
 _ABOUT = "net"  # the entry of the file's metadata
 
@@ -107,19 +100,25 @@ def initial_state(
     return state
 
 
-def scores_of(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
+def head_of(state: Mapping[str, Tensor]) -> nn.Sequential:
+    """Return the head that a state dict is of."""
+    hidden, width = state["0.weight"].shape
+    # Built without weights, so that nothing is drawn from PyTorch's own generator.
+    with torch.device("meta"):
+        head = head_module(width, hidden, len(state["2.bias"]))
+    head.load_state_dict(state, assign=True)
+    return head
+
+
+@torch.no_grad()
+def scores_of(head: nn.Sequential, x: Tensor) -> Tensor:
     """Return a head's log-probabilities (n, k), float32, for features (n, width).
 
     They are taken in float64 and then rounded: in float32 the last bits of a picture's scores
     depend on how many others there are and on its place among them.
     """
-    w1, b1, w2, b2 = (tensor.double() for tensor in (w1, b1, w2, b2))
-    blocks = []
-    for block in torch.split(x, _SCORED_AT_ONCE):
-        hidden = torch.addmm(b1, block.double(), w1.T).relu_()
-        scores = functional.log_softmax(torch.addmm(b2, hidden, w2.T), dim=1)
-        blocks.append(scores.float())
-    return torch.cat(blocks)
+    exact = copy.deepcopy(head).double()
+    return torch.cat([exact(block.double()).float() for block in torch.split(x, _SCORED_AT_ONCE)])
 
 
 def train_heads(
@@ -131,13 +130,12 @@ def train_heads(
     *,
     classes: int | None = None,
     threads: int = 1,
-    batched: bool | None = None,
-    on_epoch: Callable[[int], object] = lambda runs: None,
+    on_epoch: Callable[[], object] = lambda: None,
 ) -> list[HeadResult]:
     """Train one head per run.
 
     Each run draws its weights and its shuffles from a generator of its own, made from its seed, so
-    it comes out the same alone and in company: to the bit if not batched, else up to rounding.
+    it comes out the same to the bit alone and in company.
 
     Args:
         features: shape (n, width), float32.
@@ -146,10 +144,8 @@ def train_heads(
         recipe: how.
         device: where.
         classes: number of classes k; by default the largest label plus one.
-        threads: on a CPU, how many runs, or batches of them, are trained at the same time.
-        batched: whether runs with equally many training images share their matrix products; by
-            default on a graphics card only, as it gains nothing on a CPU.
-        on_epoch: called after each epoch of a group with the number of its runs.
+        threads: on a CPU, how many runs are trained at the same time.
+        on_epoch: called after each epoch of a run.
 
     Returns:
         One result per run, in the order of ``runs``.
@@ -161,112 +157,67 @@ def train_heads(
     x = torch.from_numpy(np.array(features, dtype=np.float32)).to(device)
     y = torch.from_numpy(np.array(labels, dtype=np.int64)).to(device)
 
-    def train(members: list[int]) -> list[HeadResult]:
-        group = _Group([runs[i] for i in members], x, y, recipe, k)
+    def train(run: HeadRun) -> HeadResult:
+        training = _Training(run, x, y, recipe, k)
         for epoch in range(1, recipe.epochs + 1):
-            group.train_epoch(epoch)
-            on_epoch(len(members))
-        return group.results()
+            training.epoch(epoch)
+            on_epoch()
+        return training.result()
 
-    if batched is None:
-        batched = device.type != "cpu"
-    groups = _alike(runs) if batched else [[i] for i in range(len(runs))]
-    trained = map_in_threads(train, groups, threads) if device.type == "cpu" else map(train, groups)
-    results: dict[int, HeadResult] = {}
-    for members, group_results in zip(groups, trained, strict=True):
-        results.update(zip(members, group_results, strict=True))
-    return [results[i] for i in range(len(runs))]
+    return list(map_in_threads(train, runs, threads if device.type == "cpu" else 1))
 
 
-def _alike(runs: Sequence[HeadRun]) -> list[list[int]]:
-    """Group runs by their number of training images: within a group all batches are alike."""
-    groups: dict[int, list[int]] = {}
-    for i, run in enumerate(runs):
-        groups.setdefault(len(run.train_rows), []).append(i)
-    return list(groups.values())
-
-
-class _Group:
-    """Heads trained side by side. Their tensors carry a leading axis R, one entry per run.
-
-    The gradient is written out rather than left to autograd: of the ways to multiply for a
-    weight's gradient, the one that yields it as (outputs, inputs) is the fastest, and autograd
-    takes another. Adam is PyTorch's function, not its class: the class loads torch.compile first,
-    which takes longer than a small head's whole training.
-    """
-
+class _Training:
     def __init__(
-        self, runs: Sequence[HeadRun], x: Tensor, y: Tensor, recipe: HeadRecipe, classes: int
+        self, run: HeadRun, x: Tensor, y: Tensor, recipe: HeadRecipe, classes: int
     ) -> None:
-        self.runs, self.x, self.y, self.recipe = runs, x, y, recipe
-        self.generators = [torch.Generator().manual_seed(run.seed) for run in runs]
-        states = [
-            initial_state(x.shape[1], recipe.hidden, classes, generator)
-            for generator in self.generators
-        ]
-        self.w1, self.b1, self.w2, self.b2 = (
-            torch.stack([state[name] for state in states]).to(x.device) for name in STATE_NAMES
-        )
-        self.parameters = [self.w1, self.b1, self.w2, self.b2]
-        self.gradients, self.means, self.squares = (
-            [torch.zeros_like(parameter) for parameter in self.parameters] for _ in range(3)
+        self.run, self.x, self.y, self.recipe = run, x, y, recipe
+        self.generator = torch.Generator().manual_seed(run.seed)
+        first = initial_state(x.shape[1], recipe.hidden, classes, self.generator)
+        self.head = head_of(first).to(x.device)
+        self.parameters: list[Tensor] = list(self.head.parameters())
+        self.means, self.squares = (
+            [torch.zeros_like(parameter) for parameter in self.parameters] for _ in range(2)
         )
         self.steps = [torch.zeros((), device=x.device) for _ in self.parameters]
-        self.rows = [
-            {name: torch.from_numpy(rows).to(x.device) for name, rows in run.sets.items()}
-            for run in runs
-        ]
-        self.histories: list[list[HistoryRow]] = [[] for _ in runs]
-        self.scores: dict[int, Tensor] = {}
+        self.rows = {name: torch.from_numpy(rows).to(x.device) for name, rows in run.sets.items()}
+        self.history: list[HistoryRow] = []
+        self.scores: Tensor  # of every image, after the last epoch
 
-    def train_epoch(self, epoch: int) -> None:
-        """Take every run through its training images once, and add to the histories."""
-        order = torch.stack(
-            [
-                _shuffled(rows["train"], generator)
-                for rows, generator in zip(self.rows, self.generators, strict=True)
-            ]
-        )
-        n = order.shape[1]
-        loss_sum = torch.zeros(len(self.runs), dtype=torch.float64, device=self.x.device)
-        hits = torch.zeros(len(self.runs), dtype=torch.int64, device=self.x.device)
-        for batch in torch.split(order, self.recipe.batch_size, dim=1):
-            losses, right = self._step(self._features(batch), self.y[batch])
-            loss_sum += losses.double() * batch.shape[1]
-            hits += right
-        for r, history in enumerate(self.histories):
-            history.append(HistoryRow(epoch, "train", float(loss_sum[r]) / n, int(hits[r]) / n))
-            history.extend(self._evaluate(r, epoch))
-            check_loss(history[-3:], self.recipe, self.runs[r].seed)
+    def epoch(self, epoch: int) -> None:
+        """Go through the training images once, evaluate, and add to the history."""
+        order = torch.randperm(len(self.rows["train"]), generator=self.generator)
+        order = self.rows["train"][order.to(self.x.device)]
+        loss_sum = torch.zeros((), dtype=torch.float64, device=self.x.device)
+        hits = torch.zeros((), dtype=torch.int64, device=self.x.device)
+        for batch in torch.split(order, self.recipe.batch_size):
+            # An index in brackets would copy number by number.
+            scores, target = self.head(self.x.index_select(0, batch)), self.y[batch]
+            loss = functional.nll_loss(scores, target)
+            self._step(torch.autograd.grad(loss, self.parameters))
+            loss_sum += loss.detach().double() * len(batch)
+            hits += (scores.detach().argmax(dim=1) == target).sum()
+        n = len(order)
+        self.history.append(HistoryRow(epoch, "train", float(loss_sum) / n, int(hits) / n))
+        last = epoch == self.recipe.epochs
+        if last:
+            self.scores = scores_of(self.head, self.x)
+        for split in ("validation", "test"):
+            rows = self.rows[split]
+            scores = self.scores[rows] if last else self._scores(rows)
+            self.history.append(HistoryRow(epoch, split, *_loss_and_accuracy(scores, self.y[rows])))
+        check_loss(self.history[-3:], self.recipe, self.run.seed)
 
-    def _step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Update on x (R, n, width), y (R, n); return each run's mean loss and number of hits."""
-        hidden = torch.baddbmm(self.b1.unsqueeze(1), x, self.w1.mT).relu_()
-        scores = functional.log_softmax(
-            torch.baddbmm(self.b2.unsqueeze(1), hidden, self.w2.mT), dim=2
-        )
-        target = y.unsqueeze(2)
-        losses = -scores.gather(2, target).squeeze(2).mean(dim=1)
-        # The loss is averaged over each run's own batch and summed over runs: every run gets the
-        # gradient it would get alone.
-        at_scores = scores.exp()
-        at_scores.scatter_add_(2, target, at_scores.new_full(target.shape, -1.0))
-        at_scores /= y.shape[1]
-        at_hidden = torch.bmm(at_scores, self.w2).mul_(hidden > 0)
-        for (weight, bias), at_outputs, inputs in (
-            (self.gradients[:2], at_hidden, x),
-            (self.gradients[2:], at_scores, hidden),
-        ):
-            torch.bmm(at_outputs.mT, inputs, out=weight)
-            torch.sum(at_outputs, dim=1, out=bias)
-        self._adam()
-        return losses, (scores.argmax(dim=2) == y).sum(dim=1)
+    @torch.no_grad()
+    def _step(self, gradients: Sequence[Tensor]) -> None:
+        """Take a step of Adam.
 
-    def _adam(self) -> None:
-        """Take a step down the gradients; all but the learning rate is ``torch.optim.Adam``'s."""
+        By PyTorch's function, not its class: the class loads torch.compile first, which takes
+        longer than a small head's whole training.
+        """
         adam(
             self.parameters,
-            self.gradients,
+            list(gradients),
             self.means,
             self.squares,
             max_exp_avg_sqs=[],
@@ -282,38 +233,15 @@ class _Group:
             maximize=False,
         )
 
-    def _features(self, rows: Tensor) -> Tensor:
-        """Return the features of rows of any shape; an index would copy number by number."""
-        return self.x.index_select(0, rows.reshape(-1)).view(*rows.shape, self.x.shape[1])
+    @torch.no_grad()
+    def _scores(self, rows: Tensor) -> Tensor:
+        scores: Tensor = self.head(self.x.index_select(0, rows))
+        return scores
 
-    def _scores_of(self, r: int, x: Tensor) -> Tensor:
-        hidden = torch.addmm(self.b1[r], x, self.w1[r].T).relu_()
-        return functional.log_softmax(torch.addmm(self.b2[r], hidden, self.w2[r].T), dim=1)
-
-    def _evaluate(self, r: int, epoch: int) -> Iterator[HistoryRow]:
-        last = epoch == self.recipe.epochs
-        if last:
-            own = (parameter[r] for parameter in self.parameters)
-            self.scores[r] = scores_of(self.x, *own)
-        for split in ("validation", "test"):
-            rows = self.rows[r][split]
-            # Every row's scores are wanted at the end anyway.
-            scores = self.scores[r][rows] if last else self._scores_of(r, self._features(rows))
-            yield HistoryRow(epoch, split, *_loss_and_accuracy(scores, self.y[rows]))
-
-    def results(self) -> list[HeadResult]:
-        """Return what each run has come to by its last epoch."""
-        return [
-            HeadResult(
-                history=history,
-                scores=self.scores[r].cpu().numpy(),
-                state={
-                    name: parameter[r].cpu().clone()
-                    for name, parameter in zip(STATE_NAMES, self.parameters, strict=True)
-                },
-            )
-            for r, history in enumerate(self.histories)
-        ]
+    def result(self) -> HeadResult:
+        """Return what the head has come to after the last epoch."""
+        state = {name: tensor.cpu().clone() for name, tensor in self.head.state_dict().items()}
+        return HeadResult(self.history, self.scores.cpu().numpy(), state)
 
 
 def check_loss(rows: Sequence[HistoryRow], recipe: HeadRecipe, seed: int) -> None:
@@ -336,10 +264,6 @@ def _loss_and_accuracy(scores: Tensor, target: Tensor) -> tuple[float, float]:
         return math.nan, math.nan
     loss = float(functional.nll_loss(scores, target))
     return loss, float((scores.argmax(dim=1) == target).double().mean())
-
-
-def _shuffled(rows: Tensor, generator: torch.Generator) -> Tensor:
-    return rows[torch.randperm(len(rows), generator=generator).to(rows.device)]
 
 
 def about(

@@ -19,7 +19,7 @@ from repro.features.backbones import Backbone
 from repro.features.extraction import computed
 from repro.features.forward import Forward
 from repro.flowers.images import ImageRef
-from repro.heads.training import STATE_NAMES, read_state, scores_of
+from repro.heads.training import head_of, read_state, scores_of
 
 logger = logging.getLogger("repro")
 
@@ -53,17 +53,14 @@ def load(model: Path) -> Head:
             backbone is not as its weights' file has it (protocols adapted and notebook).
     """
     state, said = read_state(model)
-    if not said or not set(STATE_NAMES) <= state.keys():
-        protocol = said.get("protocol", {}).get("name", "") if said else ""
-        why = f"is of the protocol {protocol}" if protocol else "does not say what it was made with"
-        raise UserError(
-            f"{model}: {why}; train it anew, by the protocol frozen, to predict with it"
+    protocol = said["protocol"]["name"] if said else ""
+    if protocol != _FROZEN:
+        why = (
+            f"is of the protocol {protocol}, whose backbone is not kept"
+            if protocol
+            else "does not say what it was made with"
         )
-    if said["protocol"]["name"] != _FROZEN:
-        raise UserError(
-            f"{model}: is of the protocol {said['protocol']['name']}, whose backbone is not kept; "
-            "train a net of the protocol frozen to predict with it"
-        )
+        raise UserError(f"{model}: {why}; train a net of the protocol frozen to predict with it")
     return Head(state, said)
 
 
@@ -105,5 +102,4 @@ def scores(
         features.append(found)
         damaged |= {row: str(error) for row, error in batch.damaged.items()}
     x = torch.cat(features).to(device) if features else torch.empty(0, backbone.width)
-    state = [head.state[name].to(device) for name in STATE_NAMES]
-    return rows, scores_of(x, *state).cpu().numpy(), damaged
+    return rows, scores_of(head_of(head.state).to(device), x).cpu().numpy(), damaged
