@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from rocrate.model import ComputationalWorkflow
 from rocrate.model.contextentity import ContextEntity
+from rocrate.model.softwareapplication import SoftwareApplication
 from rocrate.rocrate import ROCrate
 
 from repro.plan import LOGS
@@ -183,22 +184,18 @@ def build(
     listed = {file: _add_file(crate, root, file) for file in sorted(set(files))}
     configuration = [entity for file, entity in listed.items() if file == root / "config.yaml"]
     made = [entity for file, entity in listed.items() if file != root / "config.yaml"]
-    action = crate.add(
-        ContextEntity(
-            crate,
-            f"#run-{workflow.configuration[:12]}",
-            {
-                "@type": "CreateAction",
-                "name": "The run",
-                "description": f"Trained and judged {', '.join(workflow.models)}",
-                "endTime": ended.isoformat(timespec="seconds"),
-                "actionStatus": "http://schema.org/CompletedActionStatus",
-            },
-        )
+    action = crate.add_action(
+        main,
+        f"#run-{workflow.configuration[:12]}",
+        object=[*configuration, *taken],
+        result=made,
+        properties={
+            "name": "The run",
+            "description": f"Trained and judged {', '.join(workflow.models)}",
+            "endTime": ended.isoformat(timespec="seconds"),
+            "actionStatus": "http://schema.org/CompletedActionStatus",
+        },
     )
-    action["instrument"] = main
-    action["object"] = [*configuration, *taken]
-    action["result"] = made
     crate.root_dataset["mentions"] = action
     _add_parameters(crate, main, configuration + taken, "input")
     _add_parameters(crate, main, [e for e in made if "/" not in e.id], "output")
@@ -247,10 +244,8 @@ def _add_workflow(crate: Any, root: Path, workflow: Workflow) -> Any:
     language["version"] = workflow.version
     language["softwareRequirements"] = [
         crate.add(
-            ContextEntity(
-                crate,
-                f"pkg:pypi/{name}@{version}",
-                {"@type": "SoftwareApplication", "name": name, "softwareVersion": version},
+            SoftwareApplication(
+                crate, f"pkg:pypi/{name}@{version}", {"name": name, "softwareVersion": version}
             )
         )
         for name, version in sorted(workflow.packages.items())
@@ -305,21 +300,9 @@ def _meaning(path: PurePosixPath) -> str:
 
 def _add_parameters(crate: Any, workflow: Any, entities: Sequence[Any], direction: str) -> None:
     """Give the workflow a formal parameter for each entity that went in or came out."""
-    parameters = []
     for entity in entities:
-        parameter = crate.add(
-            ContextEntity(
-                crate,
-                f"#{direction}-{quote(str(entity['name'] if ':' in entity.id else entity.id))}",
-                {
-                    "@type": "FormalParameter",
-                    "name": entity["name"],
-                    "additionalType": "File",
-                },
-            )
-        )
+        name = quote(str(entity["name"] if ":" in entity.id else entity.id))
+        parameter = crate.add_formal_parameter(entity["name"], "File", f"#{direction}-{name}")
         parameter["workExample"] = entity
         entity["exampleOfWork"] = parameter
-        parameters.append(parameter)
-    if parameters:
-        workflow[direction] = parameters
+        workflow.append_to(direction, parameter)
