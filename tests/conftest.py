@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -92,3 +93,12 @@ def photographs() -> Path:
     if not folder:
         pytest.skip("no real photographs: set FLOWERS102_PART to a folder in the official layout")
     return Path(folder)
+
+
+@pytest.fixture
+def style(root: Path) -> Iterator[None]:
+    """Figures drawn as the project's are."""
+    from repro.figures.style import styled
+
+    with styled(root / "resources/style.mplstyle"):
+        yield

@@ -85,6 +85,11 @@ def idx(array: NDArray[np.uint8]) -> bytes:
     return header + array.tobytes()
 
 
+def bytes_of(files: Any) -> list[bytes]:
+    """Return what a store of features holds, a :class:`repro.features.store.FeatureFiles`."""
+    return [file.read_bytes() for file in (files.features, files.ids, files.manifest)]
+
+
 def of_another_user(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make git see every checkout as another user's, as its own tests do."""
     real = shutil.which("git")

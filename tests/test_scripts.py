@@ -30,7 +30,7 @@ from repro.predictions import Predictions
 from repro.splits import SPLITS
 from scripts_support import run_rule
 from small_mnist import OUTPUTS, run_script, write_small
-from support import drawn_twice, idx
+from support import bytes_of, drawn_twice, idx
 
 NET = "timm:test_resnet"
 REPORT = Preprocess()
@@ -241,10 +241,6 @@ def run_features(
         wildcards={"scatteritem": name} if name else {},
     )
     return made
-
-
-def bytes_of(files: FeatureFiles) -> list[bytes]:
-    return [file.read_bytes() for file in (files.features, files.ids, files.manifest)]
 
 
 @pytest.mark.parametrize("protocol", ["frozen", "adapted"])

@@ -24,7 +24,7 @@ from repro.features.forward import Forward
 from repro.features.pixels import DamagedImageError, normalised, read_batch, read_pixels
 from repro.features.store import read_features
 from repro.flowers.images import hash_of_images
-from support import ROOT
+from support import ROOT, bytes_of
 
 SMALL = Preprocess(resize=40, crop=32)
 NET = "torchvision:mobilenet_v3_small"
@@ -62,10 +62,6 @@ def run(images, backbone, work, **changes):
 
 def read(files, images):
     return read_features(files.features, files.ids, files.manifest, hash_of_images(images))
-
-
-def bytes_of(files):
-    return [file.read_bytes() for file in (files.features, files.ids, files.manifest)]
 
 
 # --- pixels ------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from repro.features.extraction import extract
 from repro.features.forward import Forward
 from repro.features.shards import join
 from repro.features.store import FeatureFiles, Shard
+from support import bytes_of
 
 SMALL = Preprocess(resize=40, crop=32)
 CPU = torch.device("cpu")
@@ -46,10 +47,6 @@ def shards(images, backbone, folder, of, **changes):
 def files_in(folder):
     folder.mkdir(parents=True, exist_ok=True)
     return FeatureFiles(*(folder / name for name in ("features.npy", "ids.npy", "manifest.json")))
-
-
-def bytes_of(files):
-    return [file.read_bytes() for file in (files.features, files.ids, files.manifest)]
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,7 @@ from repro.errors import UserError
 from repro.figures import style as figures
 from repro.figures.benchmarks import MNIST_REFERENCE, flowers, mnist
 
-
-@pytest.fixture(autouse=True)
-def style(root):
-    with figures.styled(root / "resources/style.mplstyle"):
-        yield
+pytestmark = pytest.mark.usefixtures("style")
 
 
 @pytest.fixture

@@ -31,13 +31,9 @@ from scripts_support import run_rule
 from small_mnist import small_splits
 from support import TELLING
 
+pytestmark = pytest.mark.usefixtures("style")
+
 SETS = ("train", "validation", "test")
-
-
-@pytest.fixture(autouse=True)
-def style(root):
-    with figures.styled(root / "resources/style.mplstyle"):
-        yield
 
 
 def text_of(figure: Figure) -> str:

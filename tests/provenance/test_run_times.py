@@ -146,12 +146,8 @@ class TestByRule:
         assert table.index[:2].tolist() == ["train_net_long", "train_net"]
 
 
+@pytest.mark.usefixtures("style")
 class TestFigure:
-    @pytest.fixture(autouse=True)
-    def style(self, root):
-        with figures.styled(root / "resources/style.mplstyle"):
-            yield
-
     def test_longest_on_top_with_its_number_of_jobs(self, folder, tmp_path):
         figure = run_times(by_rule(found(folder)))
         time, memory = figure.axes
