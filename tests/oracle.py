@@ -1,8 +1,7 @@
 """The whole project on a page: from raw files to every number that the workflow writes.
 
-It imports nothing of the project. The report's protocol stands here once more, in plain NumPy,
-PyTorch, scikit-learn, pandas and SciPy, without speed, checks or messages. `everything` calls
-`write` with path and content of each file of a run; tests/workflow/test_oracle.py holds them.
+It imports nothing of the project: the protocol once more, in plain NumPy, PyTorch, scikit-learn,
+pandas and SciPy. tests/workflow/test_oracle.py holds every file of a run against it.
 """
 
 import hashlib
@@ -180,22 +179,18 @@ def adapt(body, norms, x, size):
 
 
 def train_head(body, x, y, rows, head, seed):  # noqa: PLR0917
-    """Train on what the body makes of x: on features it is the identity.
-
-    By the notebook it is the backbone, in training mode: BatchNorm drifts, stochastic depth drops.
-    """
+    """Train on what the body makes of x: the identity on features, by the notebook the backbone."""
     torch.manual_seed(seed)
     inner = nn.Linear(features(body, x[:1]).shape[1], head["hidden"])
     top = nn.Sequential(inner, nn.ReLU(), nn.Linear(head["hidden"], y.max() + 1), nn.LogSoftmax(1))
     adam = torch.optim.Adam(top.parameters(), lr=head["learning_rate"])
     shuffle = torch.Generator()
-    shuffle.set_state(torch.get_rng_state())  # goes on after the weights; so does, by itself, the
-    # global generator, from which stochastic depth draws
+    shuffle.set_state(torch.get_rng_state())  # goes on after the weights, as stochastic depth does
     y, history = torch.tensor(y), []
     for epoch in range(1, head["epochs"] + 1):
         order = rows["train"][torch.randperm(len(rows["train"]), generator=shuffle)]
         losses = hits = 0
-        body.train()
+        body.train()  # BatchNorm drifts, stochastic depth drops
         for batch in torch.tensor(order).split(head["batch_size"]):
             scores = top(body(x[batch]))
             adam.zero_grad()
@@ -280,10 +275,9 @@ def metrics_of(y, scores, sigmoid):
     found = {"accuracy": (taken == y).mean(), "error": (taken != y).mean()}
     found["top5_accuracy"] = ((scores > true[:, None]).sum(1) < 5).mean()
     found["loss"] = np.square(scores - one_hot).mean() if sigmoid else -true.mean()
-    found["auc_ovr_raw"] = against_rest(scores)
-    if sigmoid:
-        found["auc_ovr_sum"] = against_rest(scores / scores.sum(1, keepdims=True))
-    found["auc_ovr_softmax"] = against_rest(soft)
+    shares = {"auc_ovr_sum": against_rest(scores / scores.sum(1, keepdims=True))} if sigmoid else {}
+    soft_auc = {"auc_ovr_softmax": against_rest(soft)}
+    found |= {"auc_ovr_raw": against_rest(scores)} | shares | soft_auc
     found["auc_ovo_softmax"] = np.mean([against_one(*pair) for pair in permutations(here, 2)])
     macro = precision_recall_fscore_support(y, taken, average="macro", zero_division=0)
     found |= dict(zip(("macro_precision", "macro_recall", "macro_f1"), macro, strict=False))
@@ -300,18 +294,14 @@ def errors(ids, y, scores, classes, sigmoid):
     pairs = pd.DataFrame({"id": ids, "true": classes[y], "taken_for": classes[taken]})
     counts = pairs.groupby(["true", "taken_for"])["id"].agg(count="size").reset_index()
     counts["n"] = counts["true"].map(pairs["true"].value_counts())
-    wrong = pairs.assign(confidence=sure)[taken != y]
     by_class = pd.DataFrame(found, ("precision", "recall", "f1", "n")).T.assign(label=classes)
-    wrong = wrong.iloc[np.lexsort((wrong["id"], -wrong["confidence"].round(12)))]
+    wrong = pairs.assign(sure=-sure.round(12), confidence=sure)[taken != y]
+    wrong = wrong.sort_values(["sure", "id"]).drop(columns="sure")
     return {"per_class": by_class, "confusion": counts, "mistakes": wrong, "reliability": bins}
 
 
 def everything(config, raw, names, report, references, *, write):
-    """Compute a whole run; `write` takes each path and content, and may hand back another.
-
-    What a network gives differs in its last bits from one machine to another. A caller may hold it
-    against the file within a tolerance and go on with the file's: what follows is then the same.
-    """
+    """Hand `write` the path and content of each file; it returns one alike but for last bits."""
     runs = (run for part in (mnist_runs, flower_runs) for run in part(config, raw, write))
     evaluate(runs, config, names, report, references, write=write)
 
@@ -322,8 +312,8 @@ def evaluate(runs, config, names, report, references, *, write):
     for model, run, epochs, table, scores, state in runs:
         folder, sigmoid = f"results/runs/{model}/{run}", model in config["mnist"]["nets"]
         write(f"{folder}/model", state)
-        history = pd.DataFrame(epochs, columns=["epoch", "split", "loss", "accuracy"])
-        history = write(f"{folder}/history.csv", history)
+        columns = ["epoch", "split", "loss", "accuracy"]
+        history = write(f"{folder}/history.csv", pd.DataFrame(epochs, columns=columns))
         classes, y = np.unique(table["label"], return_inverse=True)
         kind, sets = "sigmoid" if sigmoid else "log_softmax", table["split"].to_numpy()
         made = {"labels": y, "splits": sets, "scores": scores, "kind": kind, "classes": classes}
