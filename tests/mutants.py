@@ -35,7 +35,7 @@ TESTS = {
     "flowers/archive": ("flowers/test_archive",),
     "flowers/split": ("flowers/test_split",),
     "features/extraction": ("features/test_extraction", "test_scripts"),
-    "heads/training": ("heads/test_training", "test_scripts"),
+    "heads/training": ("heads/test_training", "prediction/test_heads", "test_scripts"),
     "heads/notebook": ("heads/test_notebook",),
     "evaluation/metrics": ("evaluation/test_metrics", "evaluation/test_tables"),
     "evaluation/tables": ("evaluation/test_tables",),
