@@ -203,10 +203,17 @@ def against_page(rows: pd.DataFrame, look: Environment) -> str:
         rows: against.csv.
         look: the templates.
     """
+    signed = ("difference_pp", "low_pp")
     said = zip(tables.against_cells(rows), rows.to_dict("records"), strict=True)
     return look.get_template("against.html.j2").render(
         title="Nets set against each other",
-        rows=[[Cell(cell, row[key]) for key, cell in cells.items()] for cells, row in said],
+        rows=[
+            [
+                Cell(cell.replace("-", _MINUS) if key in signed else cell, row[key])
+                for key, cell in cells.items()
+            ]
+            for cells, row in said
+        ],
     )
 
 
