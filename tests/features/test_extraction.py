@@ -313,6 +313,7 @@ def test_a_damaged_image_stops_the_run_or_is_left_out(backbone, tmp_path, caplog
     found = read(run(images, backbone, tmp_path / "skip", on_damaged="skip"), images)
     np.testing.assert_array_equal(found.ids, [1, 2, 3, 4, 6, 7, 8, 9, 10])
     assert list(found.manifest["damaged"]) == ["5"]
+    assert "image_00005.jpg" in found.manifest["damaged"]["5"]
     others = np.delete(whole.features, 4, axis=0)
     np.testing.assert_allclose(found.features, others, rtol=1e-4, atol=1e-6)
     assert "1 damaged images are left out" in caplog.text

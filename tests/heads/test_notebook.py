@@ -115,6 +115,10 @@ def test_a_tree_not_laid_out_as_expected_is_refused(tmp_path, spoil, message):
         read_folders(root)
 
 
+def test_pixels_are_kept_as_bytes(pixels):
+    assert pixels[np.array([0, 9])].dtype == torch.uint8
+
+
 def test_a_damaged_image_stops_it(tmp_path):
     tree = read_folders(lay_out(tmp_path))
     tree.images[3].file.write_bytes(b"broken")
