@@ -168,12 +168,12 @@ class Reliability:
 
 def reliability(predictions: Predictions, bins: int = ECE_BINS) -> Reliability:
     """Return the reliability curve and the expected calibration error (Guo et al. 2017)."""
-    top = probabilities(predictions).max(axis=1).clip(0, 1)
+    top = probabilities(predictions).max(axis=1)
     right = predicted(predictions) == predictions.labels
     accuracies, confidences = calibration_curve(right, top, n_bins=bins, strategy="uniform")
     # The same bins as calibration_curve: an edge belongs to the bin below it.
     edges = np.linspace(0, 1, bins + 1)
-    counts = np.bincount(np.searchsorted(edges[1:-1], top), minlength=bins)
+    counts = np.bincount(np.searchsorted(edges[1:-1], top))
     counts = counts[counts > 0]
     ece = float((counts / counts.sum() * np.abs(accuracies - confidences)).sum())
     return Reliability(confidences, accuracies, counts, ece)
