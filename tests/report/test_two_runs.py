@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from repro.differences import differences
 from repro.evaluation.names import METRIC_COLUMNS
 from repro.predictions import Predictions
-from repro.report.two_runs import Results, differences, side_by_side
+from repro.report.two_runs import Results, side_by_side
 from support import ROOT, merged
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"models": ["numpy_1hidden"]}

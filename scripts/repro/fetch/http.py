@@ -351,4 +351,5 @@ def _root(error: BaseException) -> str:
     if isinstance(seen, urllib3.exceptions.IncompleteRead):
         return f"{seen.expected:,} bytes were still to come"
     text = without_passwords(str(seen)) or type(seen).__name__
+    text = re.sub(r"\[Errno -?\d+\] ", "", text)
     return text + variables_in_words(text)
