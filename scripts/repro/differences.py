@@ -33,7 +33,7 @@ def in_words(there: Mapping[str, Any], here: Mapping[str, Any], word: str = "now
     found = differences(there, here)
     named = [f"{key}: {_brief(a)} there, {_brief(b)} {word}" for key, (a, b) in found[:_NAMED]]
     more = [f"and {len(found) - _NAMED} more"] if len(found) > _NAMED else []
-    return "; ".join(named + more)
+    return "; ".join(named + more) or "a key without a value"
 
 
 def _brief(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import textwrap
 
 _LONGEST = 120  # characters of a library's own words
@@ -28,6 +29,7 @@ def unreadable(
         error: what the library raised; its own words come last.
     """
     if isinstance(error, FileNotFoundError):
+        way_out = way_out.removeprefix("delete it and ")
         return UserError(f"{error.filename or path}: there is no such file; {way_out}")
     return UserError(f"{path}: {what_is_wrong(error, kind)}; {way_out} ({own_words(error)})")
 
@@ -42,7 +44,7 @@ def what_is_wrong(error: Exception, kind: str) -> str:
 
 
 def own_words(error: Exception) -> str:
-    """Return what a library says of its error, in one short line."""
+    """Return the first sentence of what a library says, in one short line."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, KeyError):
@@ -52,5 +54,6 @@ def own_words(error: Exception) -> str:
     elif isinstance(error, EOFError):
         text = "it ends too early"
     else:
-        text = str(error) or type(error).__name__
-    return textwrap.shorten(text, _LONGEST, placeholder=" …").rstrip(".")
+        text = str(error).strip() or type(error).__name__
+    first = re.split(r"\n|(?<=\w\w)\. ", text)[0]
+    return textwrap.shorten(first, _LONGEST, placeholder=" …").rstrip(".")

@@ -103,5 +103,8 @@ def test_what_is_no_run_is_named(tmp_path):
     command = [sys.executable, str(ROOT / "scripts/compare_runs.py"), str(tmp_path), "x"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert f"{tmp_path}: no results of a whole run" in done.stderr
+    assert (
+        f"{tmp_path}/config.yaml: there is no such file; name a folder that a whole run"
+        in done.stderr
+    )
     assert "Traceback" not in done.stderr

@@ -63,7 +63,7 @@ def join(parts: Sequence[FeatureFiles], joined: FeatureFiles) -> dict[str, Any]:
 def _read_part(part: FeatureFiles) -> dict[str, Any]:
     """Read a shard's manifest, and hold its files against it."""
     anew = f"delete the folder {part.manifest.parent} and run again"
-    manifest = read_manifest(part.manifest, f"not a whole shard of features: {anew}")
+    manifest = read_manifest(part.manifest, anew)
     shard = manifest.get("shard")
     keys = ("first", "end", "number", "of")
     if not isinstance(shard, dict) or not all(is_count(shard.get(key)) for key in keys):
@@ -98,7 +98,7 @@ def _check_same(
         raise UserError(
             f"{part.manifest}: made otherwise than {first.manifest} "
             f"({in_words(bound, own, 'here')}). Delete the folder of the one that is out of "
-            "date and run again; all shards need the same settings, versions, code and kind of device"
+            "date and run again; all need the same settings, versions, code and kind of device"
         )
 
 

@@ -136,8 +136,8 @@ class WorkingStore:
         if found != self.bound:
             raise UserError(
                 f"{self.folder}: holds unfinished features of another run "
-                f"({in_words(found, self.bound)}). Delete this folder and run again to begin "
-                "anew, or set that back to finish them"
+                f"({in_words(found, self.bound)}). Delete the folder {self.folder} and run "
+                "again to begin anew, or set that back to finish them"
             )
         try:
             matrix = np.lib.format.open_memmap(self._matrix, mode="r")

@@ -221,7 +221,7 @@ def _source(fields: Mapping[str, Any], wanted: Proof, where: str) -> Source:
     kinds = [kind for kind in _SOURCE_KINDS if kind in fields]
     if len(kinds) != 1:
         raise UserError(
-            f"{where}: names {' and '.join(kinds) or 'none'}; name one of {', '.join(_SOURCE_KINDS)}"
+            f"{where}: has {' and '.join(kinds) or 'none'}; name one of {', '.join(_SOURCE_KINDS)}"
         )
     kind = kinds[0]
     location, member, unpack = fields[kind], fields.get("member"), fields.get("unpack")

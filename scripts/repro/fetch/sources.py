@@ -335,7 +335,7 @@ def _wheel_in(folder: Path) -> Path:
     wheels = sorted(folder.glob("*.whl"))
     if len(wheels) != 1:
         raise UserError(
-            f"{folder}: {len(wheels)} packages (.whl) lie in it, expected one; delete it and run again"
+            f"{folder}: {len(wheels)} packages (.whl) in it, expected one; delete it and run again"
         )
     return wheels[0]
 

@@ -77,9 +77,13 @@ def extract(archive: str | os.PathLike[str], folder: str | os.PathLike[str]) -> 
     except UserError:
         raise
     except Exception as error:  # damaged bytes make the decompressors raise errors of many kinds
+        refused = isinstance(error, tarfile.FilterError)
+        why = (
+            "it holds a link, a device or a path out of its folder" if refused else "it is damaged"
+        )
         raise UserError(
-            f"{archive}: cannot be unpacked: it is damaged, or holds what is refused. Delete it "
-            f"and run again to fetch it, or pack your own anew ({own_words(error)})"
+            f"{archive}: cannot be unpacked, {why}; {_ANEW}, or pack your own anew "
+            f"({own_words(error)})"
         ) from error
     if not images:
         raise UserError(

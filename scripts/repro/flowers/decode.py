@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from repro.errors import own_words, what_is_wrong
 
@@ -56,5 +56,9 @@ def why_damaged(error: Exception) -> str:
     if isinstance(error, UnfitError):
         return str(error)
     if isinstance(error, Image.DecompressionBombError):
-        return f"more pixels than any photograph has; save it smaller ({own_words(error)})"
-    return f"{what_is_wrong(error, 'a whole picture')} ({own_words(error)})"
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # Pillow only warns of the first half
+        return f"more than {most:,} pixels, which no photograph has; save it smaller"
+    said = what_is_wrong(error, "a whole picture")
+    if isinstance(error, FileNotFoundError | UnidentifiedImageError):  # of which there is no more
+        return said
+    return f"{said} ({own_words(error)})"
