@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from repro.errors import UserError, unreadable
+from repro.errors import UserError, own_words, unreadable
 from repro.evaluation.names import in_percent, reportable
 from repro.splits import SPLITS
 
@@ -198,6 +198,8 @@ def load(path: str | os.PathLike[str]) -> Report:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, TypeError | AttributeError):
+        return f"something in it is not of the form it must be ({own_words(error)})"
     return f"key {error} is missing" if isinstance(error, KeyError) else str(error)
 
 

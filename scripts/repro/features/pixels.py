@@ -67,7 +67,7 @@ def read_pixels(image: ImageRef, preprocess: Preprocess) -> NDArray[np.uint8]:
         raise
     except Exception as error:  # Pillow's readers raise errors of many kinds on damaged bytes
         raise DamagedImageError(
-            f"{image.file}: image {image.id}: {why_damaged(error)}. Put the file back as it was, "
+            f"{image.file}: image {image.id}: {why_damaged(error)}. Mend the file or put it back, "
             "or set flowers.on_damaged: skip in the configuration to leave such images out"
         ) from error
     mode = InterpolationMode(preprocess.interpolation)
@@ -83,7 +83,7 @@ def _check_size(size: tuple[int, int], preprocess: Preprocess) -> None:
     if Image.MAX_IMAGE_PIXELS and scaled > Image.MAX_IMAGE_PIXELS:
         raise UnfitError(
             f"{size[0]} x {size[1]} pixels, too long for its width: scaled to {preprocess.resize} "
-            f"it would have {scaled:,}"
+            f"it would have {scaled:,} pixels"
         )
 
 

@@ -81,7 +81,7 @@ def _read_part(part: FeatureFiles) -> dict[str, Any]:
         raise unreadable(part.manifest.parent, "a whole shard of features", anew, error) from error
     for file, (found, wanted) in pairs.items():
         if found != wanted:
-            raise UserError(changed(file, found, wanted, anew))
+            raise UserError(changed(file, anew))
     if rows + damaged != end - first:
         raise UserError(
             f"{part.manifest}: shard {number} of {of} has {rows} images and {damaged} damaged "

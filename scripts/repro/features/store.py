@@ -295,11 +295,11 @@ def _check_filled(file: Path, keep: NDArray[np.bool_], images: ImageTable) -> No
         )
 
 
-def changed(file: Path, found: str, wanted: str, anew: str) -> str:
+def changed(file: Path, anew: str) -> str:
     """Return the message of a file whose hash is not the one its manifest names."""
     return (
-        f"{file}: was changed or damaged since it was made (its sha256 begins with {found[:8]}, "
-        f"that of the manifest beside it with {wanted[:8]}); {anew}"
+        f"{file}: was changed or damaged since it was made (its sha256 is not the one that the "
+        f"manifest beside it names); {anew}"
     )
 
 
@@ -359,7 +359,7 @@ def read_features(features: Path, ids: Path, manifest: Path, images_sha256: str)
             raise UserError(
                 f"{file}: its features were made of other images than there are now; {anew}"
                 if file == manifest
-                else changed(file, found, wanted, anew)
+                else changed(file, anew)
             )
     values = np.load(features, mmap_mode="r", allow_pickle=False)
     numbers = np.load(ids, allow_pickle=False)

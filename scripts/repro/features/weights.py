@@ -45,9 +45,9 @@ def read_state(weights: Path) -> Mapping[str, Tensor]:
         isinstance(name, str) and isinstance(t, Tensor) for name, t in state.items()
     ):
         raise UserError(
-            f"{weights}: not a file of a network's weights: it holds something other than arrays of "
-            "numbers by name. Take another file of them, or have PyTorch save only the network's "
-            "state_dict()"
+            f"{weights}: not a file of a network's weights: it holds something other than arrays "
+            "of numbers by name. Take another file of them, or have PyTorch save only the "
+            "network's state_dict()"
         )
     return state
 

@@ -309,7 +309,9 @@ class _Transfer:
             if proxy := proxy_in_words(self.url):
                 why = f"{in_words(error)}); correct or unset that"
                 raise UserError(f"the request through {proxy} failed ({why}") from error
-            raise UserError(f"the request failed ({in_words(error)})") from error
+            raise UserError(
+                f"the request failed; is the address right? ({in_words(error)})"
+            ) from error
         except urllib3.exceptions.HTTPError as error:
             raise _PassingError(f"the connection was cut ({_root(error)})") from error
 

@@ -48,8 +48,9 @@ class _ArraysOnly(pickle.Unpickler):
             return _ADMITTED[module, name]
         except KeyError:
             raise UserError(
-                f"this file is more than numbers: reading it would call {module}.{name}. It was "
-                "not called; remove the file, and take it from another source"
+                f"refused, because it is more than numbers: reading it would call {module}.{name}, "
+                "which was not called. Delete it, and name another source under downloads in the "
+                "configuration"
             ) from None
 
 

@@ -59,7 +59,7 @@ def read_official_split(path: str | os.PathLike[str]) -> dict[str, NDArray[np.in
     ids, counts = np.unique(np.concatenate(list(sets.values())), return_counts=True)
     if twice := ids[counts > 1].tolist():
         raise UserError(
-            f"{path}: image {twice[0]} stands in it more than once; each belongs to one set; "
+            f"{path}: image {twice[0]} stands in it more than once, but each belongs to one set; "
             f"{_ANEW}"
         )
     return sets
