@@ -180,7 +180,8 @@ def check_name(architecture: str) -> None:
         near = difflib.get_close_matches(name, [*known, *tagged], n=3)
         hint = f"; near it: {', '.join(near)}" if near else ""
         raise UserError(
-            f"architecture {architecture}: {registry} knows no network of that name{hint}"
+            f"architecture {architecture}: {registry} knows no network of that name{hint}; "
+            "correct it in the configuration"
         )
 
 

@@ -42,7 +42,7 @@ def _read_csv(path: str | os.PathLike[str]) -> NDArray[np.int64]:
     if "label" not in table.columns:
         raise UserError(
             f"{path}: has no column 'label', only {', '.join(table.columns) or 'an empty line'}; "
-            "expected a line an image, in the order of the images' numbers"
+            "give it that column, a line an image, in the order of the images' numbers"
         )
     labels = pd.to_numeric(pd.Series([row["label"] for _, row in table.rows]), errors="coerce")
     return _whole(labels.to_numpy(np.float64), path, "label", MAX_LABEL)

@@ -382,4 +382,6 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             said = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
             return {name: file.get_tensor(name) for name in file.keys()}, dict(said)  # noqa: SIM118
     except Exception as error:  # damaged bytes raise errors of many kinds
-        raise unreadable(path, "a trained net", "delete it and train it again", error) from error
+        raise unreadable(
+            path, "a trained net", "delete it and run again to train it", error
+        ) from error

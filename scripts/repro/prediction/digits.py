@@ -97,7 +97,9 @@ def scores(model: Path, digits: NDArray[np.uint8]) -> tuple[NDArray[Any], str]:
     try:
         forward, kind = _of_numpy(model) if model.suffix == ".npz" else _of_torch(model)
     except Exception as error:  # a damaged file raises errors of many kinds
-        raise unreadable(model, "a trained net", "delete it and train it again", error) from error
+        raise unreadable(
+            model, "a trained net", "delete it and run again to train it", error
+        ) from error
     found = []
     for start in range(0, len(digits), SCALED_AT_ONCE):
         some = digits[start : start + SCALED_AT_ONCE]
