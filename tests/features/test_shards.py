@@ -152,7 +152,7 @@ def test_a_missing_shard_is_noticed(parts, tmp_path, missing):
 @pytest.mark.parametrize("name", ["features", "ids", "manifest"])
 def test_a_missing_file_of_a_shard_is_named(parts, tmp_path, name):
     getattr(parts[1], name).unlink()
-    with pytest.raises(UserError, match=r"2-of-3/\w+\.npy: there is no such file"):
+    with pytest.raises(UserError, match=r"2-of-3/\w+\.\w+: there is no such file"):
         join(parts, files_in(tmp_path / "joined"))
 
 

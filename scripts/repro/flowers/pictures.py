@@ -278,9 +278,8 @@ def asked_about(images: str) -> tuple[Path, list[str], str]:
         return root.parent, [root.name], ""
     names = sorted(_walk(root, counts))
     if not names:
-        raise UserError(
-            f"{root}: no picture lies there; put some there, a folder a class. {passed_over(counts)}".rstrip()
-        )
+        said = f"{root}: no picture lies there; name a picture, or a folder of some. "
+        raise UserError((said + passed_over(counts)).rstrip())
     return root, names, passed_over(counts)
 
 

@@ -30,8 +30,8 @@ _DIED = re.compile(r"CalledProcessError.*(?:died with <Signals\.(\w+)|non-zero e
 _JOBS_FAILED = "At least one job did not complete successfully"
 _LOCKED = "Directory cannot be locked"
 _AT_WORK = (
-    "Another run is at work in this folder: wait until it has ended, or stop it. If none is, one on "
-    "another machine or a cluster was killed: `snakemake --unlock` takes off the lock it left."
+    "Another run is at work in this folder: wait until it has ended, or stop it. If none is, one "
+    "on another machine or a cluster was killed: `snakemake --unlock` takes its lock off."
 )
 _LONG_S = 60.0  # a job of more than this says each tenth where there is no status line
 
