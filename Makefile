@@ -53,6 +53,10 @@ test-all: $(READY)
 reliability: $(READY)
 	@python -m pytest -m fault --reliability=docs/RELIABILITY.md
 
+## make messages     the same, and every message of that table whole, to be read in one go
+messages: $(READY)
+	@file=$$(mktemp); python -m pytest -m fault --messages="$$file" >&2; cat "$$file"; rm "$$file"
+
 ## make offline FROM=folder   which files that a run needs are there, missing or wrong (CONFIG=file.yaml)
 offline: $(READY)
 	@python scripts/offline.py $(if $(FROM),--from "$(FROM)") $(if $(CONFIG),--configfile "$(CONFIG)")

@@ -13,7 +13,7 @@ import yaml
 from snakemake.utils import update_config
 
 from repro.config import check, fill_in
-from repro.errors import UserError
+from repro.errors import UserError, unreadable
 from repro.fetch.needed import FOUND, needed, table
 from repro.fetch.registry import load_registry
 from repro.plan import Plan
@@ -25,7 +25,7 @@ def read(file: Path) -> dict[str, Any]:
     try:
         return dict(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        raise UserError(f"{file}: cannot be read as a configuration ({error})") from error
+        raise unreadable(file, "a configuration in YAML", "mend it", error) from error
 
 
 def main() -> int:

@@ -68,7 +68,10 @@ def main() -> None:
     for name, why in answers.damaged.items():
         logger.warning("passed over %s: %s", root / name, why)
     if not answers.files:
-        raise UserError(f"{params.images}: none of its {len(names)} pictures could be read")
+        raise UserError(
+            f"{params.images}: none of its {len(names)} pictures could be read; why stands "
+            "above. Mend them, or name another folder"
+        )
     table = answers.table()
     with atomic_path(made.answers) as aside:
         table.to_csv(aside, index=False)

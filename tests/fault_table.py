@@ -5,13 +5,15 @@
 
 marks a test; that is all it takes. What the test catches with ``pytest.raises`` is recorded by
 itself, the first time; ``happened(words or exception)`` records anything else, and comes first.
-``pytest -m fault --reliability=FILE`` writes the table of the tests that ran.
+``pytest -m fault --reliability=FILE`` writes the table of the tests that ran, and
+``--messages=FILE`` what each of them saw, whole.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +27,7 @@ HEAD = """# What was broken on purpose, and what happened
 Written by `make reliability`, which runs a test for every row; do not edit.
 """
 COLUMNS = ("fault", "promised", "outcome", "seen")
-_LONGEST = 260  # characters of what was seen
+_LONGEST = 260  # characters of what was seen, in the table
 
 
 class Fault(NamedTuple):
@@ -58,7 +60,10 @@ class Row:
 
 
 def _cell(text: str) -> str:
-    return re.sub(r"([|*_`<>\[\]\\])", r"\\\1", " ".join(text.split()))
+    text = " ".join(text.split())
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST].rstrip()} …{'”' if text.startswith('“') else ''}"
+    return re.sub(r"([|*_`<>\[\]\\])", r"\\\1", text)
 
 
 def page(rows: dict[Fault, Row]) -> str:
@@ -79,6 +84,12 @@ def page(rows: dict[Fault, Row]) -> str:
             cells = (_cell(first), _cell(promise), outcome, _cell(seen))
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def messages(rows: dict[Fault, Row]) -> str:
+    """Return what was seen of each fault, whole and one after another: to be read in one go."""
+    seen = {f"{fault.kind}: {fault.fault}": rows[fault].cells(fault)[3] for fault in sorted(rows)}
+    return "\n".join(f"{name}\n{textwrap.indent(text, '    ')}\n" for name, text in seen.items())
 
 
 def rows_of(text: str) -> set[tuple[str, str, str]]:
@@ -140,7 +151,7 @@ class Recorder:
         for pattern, plain in (
             (r"\x1b\[[0-9;]*m", ""),
             (r"(?<![\w.…/])(?:/[\w.+-]+){3,}/", "…/"),
-            (r"\b[0-9a-f]{32,64}\b", "…"),
+            (r"\b[0-9a-f]{32,64}\b|\b[0-9a-f]{8}…", "…"),
             (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
             (r"\b(process|[Jj]ob) '?\d+'?", r"\1 N"),
             (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\d\d:\d\d:\d\d", "TIME"),
@@ -148,8 +159,7 @@ class Recorder:
             (r"0x[0-9a-f]+", "0x…"),
         ):
             text = re.sub(pattern, plain, text)
-        text = " ".join(text.split())
-        text = text if len(text) <= _LONGEST else f"{text[:_LONGEST].rstrip()} …"
+        text = text.strip()
         return f"“{text}”" if isinstance(error, BaseException) else text
 
     @contextmanager
@@ -201,8 +211,9 @@ _recorder = pytest.StashKey[Recorder]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--reliability``."""
+    """Add ``--reliability`` and ``--messages``."""
     parser.addoption("--reliability", metavar="FILE", help="write the table of faults there")
+    parser.addoption("--messages", metavar="FILE", help="write every message of it there, whole")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -228,10 +239,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Write the page, unless the session was broken off."""
-    target = session.config.getoption("--reliability")
-    if target and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        Path(target).write_text(page(session.config.stash[_recorder].rows), encoding="utf-8")
+    """Write the pages, unless the session was broken off."""
+    for option, write in (("--reliability", page), ("--messages", messages)):
+        target = session.config.getoption(option)
+        if target and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            Path(target).write_text(write(session.config.stash[_recorder].rows), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,14 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from repro.errors import UserError
+from repro.errors import UserError, unreadable
 from repro.splits import SPLITS
 from repro.system.files import atomic_path
 from repro.system.tables import read_csv
 
 logger = logging.getLogger("repro")
+
+_WAY_OUT = "mend it or, if a run has made it, delete it and run again"
 
 
 class HistoryRow(NamedTuple):
@@ -55,11 +57,17 @@ def read_history(path: str | os.PathLike[str]) -> pd.DataFrame:
     try:
         frame = read_csv(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as CSV ({error})") from error
+        raise unreadable(path, "a table of epochs (CSV)", _WAY_OUT, error) from error
     if missing := {"epoch", "split", "accuracy"} - set(frame.columns):
-        raise UserError(f"{path}: column {sorted(missing)[0]!r} is missing; found {list(frame)}")
+        raise UserError(
+            f"{path}: its column {sorted(missing)[0]!r} is missing, there are only "
+            f"{', '.join(map(str, frame.columns))}; {_WAY_OUT}"
+        )
     if strange := set(frame["split"]) - set(SPLITS):
-        raise UserError(f"{path}: unknown split {sorted(strange)[0]!r}, expected one of {SPLITS}")
+        raise UserError(
+            f"{path}: a set is called {sorted(map(str, strange))[0]!r}, expected one of "
+            f"{', '.join(SPLITS)}; {_WAY_OUT}"
+        )
     if "loss" not in frame.columns:
         frame["loss"] = float("nan")
     return frame

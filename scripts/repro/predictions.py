@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.errors import UserError
+from repro.errors import unreadable
 from repro.splits import SPLITS
 from repro.system.files import write_npz
 
@@ -91,6 +91,6 @@ class Predictions:
                     file["classes"],
                 )
         except Exception as error:  # a damaged zip file raises errors of many kinds
-            raise UserError(
-                f"{path}: not a predictions file ({error}); delete it and run again"
+            raise unreadable(
+                path, "a predictions file", "delete it and run again", error
             ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import reprlib
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
+_LONGEST = 200  # characters of a value or a message
 _short = reprlib.Repr()  # what a YAML file unfolds to has no bounds
 _short.maxstring = _short.maxother = 100
 _short.maxlevel = 3
@@ -76,7 +78,8 @@ def _in_words(error: ValidationError) -> str:
     }
     template = allowed.get(str(error.validator))
     if template is None:
-        return f"{key}: {error.message}"
+        message = error.message.replace("is a required property", "is missing")
+        return f"{key}: {textwrap.shorten(message, _LONGEST, placeholder=' …')}"
     wanted: Any = error.validator_value
     meant = None
     if error.validator == "type":
@@ -86,9 +89,15 @@ def _in_words(error: ValidationError) -> str:
     elif isinstance(wanted, list):
         wanted = ", ".join(map(str, wanted))
     must = template.format(wanted)
+    if error.validator == "pattern":
+        must = error.schema.get("description", must)
     if meant is not None:
         return f"{key}: {error.instance!r} {A_TEXT} to YAML, must be {must}; write {meant}"
-    return f"{key}: {_short.repr(error.instance)} is not allowed; must be {must}"
+    return f"{key}: {_shown(error.instance)} is not allowed; must be {must}"
+
+
+def _shown(value: Any) -> str:
+    return textwrap.shorten(_short.repr(value), _LONGEST, placeholder=" …")
 
 
 def _meant(error: ValidationError) -> str | None:

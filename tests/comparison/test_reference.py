@@ -221,12 +221,12 @@ def test_files_that_are_not_of_the_form_are_refused(tmp_path):
     for spoiled, match in (
         (text.replace("metric", "name", 1), "columns"),
         (text + text.splitlines()[1] + "\n", "twice"),
-        (text + "3,test,accuracy\n", r"small\.csv"),
+        (text + "3,test,accuracy\n", ""),
         (text.replace("accuracy,0", "accuracy,7", 1), "outside"),
-        ("", r"small\.csv"),
+        ("", ""),
     ):
         (folder / "small.csv").write_text(spoiled)
-        with pytest.raises(UserError, match=f"{match}.*make reference"):
+        with pytest.raises(UserError, match=rf"small\.csv: .*make reference.*{match}"):
             reference.load(folder.glob("*"))
     (folder / "small.csv").write_text(text)
     (folder / "small.json").unlink()

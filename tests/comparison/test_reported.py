@@ -114,7 +114,7 @@ class TestWhatIsBroken:
             ("precision: 0.01", "precision: 0.001", "printed as 94.50"),
             ("precision: 0.01, ", "", "key 'precision' is missing"),
             ("figures:", "figures: 3\nothers:", "not iterable"),
-            ("models:\n", "models: [\n", "cannot be read as YAML"),
+            ("models:\n", "models: [\n", "not YAML"),
         ],
     )
     def test_is_named(self, tmp_path, old, new, message):
@@ -288,8 +288,8 @@ class TestHistory:
         ("text", "message"),
         [
             ("epoch,split,loss\n1,train,2\n", "column 'accuracy' is missing"),
-            ("epoch,split,accuracy\n1,val,0.5\n", "unknown split 'val'"),
-            ("", "cannot be read as CSV"),
+            ("epoch,split,accuracy\n1,val,0.5\n", "a set is called 'val'"),
+            ("", "not a table of epochs"),
         ],
     )
     def test_is_named(self, tmp_path, text, message):

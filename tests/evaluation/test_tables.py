@@ -69,7 +69,7 @@ class TestNames:
 
     def test_another_table(self, predictions, tmp_path):
         (tmp_path / "names.csv").write_text("a,b\n1,one\n")
-        with pytest.raises(UserError, match="columns label and name"):
+        with pytest.raises(UserError, match=r"the columns label .* and name"):
             tables.class_table(predictions, RUN, tmp_path / "names.csv")
 
 

@@ -136,7 +136,9 @@ def test_a_file_with_code_in_it_is_refused_and_the_code_not_run(tmp_path, throug
         torch.save({"conv1.weight": _Bomb(flag)}, path)
     else:
         path.write_bytes(pickle.dumps(_Bomb(flag)))
-    with pytest.raises(UserError, match=r"bomb\.pth: not a plain state dict"):
+    with pytest.raises(
+        UserError, match=r"bomb\.pth: refused: it holds more than a network's numbers"
+    ):
         build(SMALL, path)
     assert not flag.exists()
 
@@ -159,7 +161,7 @@ def test_a_file_cut_off_in_the_middle_is_named(resnet18_file, tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(UserError, match="no such weights file"):
+    with pytest.raises(UserError, match="no such file of weights"):
         build(SMALL, tmp_path / "absent.pth")
 
 
@@ -271,7 +273,7 @@ def test_a_network_is_built_for_the_transform_that_is_asked_for(tmp_path):
     "weights", "a network of fixed input size under another transform", "refused before any image"
 )
 def test_a_network_of_fixed_size_is_refused_before_any_image():
-    with pytest.raises(UserError, match=r"takes no images of 224 x 224 pixels .*384.*\(own\)"):
+    with pytest.raises(UserError, match=r"takes no images of 224 x 224 pixels.* to own .*384"):
         build("timm:vit_tiny_patch16_384", None)
     assert build("timm:vit_tiny_patch16_384", None, preprocess="own").width == 192
 
@@ -309,7 +311,7 @@ def test_a_network_that_looks_at_values_is_tried_for_real_and_left_as_it_was():
     module = _LooksAtValues()
     assert backbones.feature_width(module, 8) == 3
     assert module.norm.num_batches_tracked == 0, "it was in training mode"
-    with pytest.raises(UserError, match=r"images of 9 x 9 pixels \(wrong height\)"):
+    with pytest.raises(UserError, match=r"images of 9 x 9 pixels.*\(wrong height\)"):
         backbones.feature_width(module, 9)
 
 

@@ -121,16 +121,19 @@ def test_any_kind_of_picture_is_read_as_red_green_blue(photos, tmp_path, mode):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda file: file.unlink(), "cannot be read"),
-        (lambda file: file.write_bytes(b""), "cannot be read"),
-        (lambda file: file.write_bytes(b"no picture"), "cannot be read"),
-        (lambda file: file.write_bytes(file.read_bytes()[:-300]), "cannot be read"),
+        (lambda file: file.unlink(), "there is no such file"),
+        (lambda file: file.write_bytes(b""), "damaged, or not a whole picture"),
+        (lambda file: file.write_bytes(b"no picture"), "damaged, or not a whole picture"),
+        (
+            lambda file: file.write_bytes(file.read_bytes()[:-300]),
+            "damaged, or not a whole picture",
+        ),
     ],
 )
 def test_a_damaged_image_is_named(tmp_path, damage, message):
     image = replace(make_photos(tmp_path, 1)[0], sha256="")
     damage(image.file)
-    with pytest.raises(DamagedImageError, match=rf"image_00001\.jpg: image 1 {message}"):
+    with pytest.raises(DamagedImageError, match=rf"image_00001\.jpg: image 1: {message}"):
         read_pixels(image, SMALL)
 
 
@@ -139,7 +142,7 @@ def test_a_damaged_image_is_named(tmp_path, damage, message):
 )
 def test_a_file_that_is_not_the_one_prepared_is_named(tmp_path):
     first, second = make_photos(tmp_path, 2)
-    with pytest.raises(DamagedImageError, match="its sha256 has changed"):
+    with pytest.raises(DamagedImageError, match="its sha256 is another"):
         read_pixels(replace(first, file=second.file), SMALL)
 
 
@@ -260,9 +263,9 @@ def test_an_extraction_stopped_at_its_very_end_keeps_all_rows(
             "weights_",
         ),
         (lambda s: s.update(images=s["images"][::-1]), "images_sha256"),
-        (lambda s: s.update(images=s["images"][:-1]), "images is 30, now 29"),
+        (lambda s: s.update(images=s["images"][:-1]), "images: 30 there, 29 now"),
         (lambda s: s.update(preprocess=Preprocess(48, 32)), "preprocess"),
-        (lambda s: s.update(batch_size=5), "batch_size is 4, now 5"),
+        (lambda s: s.update(batch_size=5), "batch_size: 4 there, 5 now"),
         (lambda s: s.update(protocol={"name": "adapted"}), "protocol"),
     ],
 )
@@ -285,7 +288,7 @@ def test_an_unfinished_extraction_of_something_else_is_refused(
 @pytest.mark.fault("features", "an unfinished extraction by other library versions", "refused")
 def test_other_library_versions_are_refused(photos, backbone, begun, monkeypatch):
     monkeypatch.setattr(extraction, "version", lambda package: "0.0")
-    with pytest.raises(UserError, match="versions is"):
+    with pytest.raises(UserError, match=r"versions\.torch: .* there, 0\.0 now"):
         run(photos, backbone, begun)
 
 
@@ -298,7 +301,7 @@ def test_other_code_is_refused(photos, backbone, begun, tmp_path, monkeypatch):
     assert extraction._hash_of_code() == here
     edited = checkout / "repro/features/pixels.py"
     edited.write_text(edited.read_text() + "# another way to read a photograph\n")
-    with pytest.raises(UserError, match=r"code_sha256 is [0-9a-f]{64}, now"):
+    with pytest.raises(UserError, match=r"code_sha256: [0-9a-f]{8}… there, [0-9a-f]{8}… now"):
         run(photos, backbone, begun)
 
 
@@ -318,7 +321,7 @@ def test_a_damaged_image_stops_the_run_or_is_left_out(backbone, tmp_path, caplog
     np.testing.assert_allclose(found.features, others, rtol=1e-4, atol=1e-6)
     assert "1 damaged images are left out" in caplog.text
     assert found.rows_of([10, 5, 1]) == [8, 0]
-    with pytest.raises(UserError, match="image 11 of the split has no features"):
+    with pytest.raises(UserError, match="image 11 is in the split but has no features"):
         found.rows_of([11])
 
 
@@ -339,7 +342,9 @@ def test_an_unknown_way_with_damaged_images_is_refused(photos, backbone, tmp_pat
 def test_features_that_are_not_finite_are_refused(photos, tmp_path):
     backbone = build(NET, None)
     backbone.module.features[0][0].weight.data[0, 0, 0, 0] = torch.nan
-    with pytest.raises(UserError, match=r"image_00001\.jpg: the network gives NaN or infinity"):
+    with pytest.raises(
+        UserError, match=r"image_00001\.jpg: what the network gives .* is no number"
+    ):
         run(photos, backbone, tmp_path)
 
 
@@ -457,7 +462,7 @@ def test_out_of_memory_halves_the_batch_with_a_warning(caplog, happened):
 @pytest.mark.fault("features", "out of memory with a single image", "told in words")
 def test_out_of_memory_with_one_image_is_the_users_to_mend():
     forward = Forward(_Greedy(0), SMALL, CPU, fuse=False)
-    with pytest.raises(UserError, match="out of memory with a single image"):
+    with pytest.raises(UserError, match="out of memory even with a single image"):
         forward(torch.zeros((4, 32, 32, 3), dtype=torch.uint8))
 
 
@@ -545,7 +550,7 @@ def test_a_killed_adaptation_is_not_done_twice(photos, tmp_path, monkeypatch):
 def test_adapting_to_single_images_is_refused_before_the_first(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(batch_norm, "read_batch", _broken)
     backbone = build("torchvision:resnet18", None)
-    with pytest.raises(UserError, match=r"set flowers\.batch_size to 2 or more"):
+    with pytest.raises(UserError, match=r"Set flowers\.batch_size to 2 or more"):
         adapt(backbone, photos, SMALL, tmp_path / "kept", device=CPU, batch_size=1, workers=1)
     assert not any(layer.training for layer in batch_norms(backbone.module))
 

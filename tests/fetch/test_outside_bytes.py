@@ -118,7 +118,7 @@ def test_idx(folder, raw, happened):
 
 def test_idx_with_more_dimensions_than_numpy_has(folder):
     (folder / "f.idx").write_bytes(bytes([0, 0, 8, 200]) + (1).to_bytes(4, "big") * 200 + b"x")
-    with pytest.raises(UserError, match=r"f\.idx: .*fetch it again"):
+    with pytest.raises(UserError, match=r"f\.idx: .*run again to fetch it"):
         read_idx(folder / "f.idx")
 
 
@@ -276,7 +276,7 @@ def test_registries(folder, raw, value, happened):
     file = folder / "registry.yaml"
     file.write_bytes(raw)
     read_or_refused(lambda: load_registry([file]), "registry.yaml")
-    read_or_refused(lambda: load_registry([], {"x/y": value}), "the configuration: files: x/y")
+    read_or_refused(lambda: load_registry([], {"x/y": value}), "the configuration: downloads: x/y")
     happened("entries or a refusal that names the file and the entry")
 
 
@@ -288,9 +288,9 @@ def test_a_registry_that_unfolds_without_end(folder):
     for name, below in zip("bcdefghijklmnop", "abcdefghijklmno", strict=True):
         lines.append(f"{name}: &{name} [{', '.join([f'*{below}'] * 9)}]")
     laughs = yaml.safe_load("\n".join(lines))
-    with pytest.raises(UserError, match="is not a mapping") as caught:
+    with pytest.raises(UserError, match="must be a map of keys") as caught:
         load_registry([], {"x/y": laughs["p"]})
-    assert len(str(caught.value)) < 5000
+    assert len(str(caught.value)) < 400
 
 
 @pytest.mark.parametrize("text", ["files: 2001-99-99", "files: !!int x", "[" * 5000, "a: !!bool x"])
@@ -492,7 +492,7 @@ def test_checkpoints(folder, damage, happened):
 @pytest.mark.parametrize("header", ["[]", "7", "{}", '{"configuration": [], "names": []}', "nul"])
 def test_a_checkpoint_with_another_header_is_refused(folder, header):
     np.savez(folder / "c.npz", header=np.array(header))
-    with pytest.raises(UserError, match=r"c\.npz: not a whole checkpoint"):
+    with pytest.raises(UserError, match=r"c\.npz: damaged, or not a whole checkpoint"):
         load_checkpoint(folder / "c.npz", {"seed": 1})
 
 

@@ -81,7 +81,7 @@ def test_an_unknown_name_brings_suggestions() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        (7, "is not a mapping"),
+        (7, "must be a map of keys"),
         (entry(sha256=...), "has no hash"),
         (entry(sha256=57934424), "sha256: 57934424 is not allowed; must be of type string"),
         (entry(sha256="a" * 63), "sha256"),
@@ -90,41 +90,44 @@ def test_an_unknown_name_brings_suggestions() -> None:
         (entry(size="3"), "size: '3'"),
         (entry(size=-1), "size: -1"),
         (entry(size=True), "size: True"),
-        (entry(sources=...), "'sources' is a required property"),
+        (entry(sources=...), "'sources' is missing"),
         (entry(sources="https://example.org"), "sources"),
         (entry(licence=3), "licence: 3 is not allowed; must be of type string"),
         (entry(sha265=B), "unknown key 'sha265'"),
         (entry(sources=["https://example.org"]), "sources.0: 'https://example.org'"),
-        (source(url="https://example.org/f", path="f"), "expected one"),
-        (source(unpack="gzip"), "has none of url, package, path"),
+        (source(url="https://example.org/f", path="f"), "has url and path; name one of"),
+        (source(unpack="gzip"), "has none; name one of url, package, path"),
         (source(url="http://example.org/f"), "refused: not https"),
         (source(url="ftp://example.org/f"), "no https"),
         (source(url="https:///f"), "no https"),
         (source(url="https://[::1/f"), "no URL"),
         (source(url="https://example.org/f", member="m"), "'member'"),
         (source(package="p==1"), "'member'"),
-        (source(package="p", member="m"), "package: .* of the form"),
-        (source(package="--index-url=https://evil==1", member="m"), "package: .* of the form"),
-        (source(package="p==1 --pre", member="m"), "package: .* of the form"),
+        (source(package="p", member="m"), "package: .* must be NAME==VERSION"),
+        (
+            source(package="--index-url=https://evil==1", member="m"),
+            "package: .* must be NAME==VERSION",
+        ),
+        (source(package="p==1 --pre", member="m"), "package: .* must be NAME==VERSION"),
         (source(path=""), "path: '' is not allowed"),
         (source(path="file://elsewhere/f"), "is file:///folder/file"),
         (
             source(url="https://example.org/f", unpack="zip"),
             "unpack: 'zip' is not allowed; must be one",
         ),
-        (entry(size=..., sources=[{"path": "f", "unpack": "gzip"}]), "must state the size"),
+        (entry(size=..., sources=[{"path": "f", "unpack": "gzip"}]), "so its size is needed"),
         (source(path="f", unpack="mnist-pickle", md5="c" * 32), "needs the sha256"),
     ],
 )
 def test_a_wrong_entry_is_named(fields: Any, message: str) -> None:
-    with pytest.raises(UserError, match=f"the configuration: files: flowers/x: .*{message}"):
+    with pytest.raises(UserError, match=f"the configuration: downloads: flowers/x: .*{message}"):
         load_registry([], {"flowers/x": fields})
 
 
 @pytest.mark.fault("configuration", "a download's name that leads out of its folder", "refused")
 @pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x", "a//b", "a\\b", "", ".x", 7])
 def test_a_name_cannot_lead_out_of_the_folder(name: Any) -> None:
-    with pytest.raises(UserError, match="a name is a relative path"):
+    with pytest.raises(UserError, match="no path inside the folder of downloads"):
         load_registry([], {name: entry()})
 
 
@@ -182,5 +185,5 @@ def test_files_are_proved_where_a_job_finds_them(tmp_path: Path) -> None:
     copy.write_bytes(b"abd")
     with pytest.raises(UserError, match=re.escape(f"{copy}: not the right file")):
         prove(proofs, files)
-    with pytest.raises(UserError, match=r"^data/downloads/f: cannot be read"):
+    with pytest.raises(UserError, match=r"^data/downloads/f: there is no such file"):
         prove(proofs)

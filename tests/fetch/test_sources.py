@@ -230,12 +230,13 @@ def test_a_folder_in_place_is_refused(target: Path) -> None:
 def test_a_wrong_file_put_in_place_by_hand(tmp_path: Path) -> None:
     path = tmp_path / "by hand"
     proofs = {str(path): asdict(entry("https://example.org/f").proof)}
-    with pytest.raises(UserError, match="by hand: cannot be read"):
+    path.write_bytes(OTHER)
+    with pytest.raises(UserError, match=f"by hand: not the right file: sha256 of {sha256(OTHER)}"):
         prove(proofs)
     path.write_bytes(BODY)
     prove(proofs)
-    path.write_bytes(OTHER)
-    with pytest.raises(UserError, match=f"by hand: not the right file: sha256 of {sha256(OTHER)}"):
+    path.unlink()
+    with pytest.raises(UserError, match="by hand: there is no such file; run again to fetch it"):
         prove(proofs)
 
 
@@ -591,9 +592,9 @@ def test_gzip(server: Server, target: Path) -> None:
 @pytest.mark.parametrize(
     ("sent", "message"),
     [
-        (BODY, "no whole gzip file"),
-        (gzip.compress(BODY)[:-20], "no whole gzip file"),
-        (gzip.compress(BODY)[:100] + b"zzzz" + gzip.compress(BODY)[104:], "no whole gzip file"),
+        (BODY, "not packed with gzip"),
+        (gzip.compress(BODY)[:-20], "not packed with gzip"),
+        (gzip.compress(BODY)[:100] + b"zzzz" + gzip.compress(BODY)[104:], "not packed with gzip"),
         (gzip.compress(OTHER), "sha256 of"),
         (gzip.compress(BODY[:-1]), "307,199 bytes, expected 307,200"),
         (gzip.compress(bytes(1 << 26)), "more than the expected 307,200 bytes"),

@@ -42,5 +42,7 @@ class TestPhotographs:
             photographs([12], images)
 
     def test_damaged(self, images):
-        with pytest.raises(UserError, match=r"image_00011\.jpg: cannot be read"):
+        with pytest.raises(
+            UserError, match=r"image_00011\.jpg: damaged, or not a whole picture; put it back"
+        ):
             photographs([11], images)

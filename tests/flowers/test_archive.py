@@ -65,7 +65,7 @@ def test_members_outside_the_folder_stay_out(tmp_path, name, happened):
     if name.startswith("/"):  # the filter takes it as relative to the folder
         assert [file.name for file in extract(bad, folder)][-1] == "image_00009.jpg"
     else:
-        with pytest.raises(UserError, match=r"bad\.tgz: cannot be unpacked .*outside"):
+        with pytest.raises(UserError, match=r"bad\.tgz: cannot be unpacked, .*out of its folder"):
             extract(bad, folder)
     assert not [file for file in tmp_path.rglob("image_00009.jpg") if folder not in file.parents]
     happened("no file outside the folder")
@@ -76,7 +76,7 @@ def test_links_out_of_the_archive_are_refused(tmp_path):
     link = tarfile.TarInfo("jpg/image_00001.jpg")
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
     image = ("jpg/image_00002.jpg", jpeg())
-    with pytest.raises(UserError, match=r"bad\.tgz: cannot be unpacked .*link"):
+    with pytest.raises(UserError, match=r"bad\.tgz: cannot be unpacked, it holds a link"):
         extract(pack(tmp_path / "bad.tgz", [image, (link, b"")]), tmp_path / "images")
 
 
@@ -93,7 +93,7 @@ def test_links_within_the_archive_are_no_images(tmp_path, kind):
 
 def refused(archive, folder):
     """Unpack in vain; return the message."""
-    with pytest.raises(UserError, match="photographs; fetch it again") as caught:
+    with pytest.raises(UserError, match="photographs; delete it and run again") as caught:
         extract(archive, folder)
     assert str(archive) in str(caught.value)
     return str(caught.value)
@@ -160,7 +160,9 @@ def test_a_changed_byte_of_an_archive_is_named(tmp_path):
     raw = bytearray(pack(tmp_path / "a.tgz", [("jpg/image_00001.jpg", noise)]).read_bytes())
     raw[len(raw) // 2] ^= 255
     (tmp_path / "bad.tgz").write_bytes(raw)
-    with pytest.raises(UserError, match=r"bad\.tgz: cannot be unpacked .*CRC.*fetch it"):
+    with pytest.raises(
+        UserError, match=r"bad\.tgz: cannot be unpacked, it is damaged.*fetch it.*CRC"
+    ):
         extract(tmp_path / "bad.tgz", tmp_path / "images")
 
 
@@ -242,9 +244,11 @@ def test_a_decompression_bomb_is_refused(tmp_path):
     whole[16:24] = struct.pack(">II", 20_000, 20_000)
     whole[29:33] = struct.pack(">I", zlib.crc32(bytes(whole[12:29])))
     file.write_bytes(whole)
-    with pytest.raises(UserError, match=r"image_00001\.jpg: Image size \(400000000 pixels\)"):
+    with pytest.raises(
+        UserError, match=r"image_00001\.jpg: more than 178,956,970 pixels, which no photograph has"
+    ):
         describe([file], np.array([1]), tmp_path)
-    with pytest.raises(DamagedImageError, match="decompression bomb"):
+    with pytest.raises(DamagedImageError, match="more than 178,956,970 pixels"):
         read_pixels(ImageRef(1, file, ""), SMALL)
 
 

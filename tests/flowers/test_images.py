@@ -26,7 +26,7 @@ def test_an_id_that_stands_twice_is_refused(tmp_path):
 def test_a_table_without_rows_or_columns_is_refused(tmp_path, text):
     table = tmp_path / "images.csv"
     table.write_text(text)
-    with pytest.raises(UserError, match=r"images\.csv: no rows, or no column"):
+    with pytest.raises(UserError, match=r"images\.csv: has no rows, or no column"):
         read_images(table)
 
 
@@ -35,12 +35,12 @@ def test_a_table_without_rows_or_columns_is_refused(tmp_path, text):
 def test_a_damaged_row_is_named(tmp_path, row):
     text = f"id,file,label,sha256\n{row}\n"
     (tmp_path / "images.csv").write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(UserError, match=r"images\.csv: .*prepare "):
+    with pytest.raises(UserError, match=r"images\.csv: .*delete it and run again"):
         read_images(tmp_path / "images.csv")
 
 
 def test_a_missing_table_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"absent\.csv: cannot be read"):
+    with pytest.raises(UserError, match=r"absent\.csv: there is no such file; run again"):
         read_split(tmp_path / "absent.csv")
 
 
@@ -53,7 +53,9 @@ def test_a_split_keeps_the_order_of_its_rows(tmp_path):
 def test_an_unknown_set_is_refused(tmp_path):
     table = tmp_path / "split.csv"
     table.write_text("id,label,split\n5,1,valid\n")
-    with pytest.raises(UserError, match="'valid'; expected one of train, validation, test"):
+    with pytest.raises(
+        UserError, match="a set is called 'valid', not one of train, validation, test"
+    ):
         read_split(table)
 
 

@@ -178,7 +178,9 @@ class TestDescribe:
     def test_damaged_by_the_users_own_path(self, mine):
         (mine / "薔薇/z.tif").write_bytes(b"II*\0 and no more")
         found = pictures.find(str(mine), None)
-        with pytest.raises(UserError, match=r"my \{flowers\}/薔薇/z\.tif: cannot identify"):
+        with pytest.raises(
+            UserError, match=r"my \{flowers\}/薔薇/z\.tif: damaged, or not a whole picture"
+        ):
             gather.describe(found, on_damaged="stop")
         opened = gather.describe(found, on_damaged="skip")
         assert opened.damaged == ["薔薇/z.tif"]

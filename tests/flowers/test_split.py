@@ -90,7 +90,7 @@ def test_a_label_of_too_few_images_is_refused_by_name(kind, shares, least):
         check_counts(few, kind, *shares)
     assert (
         f"label 2 has 2, label 4 has {least - 1}, label 5 has 1, label 6 has 1, label 7 has 1, "
-        "and 1 more. Add images of it, or leave the label out"
+        "and 1 more. Add images of these labels, or leave them out"
     ) in str(caught.value)
     with pytest.raises(UserError, match="label 2 has 2"):
         split_images(few, kind=kind, validation=shares[0], test=shares[1], seed=1)

@@ -100,11 +100,11 @@ def test_a_set_that_lacks_a_label_keeps_the_numbering_of_the_others(tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda root: (root / "test").rename(root / "tests"), r"test: no images"),
+        (lambda root: (root / "test").rename(root / "tests"), r"test: holds no images"),
         (lambda root: (root / "train/rose").mkdir(), r"folder 'rose' is no label"),
         (
             lambda root: next((root / "train/1").iterdir()).rename(root / "train/1/photo.jpg"),
-            r"photo\.jpg: expected a file named image_NUMBER\.jpg",
+            r"photo\.jpg: files here are named image_NUMBER\.jpg",
         ),
     ],
 )
@@ -262,7 +262,7 @@ def test_a_last_batch_of_one_image_is_refused_before_the_first(tree, batch_size)
     assert len(tree.rows("train")) == 18
     recipe = replace(RECIPE, batch_size=batch_size)
     before = {name: buffer.clone() for name, buffer in backbone.module.named_buffers()}
-    with pytest.raises(UserError, match=r"18 training images .* set another flowers\.head\.batch"):
+    with pytest.raises(UserError, match=r"18 training images .* Set another flowers\.head\.batch"):
         check_last_batch(backbone.module, tree, SMALL, recipe)
     assert not backbone.module.training
     assert all(torch.equal(before[name], b) for name, b in backbone.module.named_buffers())

@@ -212,7 +212,7 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
         ({"recipe": replace(RECIPE, learning_rate=0.25)}, "learning_rate: 0.5 there, 0.25 now"),
         ({"recipe": replace(RECIPE, hidden=(8,))}, r"hidden: \[7, 6\] there, \[8\] now"),
         ({"seed": 2}, "seed: 1 there, 2 now"),
-        ({"kind": trainer_of("torch")}, 'kind: "numpy" there, "torch" now'),
+        ({"kind": trainer_of("torch")}, "kind: numpy there, torch now"),
         *(({"data": changed}, "data_sha256") for changed in with_one_value_changed(data)),
     ):
         arguments = {"kind": NumpyTrainer, "data": data, "recipe": RECIPE, "seed": 1, **other}

@@ -239,7 +239,7 @@ class TestWriting:
             archive.results_files(results)
 
     def test_no_crate_says_what_to_do(self, tmp_path):
-        with pytest.raises(UserError, match="run the workflow first"):
+        with pytest.raises(UserError, match="run the workflow, or name"):
             archive.results_files(tmp_path)
 
     def test_no_checkout_says_so(self, tmp_path):
@@ -284,7 +284,7 @@ class TestWriting:
 
     def test_a_run_that_does_not_tell_its_code_is_refused_by_name(self, results, checkout):
         write_json(results / "provenance.json", {"identity": {"code": {"sha256": "ab"}}})
-        with pytest.raises(UserError, match=r"provenance\.json: does not tell .*'files'"):
+        with pytest.raises(UserError, match=r"provenance\.json: .* which code has run.*files"):
             archive.changed_code(results, checkout)
 
 
@@ -487,7 +487,7 @@ class TestVerifying:
         repack(packed, lambda members: members.update({name: content}), with_manifest=True)
         (problem,) = archive.verify(packed, ROOT).problems
         assert problem.startswith(
-            f"results: cannot be computed anew ({name}: not a predictions file"
+            f"results: cannot be computed anew ({name}: damaged, or not a predictions file"
         )
 
     @pytest.mark.parametrize(
@@ -527,7 +527,7 @@ class TestVerifying:
 
     def test_a_cut_archive_is_refused(self, packed):
         packed.write_bytes(packed.read_bytes()[:2000])
-        with pytest.raises(UserError, match=r"archive\.zip: not a readable zip"):
+        with pytest.raises(UserError, match=r"archive\.zip: damaged, or not a readable zip"):
             archive.verify(packed, ROOT)
 
     def test_another_zip_is_refused(self, tmp_path):
@@ -602,5 +602,5 @@ class TestCommandLine:
         none = str(tmp_path / "none.zip")
         assert "no such file" in self.run(monkeypatch, "verify_archive.py", none)
         results = ("--results", str(tmp_path))
-        assert "run the workflow first" in self.run(monkeypatch, "archive.py", *results)
+        assert "run the workflow, or name" in self.run(monkeypatch, "archive.py", *results)
         assert self.run(monkeypatch, "verify_archive.py", "") == 2

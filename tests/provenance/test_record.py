@@ -244,7 +244,7 @@ class TestSplits:
 
     def test_another_file_is_refused_by_name(self, tmp_path):
         (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-        with pytest.raises(UserError, match=r"other\.csv: not a split"):
+        with pytest.raises(UserError, match=r"other\.csv: damaged, or not a split"):
             record.split_hashes(tmp_path / "other.csv")
 
 
@@ -290,7 +290,9 @@ class TestFeatures:
 
     def test_another_file_is_refused_by_name(self, tmp_path):
         (tmp_path / "manifest.json").write_text('{"images": 3}')
-        with pytest.raises(UserError, match=r"manifest\.json: not a manifest .* is missing"):
+        with pytest.raises(
+            UserError, match=r"manifest\.json: damaged, or not a manifest .* is missing"
+        ):
             record.features(tmp_path / "manifest.json")
 
 

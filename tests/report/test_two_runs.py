@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from repro.differences import differences
 from repro.evaluation.names import METRIC_COLUMNS
 from repro.predictions import Predictions
-from repro.report.two_runs import Results, differences, side_by_side
+from repro.report.two_runs import Results, side_by_side
 from support import ROOT, merged
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"models": ["numpy_1hidden"]}
@@ -102,5 +103,8 @@ def test_what_is_no_run_is_named(tmp_path):
     command = [sys.executable, str(ROOT / "scripts/compare_runs.py"), str(tmp_path), "x"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert f"{tmp_path}: no results of a whole run" in done.stderr
+    assert (
+        f"{tmp_path}/config.yaml: there is no such file; name a folder that a whole run"
+        in done.stderr
+    )
     assert "Traceback" not in done.stderr

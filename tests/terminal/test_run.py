@@ -122,6 +122,17 @@ def test_off_a_terminal_lines_are_plain_and_a_dead_runs_lock_goes(command, tmp_p
 
 
 @pytest.mark.heavy
+def test_a_lock_of_another_run_is_told_in_words(command, tmp_path):
+    locks = tmp_path / ".snakemake/locks"
+    locks.mkdir(parents=True)
+    (locks / "0.output.lock").write_text("results/comparison.md\n")
+    done = piped(command(), tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Another run is at work in this folder: wait until it has ended")
+    assert "Directory cannot be locked" not in done.stderr
+
+
+@pytest.mark.heavy
 def test_quiet_is_the_table_and_the_page(command, tmp_path):
     done = piped(command(), tmp_path, QUIET="1")
     assert done.stderr == ""

@@ -111,8 +111,8 @@ def test_a_changed_byte_of_the_features_trains_no_head(project, happened):
     content[-1] ^= 1
     (store / "features.npy").write_bytes(content)
     said = project.snakemake("--", run, changes=changes, ok=False)
-    assert "features.npy: not the file its manifest names" in said
-    assert "delete the features and run again" in said
+    assert "features.npy: was changed or damaged since it was made" in said
+    assert "delete the folder data/mine/features/tiny/all and run again" in said
     assert "Traceback" not in said
     assert not (project.folder / run).exists()
     happened((project.folder / "logs/train_tiny.log").read_text().partition("ERROR ")[2])

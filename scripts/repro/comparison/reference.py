@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from repro.comparison.statistics import LEVEL, Spread, prediction_half_width
-from repro.errors import UserError
+from repro.errors import unreadable
 from repro.evaluation import names
 from repro.system.files import read_json
 
@@ -90,7 +90,7 @@ def _read(file: Path) -> Reference:
             raise ValueError("a figure stands there twice")
         return Reference(runs, _sentence(about), about["made_by"])
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{file}: not a table of reference runs ({error}); {_WAY_OUT}") from error
+        raise unreadable(file, "a table of reference runs", _WAY_OUT, error) from error
 
 
 def _sentence(about: Mapping[str, Any]) -> str:

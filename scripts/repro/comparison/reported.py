@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from repro.errors import UserError
+from repro.errors import UserError, own_words, unreadable
 from repro.evaluation.names import in_percent, reportable
 from repro.splits import SPLITS
 
@@ -179,7 +179,7 @@ def load(path: str | os.PathLike[str]) -> Report:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read as YAML ({error}); restore it from git") from error
+        raise unreadable(path, "YAML", "mend it, or restore it from git", error) from error
     try:
         about = _about(data["report"], path.parent)
         parts = {
@@ -191,11 +191,15 @@ def load(path: str | os.PathLike[str]) -> Report:
         _check(parts, models, figures, claims)
         figures = _with_margins(figures, models)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{path}: {_reason(error)}; see the comment at its head") from error
+        raise UserError(
+            f"{path}: {_reason(error)}; mend it as the comment at its head says"
+        ) from error
     return Report(about, parts, models, figures, claims)
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, TypeError | AttributeError):
+        return f"something in it is not of the form it must be ({own_words(error)})"
     return f"key {error} is missing" if isinstance(error, KeyError) else str(error)
 
 

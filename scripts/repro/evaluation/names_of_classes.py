@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from repro.errors import UserError
+from repro.errors import UserError, unreadable
 
 
 def read_names(path: str | os.PathLike[str]) -> dict[int, str]:
@@ -17,7 +17,8 @@ def read_names(path: str | os.PathLike[str]) -> dict[int, str]:
         frame = pd.read_csv(path, keep_default_na=False, dtype={"name": str})
         return dict(zip(frame["label"].astype(int), frame["name"].astype(str), strict=True))
     except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{path}: expected columns label and name ({error})") from error
+        way_out = "give it the columns label (a number) and name, a line for each label"
+        raise unreadable(path, "a table of names", way_out, error) from error
 
 
 def name_all(

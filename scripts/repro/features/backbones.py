@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from repro.errors import UserError
+from repro.errors import UserError, own_words
 from repro.features.loaded import Loaded
-from repro.features.weights import first_line, load, read_state
+from repro.features.weights import load, read_state
 from repro.system.files import hash_of
 
 logger = logging.getLogger("repro")
@@ -180,7 +180,8 @@ def check_name(architecture: str) -> None:
         near = difflib.get_close_matches(name, [*known, *tagged], n=3)
         hint = f"; near it: {', '.join(near)}" if near else ""
         raise UserError(
-            f"architecture {architecture}: {registry} knows no network of that name{hint}"
+            f"architecture {architecture}: {registry} knows no network of that name{hint}; "
+            "correct it in the configuration"
         )
 
 
@@ -229,16 +230,16 @@ def feature_width(module: nn.Module, side: int) -> int:
         features = dry_run(module, side)
     except Exception as error:  # networks refuse an input in ways of their own
         raise UserError(
-            f"{type(module).__name__} takes no images of {side} x {side} pixels "
-            f"({first_line(error)}); set `preprocess` of this model to what its weights were "
-            "trained for (own) or to the report's transform (report), or choose a network for "
-            "that size"
+            f"{type(module).__name__} takes no images of {side} x {side} pixels. In the "
+            "configuration, set `preprocess` of this net to own (as its weights were trained) or "
+            "to report (as the report scales them), or choose a network for that size "
+            f"({own_words(error)})"
         ) from error
     if not isinstance(features, Tensor) or features.ndim != 2:
         shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
         raise UserError(
             f"the network gives features of shape {shape} for one image; expected "
-            "one row of numbers, so it cannot serve as a backbone"
+            "one row of numbers, so it cannot serve as a backbone; choose another network"
         )
     return int(features.shape[1])
 
@@ -255,7 +256,7 @@ def dry_run(module: nn.Module, side: int) -> Any:
             image = torch.empty(1, 3, side, side, device="meta")
             return torch.func.functional_call(module, shapes, image)
         except Exception as error:  # the image is refused, or the network looks at values
-            logger.debug("no shapes without values: %s", first_line(error))
+            logger.debug("no shapes without values: %s", own_words(error))
         copies = {name: tensor.clone() for name, tensor in tensors.items()}
         image = torch.zeros(1, 3, side, side, device=next(iter(tensors.values())).device)
         return torch.func.functional_call(module, copies, image)

@@ -18,12 +18,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from repro.compute.threads import map_in_threads
-from repro.errors import UserError
+from repro.errors import UserError, own_words
 from repro.features.backbones import Backbone, Preprocess, batch_norms, dry_run, statistics
 from repro.features.extraction import binding, check
 from repro.features.forward import Forward
 from repro.features.pixels import read_batch
-from repro.features.weights import first_line
 from repro.flowers.images import ImageRef, ImageTable, hash_of_images
 from repro.system.files import atomic_path
 
@@ -78,8 +77,8 @@ def adapt(
     if not _read_statistics(kept, key, backbone.module):
         if must_be_kept:
             raise UserError(
-                f"{kept}: missing, or statistics of another network, other images, settings, "
-                "versions, code or another kind of device; delete it and run again"
+                f"{kept}: missing, or made with another network, other images, settings, versions "
+                "or code, or on another kind of device; delete it and run again"
             )
         if layers:
             if min(batch_size, whole) == 1:
@@ -108,9 +107,10 @@ def _check_single_images(module: nn.Module, preprocess: Preprocess) -> None:
         dry_run(module, preprocess.crop)
     except ValueError as error:
         raise UserError(
-            "adapted takes BatchNorm's statistics from batches of a single image here, of which "
-            f"this network's can take none ({first_line(error)}); set flowers.batch_size to 2 or "
-            "more, give more training images, or run this model by another protocol"
+            "the protocol adapted takes means and deviations over several images, and here a batch "
+            "is a single one, which this network's BatchNorm refuses. Set flowers.batch_size to 2 "
+            "or more in the configuration, give more training images, or run this net by another "
+            f"protocol ({own_words(error)})"
         ) from error
     finally:
         for layer in layers:

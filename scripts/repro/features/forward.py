@@ -62,14 +62,14 @@ class Forward:
                 if any(layer.training for layer in batch_norms(self.module)):
                     raise UserError(
                         f"{self.device}: out of memory with {size} images at once, and with fewer "
-                        "BatchNorm would have other statistics; close what else uses it, run this "
-                        "model on another device, or set a smaller flowers.batch_size (adapted) or "
-                        "flowers.head.batch_size (notebook)"
+                        "the results of this protocol would be others. Close other programs that "
+                        "use it, run this net on another device, or set a smaller "
+                        "flowers.batch_size (adapted) or flowers.head.batch_size (notebook)"
                     ) from error
                 if size <= 1:
                     raise UserError(
-                        f"{self.device}: out of memory with a single image; close what else uses "
-                        "it, or run this model on another device"
+                        f"{self.device}: out of memory even with a single image; close other "
+                        "programs that use it, or run this net on another device"
                     ) from error
                 self.most = size // 2
             # Outside the handler: inside it the traceback would keep the tensors alive.

@@ -17,7 +17,7 @@ from torchvision.transforms import functional as transforms
 
 from repro.errors import UserError
 from repro.features.backbones import Preprocess
-from repro.flowers.decode import rgb
+from repro.flowers.decode import UnfitError, rgb, why_damaged
 from repro.flowers.images import ImageRef
 
 
@@ -56,8 +56,9 @@ def read_pixels(image: ImageRef, preprocess: Preprocess) -> NDArray[np.uint8]:
         content = image.file.read_bytes()
         if image.sha256 and hashlib.sha256(content).hexdigest() != image.sha256:
             raise DamagedImageError(
-                f"{image.file}: image {image.id} is not the file that was prepared (its sha256 has "
-                "changed); restore it, or prepare the images again"
+                f"{image.file}: image {image.id}: exchanged since the images were listed "
+                "(its sha256 is another). Put the file back as it was, or delete images.csv of "
+                "this data set and run again"
             )
         with Image.open(io.BytesIO(content)) as opened:
             _check_size(opened.size, preprocess)
@@ -66,8 +67,8 @@ def read_pixels(image: ImageRef, preprocess: Preprocess) -> NDArray[np.uint8]:
         raise
     except Exception as error:  # Pillow's readers raise errors of many kinds on damaged bytes
         raise DamagedImageError(
-            f"{image.file}: image {image.id} cannot be read ({error}); restore the file, or set "
-            "on_damaged: skip to leave such images out"
+            f"{image.file}: image {image.id}: {why_damaged(error)}. Mend the file or put it back, "
+            "or set flowers.on_damaged: skip in the configuration to leave such images out"
         ) from error
     mode = InterpolationMode(preprocess.interpolation)
     picture = transforms.resize(picture, [preprocess.resize], interpolation=mode)
@@ -80,9 +81,9 @@ def _check_size(size: tuple[int, int], preprocess: Preprocess) -> None:
     short, long = sorted(size)
     scaled = preprocess.resize**2 * long // max(short, 1)
     if Image.MAX_IMAGE_PIXELS and scaled > Image.MAX_IMAGE_PIXELS:
-        raise ValueError(
+        raise UnfitError(
             f"{size[0]} x {size[1]} pixels, too long for its width: scaled to {preprocess.resize} "
-            f"it would have {scaled:,}"
+            f"it would have {scaled:,} pixels"
         )
 
 

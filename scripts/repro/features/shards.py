@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from repro.errors import UserError
+from repro.differences import in_words
+from repro.errors import UserError, unreadable
 from repro.features.store import (
     FeatureFiles,
     blocks_of,
+    changed,
     is_count,
     read_manifest,
     save_array,
@@ -61,12 +63,12 @@ def join(parts: Sequence[FeatureFiles], joined: FeatureFiles) -> dict[str, Any]:
 def _read_part(part: FeatureFiles) -> dict[str, Any]:
     """Read a shard's manifest, and hold its files against it."""
     anew = f"delete the folder {part.manifest.parent} and run again"
-    manifest = read_manifest(part.manifest, f"not a whole shard of features: {anew}")
+    manifest = read_manifest(part.manifest, anew)
     shard = manifest.get("shard")
     keys = ("first", "end", "number", "of")
     if not isinstance(shard, dict) or not all(is_count(shard.get(key)) for key in keys):
         raise UserError(
-            f"{part.manifest}: not a whole shard of features: shard is {shard!r}; {anew}"
+            f"{part.manifest}: not a whole shard of features: its entry shard is damaged; {anew}"
         )
     first, end, number, of = (shard[key] for key in keys)
     rows, damaged = manifest["rows"], len(manifest["damaged"])
@@ -76,19 +78,14 @@ def _read_part(part: FeatureFiles) -> dict[str, Any]:
             part.ids: (hash_of(part.ids), manifest["ids_sha256"]),
         }
     except OSError as error:
-        raise UserError(
-            f"{part.manifest.parent}: not a whole shard of features ({error}); {anew}"
-        ) from error
+        raise unreadable(part.manifest.parent, "a whole shard of features", anew, error) from error
     for file, (found, wanted) in pairs.items():
         if found != wanted:
-            raise UserError(
-                f"{file}: not the file its manifest names (hash {found}, the manifest says "
-                f"{wanted}); delete the folder {file.parent} and run again"
-            )
+            raise UserError(changed(file, anew))
     if rows + damaged != end - first:
         raise UserError(
             f"{part.manifest}: shard {number} of {of} has {rows} images and {damaged} damaged "
-            f"ones, expected {end - first}; delete the folder {part.manifest.parent} and run again"
+            f"ones, expected {end - first}; {anew}"
         )
     return manifest
 
@@ -97,13 +94,12 @@ def _check_same(
     part: FeatureFiles, manifest: Mapping[str, Any], first: FeatureFiles, bound: Mapping[str, Any]
 ) -> None:
     own = {key: value for key, value in manifest.items() if key not in _OF_ROWS}
-    for key in {**bound, **own}:
-        if own.get(key) != bound.get(key):
-            raise UserError(
-                f"{part.manifest}: a shard of another extraction than {first.manifest}: {key} is "
-                f"{own.get(key)}, there {bound.get(key)}. Delete the one that is out of date and "
-                "run again; all shards need the same settings, versions, code and kind of device"
-            )
+    if own != dict(bound):
+        raise UserError(
+            f"{part.manifest}: made otherwise than {first.manifest} "
+            f"({in_words(bound, own, 'here')}). Delete the folder of the one that is out of "
+            "date and run again; all need the same settings, versions, code and kind of device"
+        )
 
 
 def _check_whole(ordered: Sequence[tuple[Mapping[str, Any], FeatureFiles]], images: int) -> None:
@@ -114,19 +110,20 @@ def _check_whole(ordered: Sequence[tuple[Mapping[str, Any], FeatureFiles]], imag
         if shard["of"] != len(ordered):
             raise UserError(
                 f"{part.manifest}: shard {shard['number']} of {shard['of']}, but {len(ordered)} "
-                "shards are to be joined; delete it and run again"
+                f"shards are to be joined; delete the folder {part.manifest.parent} and run again"
             )
         if shard["first"] != reached:
             what = "overlaps the shard before it" if shard["first"] < reached else "leaves a gap"
             raise UserError(
                 f"{part.manifest}: shard {shard['number']} of {shard['of']} {what}: it begins at "
-                f"image {shard['first']}, expected {reached}; delete the shards and run again"
+                f"image {shard['first']}, expected {reached}; delete the folders of all shards and "
+                "run again"
             )
         reached = shard["end"]
     if reached != images:
         raise UserError(
             f"{ordered[-1][1].manifest}: the shards end at image {reached}, expected {images}; "
-            "the last one is missing: delete the shards and run again"
+            "the last one is missing: delete the folders of all shards and run again"
         )
 
 

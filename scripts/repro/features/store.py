@@ -14,7 +14,8 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.errors import UserError
+from repro.differences import in_words
+from repro.errors import UserError, unreadable
 from repro.flowers.images import ImageRef, ImageTable, positions
 from repro.system.disk import writing
 from repro.system.files import atomic_path, hash_of, read_json, write_json
@@ -133,25 +134,23 @@ class WorkingStore:
         anew = f"delete the folder {self.folder} and run again"
         found = read_json(self._binding, anew)
         if found != self.bound:
-            keys = [k for k in {**self.bound, **found} if found.get(k) != self.bound.get(k)]
             raise UserError(
-                f"{self.folder}: an unfinished extraction of something else lies here; "
-                + "; ".join(f"{k} is {found.get(k)}, now {self.bound.get(k)}" for k in keys)
-                + f". Delete the folder {self.folder} to begin anew, or go back to the settings it "
-                "was made with to finish it"
+                f"{self.folder}: holds unfinished features of another run "
+                f"({in_words(found, self.bound)}). Delete the folder {self.folder} and run "
+                "again to begin anew, or set that back to finish them"
             )
         try:
             matrix = np.lib.format.open_memmap(self._matrix, mode="r")
         except Exception as error:  # a damaged header makes NumPy raise errors of many kinds
-            raise UserError(f"{self._matrix}: cannot be read ({error}); {anew}") from error
+            raise unreadable(self._matrix, "the unfinished features", anew, error) from error
         if matrix.shape != self._shape or matrix.dtype != np.float32:
             raise UserError(
-                f"{self._matrix}: {matrix.dtype} of shape {matrix.shape}, expected float32 of "
-                f"shape {self._shape}; {anew}"
+                f"{self._matrix}: damaged, or not the unfinished features: {matrix.dtype} of shape "
+                f"{matrix.shape}, expected float32 of shape {self._shape}; {anew}"
             )
         progress = read_json(self._progress, anew)
         if problem := _wrong(progress, len(self.images)):
-            raise UserError(f"{self._progress}: {problem}; {anew}")
+            raise UserError(f"{self._progress}: damaged: {problem}; {anew}")
         self.rows_done = progress["rows"]
         self.damaged = {int(row): reason for row, reason in progress["damaged"].items()}
         logger.info("going on at image %d of %d", self.rows_done, len(self.images))
@@ -181,8 +180,9 @@ class WorkingStore:
         if len(bad):
             image = self.images[block.rows[int(bad[0])]]
             raise UserError(
-                f"{image.file}: the network gives NaN or infinity for image {image.id}; its "
-                "weights file is probably damaged: fetch it again"
+                f"{image.file}: what the network gives for image {image.id} is no number (NaN or "
+                "infinity), so the file of its weights is probably damaged: delete that and run "
+                "again to fetch it"
             )
 
     def finish(self) -> FeatureFiles:
@@ -289,10 +289,18 @@ def _check_filled(file: Path, keep: NDArray[np.bool_], images: ImageTable) -> No
     missing = np.flatnonzero(empty & keep)
     if len(missing):
         raise UserError(
-            f"{len(missing)} images have no features, the first of them "
-            f"{images[int(missing[0])].file}; the working folder was changed by something else: "
-            "delete it and run again"
+            f"{file.parent}: {len(missing)} images have no features, the first of them "
+            f"{images[int(missing[0])].file}, so something else has changed this folder: delete it "
+            "and run again"
         )
+
+
+def changed(file: Path, anew: str) -> str:
+    """Return the message of a file whose hash is not the one its manifest names."""
+    return (
+        f"{file}: was changed or damaged since it was made (its sha256 is not the one that the "
+        f"manifest beside it names); {anew}"
+    )
 
 
 @dataclass(frozen=True)
@@ -315,8 +323,8 @@ class FeatureSet:
         strange = wanted[~found & ~np.isin(wanted, damaged)]
         if len(strange):
             raise UserError(
-                f"image {strange[0]} of the split has no features, and is not among the damaged "
-                "images left out; extract the features of this data set again"
+                f"image {strange[0]} is in the split but has no features, so these are of another "
+                "set of images; delete the features of this data set and run again"
             )
         rows: list[int] = positions(self.ids, wanted[found]).tolist()
         return rows
@@ -334,7 +342,8 @@ def read_features(features: Path, ids: Path, manifest: Path, images_sha256: str)
     Raises:
         UserError: a file is missing or unreadable, or does not match the manifest.
     """
-    bound = read_manifest(manifest, f"delete {manifest.parent} and run again")
+    anew = f"delete the folder {manifest.parent} and run again"
+    bound = read_manifest(manifest, anew)
     expected = (bound["rows"], bound["width"])
     try:
         pairs = {
@@ -343,22 +352,19 @@ def read_features(features: Path, ids: Path, manifest: Path, images_sha256: str)
             manifest: (images_sha256, bound["images_sha256"]),
         }
     except OSError as error:
-        raise UserError(
-            f"{manifest.parent}: not a whole set of features ({error}); delete it and run again"
-        ) from error
+        raise unreadable(manifest.parent, "a whole set of features", anew, error) from error
     # Before they are read: no changed byte gets to NumPy, or to a head.
     for file, (found, wanted) in pairs.items():
         if found != wanted:
-            what = "made of other images" if file == manifest else "not the file its manifest names"
             raise UserError(
-                f"{file}: {what} (hash {found}, the manifest says {wanted}); delete the features "
-                "and run again"
+                f"{file}: its features were made of other images than there are now; {anew}"
+                if file == manifest
+                else changed(file, anew)
             )
     values = np.load(features, mmap_mode="r", allow_pickle=False)
     numbers = np.load(ids, allow_pickle=False)
     if values.shape != expected or numbers.shape != expected[:1]:
         raise UserError(
-            f"{features}: shape {values.shape} with {len(numbers)} ids, expected {expected}; "
-            "delete the features and run again"
+            f"{features}: shape {values.shape} with {len(numbers)} ids, expected {expected}; {anew}"
         )
     return FeatureSet(values, numbers, bound)

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from repro.errors import UserError
+from repro.errors import UserError, own_words, unreadable
 from repro.features.loaded import Loaded
 
 logger = logging.getLogger("repro")
@@ -33,7 +33,10 @@ def read_state(weights: Path) -> Mapping[str, Tensor]:
         UserError: the file is missing, damaged, no state dict, or a pickle with code in it.
     """
     if not weights.is_file():
-        raise UserError(f"{weights}: no such weights file; fetch it, or set `weights: none`")
+        raise UserError(
+            f"{weights}: there is no such file of weights; run again to fetch it, or "
+            "set `weights: none` in the configuration to go without"
+        )
     state = _safetensors(weights) if weights.suffix == ".safetensors" else _torch_file(weights)
     for wrapper in ("state_dict", "model"):
         if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
@@ -42,8 +45,9 @@ def read_state(weights: Path) -> Mapping[str, Tensor]:
         isinstance(name, str) and isinstance(t, Tensor) for name, t in state.items()
     ):
         raise UserError(
-            f"{weights}: holds a {type(state).__name__}, expected a state dict (tensors by name); "
-            "save the network's state_dict() and use that file"
+            f"{weights}: not a file of a network's weights: it holds something other than arrays "
+            "of numbers by name. Take another file of them, or have PyTorch save only the "
+            "network's state_dict()"
         )
     return state
 
@@ -53,29 +57,24 @@ def _torch_file(weights: Path) -> Any:
         return torch.load(weights, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"{weights}: not a plain state dict, or one that would run code when it is read, which "
-            "is refused; fetch the file again, or have only the network's state_dict() saved"
+            f"{weights}: refused: it holds more than a network's numbers, and reading it could run "
+            "code that came with it. Delete it and run again to fetch it, take another file of "
+            "these weights, or have only the network's state_dict() saved"
         ) from error
     except Exception as error:  # damaged bytes make the unpickler raise nearly anything
-        raise UserError(_damaged(weights, error)) from error
+        raise _damaged(weights, error) from error
 
 
 def _safetensors(weights: Path) -> dict[str, Tensor]:
     try:
         return load_file(weights)
     except Exception as error:  # mostly SafetensorError, but not only
-        raise UserError(_damaged(weights, error)) from error
+        raise _damaged(weights, error) from error
 
 
-def _damaged(weights: Path, error: Exception) -> str:
-    return (
-        f"{weights}: cannot be read as weights ({first_line(error)}); delete it and fetch it again"
-    )
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, or its name where it has none."""
-    return (str(error) or type(error).__name__).splitlines()[0]
+def _damaged(weights: Path, error: Exception) -> UserError:
+    way_out = "delete it and run again to fetch it"
+    return unreadable(weights, "a file of a network's weights", way_out, error)
 
 
 def load(
@@ -186,12 +185,13 @@ def _by_order(
 
 
 def _mismatch(weights: Path, architecture: str, error: Exception) -> str:
-    problems = _problems(str(error)) or [first_line(error)]
+    problems = _problems(str(error)) or [own_words(error)]
     shown = "; ".join(problems[:3])
     more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
     return (
         f"{weights}: these are not the weights of {architecture}: {shown}{more}. "
-        "Check `architecture` and `weights` of this model in the configuration"
+        "In the configuration, name under `architecture` the network that this file is of, or "
+        "under `weights` another file"
     )
 
 

@@ -309,7 +309,9 @@ class _Transfer:
             if proxy := proxy_in_words(self.url):
                 why = f"{in_words(error)}); correct or unset that"
                 raise UserError(f"the request through {proxy} failed ({why}") from error
-            raise UserError(f"the request failed ({in_words(error)})") from error
+            raise UserError(
+                f"the request failed; is the address right? ({in_words(error)})"
+            ) from error
         except urllib3.exceptions.HTTPError as error:
             raise _PassingError(f"the connection was cut ({_root(error)})") from error
 
@@ -351,4 +353,5 @@ def _root(error: BaseException) -> str:
     if isinstance(seen, urllib3.exceptions.IncompleteRead):
         return f"{seen.expected:,} bytes were still to come"
     text = without_passwords(str(seen)) or type(seen).__name__
+    text = re.sub(r"\[Errno -?\d+\] ", "", text)
     return text + variables_in_words(text)

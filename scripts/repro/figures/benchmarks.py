@@ -91,7 +91,9 @@ def _draw(panels: Sequence[_Panel], reference: str, file: str) -> Figure:
     )
     for axes, panel in zip(grid[:, 0], panels, strict=True):
         if reference not in panel.times:
-            raise UserError(f"{file}: {reference!r} is not among {list(panel.times)}")
+            raise UserError(
+                f"{file}: {reference!r} is not among {', '.join(panel.times)}; run it again"
+            )
         _ratios(axes, panel, reference)
     grid[-1, 0].set_xlabel(f"Time as a multiple of {reference} ({_TIMES}), shorter is faster")
     return figure

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from repro.errors import UserError
-from repro.flowers.decode import rgb
+from repro.flowers.decode import rgb, why_damaged
 from repro.system.tables import read_csv
 
 _DIGIT = (28, 28)
@@ -49,5 +49,5 @@ def photograph(path: Path) -> NDArray[np.uint8]:
         with Image.open(path) as image:
             square = ImageOps.fit(rgb(image), (_SHOWN, _SHOWN), Image.Resampling.BICUBIC)
     except Exception as error:  # Pillow's readers raise errors of many kinds on damaged bytes
-        raise UserError(f"{path}: cannot be read as an image ({error})") from error
+        raise UserError(f"{path}: {why_damaged(error)}; put it back as it was") from error
     return np.asarray(square)

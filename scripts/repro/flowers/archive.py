@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from repro.compute.pool import map_bounded
-from repro.errors import UserError
+from repro.errors import UserError, own_words
+from repro.flowers.decode import why_damaged
 from repro.system.disk import writing
 
 log = logging.getLogger("repro")
@@ -27,6 +28,7 @@ _AHEAD = 64  # images that are opened before their turn
 
 # What an archive may unpack to. Oxford-102 is 8,189 photographs of some 40 KB, each at most 300 KB;
 # these leave room for any set of photographs, and none for an archive made to fill the disk.
+_ANEW = "delete it and run again to fetch it"
 MAX_MEMBERS = 2_000_000
 MAX_BYTES_OF_A_MEMBER = 64 << 20
 MAX_BYTES_OF_A_HEADER = 1 << 20  # read into memory whole
@@ -66,7 +68,7 @@ def extract(archive: str | os.PathLike[str], folder: str | os.PathLike[str]) -> 
                     continue
                 number = int(match[1])
                 if number in images:
-                    raise UserError(f"{archive}: holds {match[0]} twice; fetch it again")
+                    raise UserError(f"{archive}: holds {match[0]} twice; {_ANEW}")
                 images[number] = target / match[0]
                 flat = checked.replace(name=match[0], deep=False)
                 with writing(target):
@@ -75,9 +77,13 @@ def extract(archive: str | os.PathLike[str], folder: str | os.PathLike[str]) -> 
     except UserError:
         raise
     except Exception as error:  # damaged bytes make the decompressors raise errors of many kinds
+        refused = isinstance(error, tarfile.FilterError)
+        why = (
+            "it holds a link, a device or a path out of its folder" if refused else "it is damaged"
+        )
         raise UserError(
-            f"{archive}: cannot be unpacked into {target} ({error}); delete it and run again to "
-            "fetch it, or pack your own anew"
+            f"{archive}: cannot be unpacked, {why}; {_ANEW}, or pack your own anew "
+            f"({own_words(error)})"
         ) from error
     if not images:
         raise UserError(
@@ -114,8 +120,8 @@ def _bounded(tar: tarfile.TarFile, archive: str | os.PathLike[str]) -> Iterator[
             what = f"more than {most:,} bytes"
         if what:
             raise UserError(
-                f"{archive}: unpacks to {what}, so it is no archive of photographs; fetch it "
-                "again, or pack smaller images"
+                f"{archive}: unpacks to {what}, so it is no archive of photographs; {_ANEW}, or "
+                "pack smaller images"
             )
         yield member
 
@@ -179,8 +185,8 @@ def describe(
     if damaged and on_damaged == "stop":
         listed = "; ".join(f"{file}: {why}" for file, why in damaged[:5])
         raise UserError(
-            f"{len(damaged)} damaged image(s): {listed}. Fetch the archive again, or set "
-            "flowers.on_damaged: skip to go on without them."
+            f"{len(damaged)} damaged image(s): {listed}. Delete the archive and run again to fetch "
+            "it, or set flowers.on_damaged: skip in the configuration to go on without them"
         )
     for file, why in damaged:
         log.warning("left out %s: %s", file, why)
@@ -209,5 +215,5 @@ def _describe_one(file: Path) -> tuple[int, int, str] | str:
             image.load()
             width, height = image.size
     except Exception as error:  # Pillow's readers raise errors of many kinds on damaged bytes
-        return str(error) or type(error).__name__
+        return why_damaged(error)
     return width, height, hashlib.sha256(file.read_bytes()).hexdigest()

@@ -12,7 +12,7 @@ from PIL import Image
 
 from repro.compute.pool import map_bounded
 from repro.errors import UserError
-from repro.flowers.decode import rgb
+from repro.flowers.decode import rgb, why_damaged
 from repro.flowers.pictures import SEEN_COLUMNS, Found
 from repro.system.files import hash_of
 
@@ -64,7 +64,7 @@ def describe(found: Found, *, on_damaged: str, workers: int = 1) -> Described:
         listed = "; ".join(f"{picture.file}: {why}" for picture, why in damaged[:_NAMED])
         raise UserError(
             f"{len(damaged)} damaged picture(s): {listed}. Mend or remove them, or set "
-            "flowers.on_damaged: skip to go on without them"
+            "flowers.on_damaged: skip in the configuration to go on without them"
         )
     for picture, why in damaged:
         log.warning("left out %s: %s", picture.file, why)
@@ -86,5 +86,5 @@ def _open(file: Path) -> tuple[int, int, str, tuple[int, int] | str]:
         with Image.open(file) as image:
             size = rgb(image).size
     except Exception as error:  # Pillow's readers raise errors of many kinds
-        size = str(error) or type(error).__name__
+        size = why_damaged(error)
     return state.st_size, state.st_mtime_ns, sha256, size

@@ -15,10 +15,12 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.errors import UserError
+from repro.errors import UserError, unreadable
 from repro.splits import SPLITS
 
 _ROWS_AT_ONCE = 1 << 14
+_KIND = "a whole table of images"
+_ANEW = "delete it and run again"
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def read_images(table: Path) -> ImageTable:
             )
     images = ImageTable(table.parent, *(np.concatenate(part) for part in zip(*parts, strict=True)))
     if len(np.unique(images.ids)) != len(images):
-        raise UserError(f"{table}: some id stands in it twice; prepare the images again")
+        raise UserError(f"{table}: some id stands in it twice; {_ANEW}")
     return images
 
 
@@ -138,7 +140,8 @@ def read_split(table: Path) -> dict[str, list[int]]:
     with _whole(table):
         for number, split in _read(table, ("id", "split")):
             if split not in sets:
-                raise UserError(f"{table}: split {split!r}; expected one of {', '.join(SPLITS)}")
+                known = ", ".join(SPLITS)
+                raise UserError(f"{table}: a set is called {split!r}, not one of {known}; {_ANEW}")
             sets[split].append(int(number))
     return sets
 
@@ -149,7 +152,7 @@ def _whole(table: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, OverflowError, csv.Error) as error:
-        raise UserError(f"{table}: damaged ({error}); prepare the images again") from error
+        raise unreadable(table, _KIND, _ANEW, error) from error
 
 
 def _read(table: Path, columns: Sequence[str]) -> Iterator[list[str]]:
@@ -162,19 +165,17 @@ def _read(table: Path, columns: Sequence[str]) -> Iterator[list[str]]:
             first = next(rows, None)
             missing = [column for column in columns if first is None or column not in header]
             if first is None or missing:
-                raise UserError(
-                    f"{table}: no rows, or no column {', '.join(missing)}; prepare it again"
-                )
+                raise UserError(f"{table}: has no rows, or no column {', '.join(missing)}; {_ANEW}")
             places = [header.index(column) for column in columns]
             for row in chain([first], rows):
                 if len(row) != len(header):
                     raise UserError(
                         f"{table}: line {reader.line_num} has {len(row)} values, the header has "
-                        f"{len(header)}; prepare the images again"
+                        f"{len(header)}; {_ANEW}"
                     )
                 yield [row[place] for place in places]
     except OSError as error:
-        raise UserError(f"{table}: cannot be read ({error}); prepare the images again") from error
+        raise unreadable(table, _KIND, _ANEW, error) from error
 
 
 def class_indices(labels: Iterable[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

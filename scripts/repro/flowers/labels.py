@@ -10,13 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
-from repro.errors import UserError
+from repro.errors import UserError, unreadable
 from repro.splits import SPLITS
 from repro.system.csv_files import read_table
 
 # 102 in Oxford-102, 21,841 in all of ImageNet; a head has an output for each.
 MAX_LABEL = 100_000
 MAX_IMAGE = 2_000_000
+_ANEW = "delete it and run again to fetch it, or name the right file under downloads"
 
 
 def read_labels(path: str | os.PathLike[str]) -> NDArray[np.int64]:
@@ -41,7 +42,7 @@ def _read_csv(path: str | os.PathLike[str]) -> NDArray[np.int64]:
     if "label" not in table.columns:
         raise UserError(
             f"{path}: has no column 'label', only {', '.join(table.columns) or 'an empty line'}; "
-            "expected a line an image, in the order of the images' numbers"
+            "give it that column, a line an image, in the order of the images' numbers"
         )
     labels = pd.to_numeric(pd.Series([row["label"] for _, row in table.rows]), errors="coerce")
     return _whole(labels.to_numpy(np.float64), path, "label", MAX_LABEL)
@@ -58,8 +59,8 @@ def read_official_split(path: str | os.PathLike[str]) -> dict[str, NDArray[np.in
     ids, counts = np.unique(np.concatenate(list(sets.values())), return_counts=True)
     if twice := ids[counts > 1].tolist():
         raise UserError(
-            f"{path}: image {twice[0]} stands in it more than once; each belongs to one set: "
-            "fetch it again"
+            f"{path}: image {twice[0]} stands in it more than once, but each belongs to one set; "
+            f"{_ANEW}"
         )
     return sets
 
@@ -72,12 +73,10 @@ def _read_mat(path: str | os.PathLike[str], variable: str, most: int) -> NDArray
     try:
         values = loadmat(path, variable_names=[variable])[variable].ravel().astype(float)
     except KeyError:
-        raise UserError(f"{path}: holds no variable {variable!r}; is it the right file?") from None
+        raise UserError(f"{path}: holds no {variable!r}, so it is another file; {_ANEW}") from None
     except Exception as error:  # SciPy raises errors of many kinds on what is not its format
-        raise UserError(
-            f"{path}: not a MATLAB file of the version 5 to 7 with numbers in {variable!r} "
-            f"({error}); fetch it again"
-        ) from error
+        kind = f"a MATLAB file of the version 5 to 7 with numbers in {variable!r}"
+        raise unreadable(path, kind, _ANEW, error) from error
     return _whole(values, path, variable, most)
 
 
@@ -86,13 +85,13 @@ def _whole(
 ) -> NDArray[np.int64]:
     """Return values as whole numbers from 1 to ``most``; raise UserError where they are none."""
     if not len(values):
-        raise UserError(f"{path}: {variable!r} is empty; fetch it again")
+        raise UserError(f"{path}: {variable!r} is empty; {_ANEW}")
     # Written so that NaN is strange too.
     strange = np.flatnonzero(~((values >= 1) & (values <= most) & (values == np.floor(values))))
     if len(strange):
         raise UserError(
             f"{path}: {variable!r} is {values[strange[0]]:g} at place {strange[0] + 1}, expected "
-            f"whole numbers from 1 to {most}; fetch it again, or mend it"
+            f"whole numbers from 1 to {most}; mend it, or {_ANEW}"
         )
     labels: NDArray[np.int64] = values.astype(np.int64)
     return labels

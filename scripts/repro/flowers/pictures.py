@@ -115,7 +115,9 @@ def _at(path: str) -> Path:
 
 def _in_folders(root: Path) -> Found:
     if not root.is_dir():
-        raise UserError(f"{root}: there is no such folder; flowers.folders names one")
+        raise UserError(
+            f"{root}: there is no such folder; name that of your pictures under flowers.folders"
+        )
     counts: Counter[str] = Counter()
     names = sorted(_walk(root, counts))
     tops = {name.partition("/")[0] for name in names if "/" in name}
@@ -276,7 +278,8 @@ def asked_about(images: str) -> tuple[Path, list[str], str]:
         return root.parent, [root.name], ""
     names = sorted(_walk(root, counts))
     if not names:
-        raise UserError(f"{root}: no picture lies there. {passed_over(counts)}".rstrip())
+        said = f"{root}: no picture lies there; name a picture, or a folder of some. "
+        raise UserError((said + passed_over(counts)).rstrip())
     return root, names, passed_over(counts)
 
 

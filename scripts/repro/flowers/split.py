@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from repro.errors import UserError
+from repro.errors import UserError, own_words
 from repro.splits import SPLITS, least
 
 _NAMED = 5  # labels in a message
@@ -35,7 +35,7 @@ def check_counts(images: pd.DataFrame, kind: str, validation: float, test: float
     named = ", ".join(f"label {label} has {count}" for label, count in few.head(_NAMED).items())
     raise UserError(
         f"flowers.split: {kind} at these shares needs {needed} images of a label for one in each "
-        f"set; {named}{_and_more(len(few))}. Add images of it, or leave the label out"
+        f"set; {named}{_and_more(len(few))}. Add images of these labels, or leave them out"
     )
 
 
@@ -93,8 +93,8 @@ def _check_sets(table: pd.DataFrame, kind: str) -> None:
         for label, split in empty.index[:_NAMED]
     )
     raise UserError(
-        f"flowers.split: {kind}: {named}{_and_more(len(empty))}. Add images of it, or set "
-        "flowers.split.kind: stratified"
+        f"flowers.split: {kind}: {named}{_and_more(len(empty))}. Add images of these labels, or "
+        "set flowers.split.kind: stratified"
     )
 
 
@@ -108,7 +108,9 @@ def _official(images: pd.DataFrame, official: dict[str, NDArray[np.int64]]) -> p
     if where.isna().any():
         raise UserError(
             f"setid.mat: {int(where.isna().sum())} of {len(images)} images stand in no set, the "
-            f"first is image {images.loc[where.isna(), 'id'].iloc[0]}; it belongs to other images"
+            f"first is image {images.loc[where.isna(), 'id'].iloc[0]}, so it is of another set of "
+            "images. Delete it and run again to fetch it, or set flowers.split.kind: stratified in "
+            "the configuration, which needs none"
         )
     return where
 
@@ -132,7 +134,8 @@ def _drawn(
         )
     except ValueError as error:
         raise UserError(
-            f"flowers.split: cannot be drawn from {len(images)} images ({error}); add images"
+            f"flowers.split: {len(images)} images are too few for these shares; add images, or set "
+            f"others ({own_words(error)})"
         ) from error
     where = pd.Series("train", index=images.index, dtype=object)
     where.iloc[validation_rows] = "validation"

@@ -21,12 +21,11 @@ from torch.nn import functional
 from torchvision.datasets import ImageFolder
 
 from repro.compute.threads import map_in_threads
-from repro.errors import UserError
+from repro.errors import UserError, own_words
 from repro.features.backbones import Preprocess, dry_run, feature_width, statistics
 from repro.features.extraction import CPU_BATCH
 from repro.features.forward import Forward
 from repro.features.pixels import Batch, read_batch
-from repro.features.weights import first_line
 from repro.flowers.images import ImageRef
 from repro.heads.training import (
     HeadRecipe,
@@ -91,7 +90,9 @@ def read_folders(root: Path) -> FolderTree:
     # Sorted as text, as ImageFolder does it.
     classes = sorted({p.name for split in SPLITS for p in (root / split).glob("*") if p.is_dir()})
     if strange := [name for name in classes if not name.isdigit()]:
-        raise UserError(f"{root}: folder {strange[0]!r} is no label; expected numbers only")
+        raise UserError(
+            f"{root}: its folder {strange[0]!r} is no label, which is a number; remove it"
+        )
     samples = {split: _samples(root / split, classes) for split in SPLITS}
     images = [
         ImageRef(_number(file), Path(file), "", int(classes[target]))
@@ -109,14 +110,14 @@ def read_folders(root: Path) -> FolderTree:
 def _samples(folder: Path, classes: list[str]) -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = _Folder(folder, classes).samples if folder.is_dir() else []
     if not found:
-        raise UserError(f"{folder}: no images; lay the images out again")
+        raise UserError(f"{folder}: holds no images; delete {folder.parent} and run again")
     return found
 
 
 def _number(file: str) -> int:
     match = re.fullmatch(r"image_(\d+)", Path(file).stem)
     if not match:
-        raise UserError(f"{file}: expected a file named image_NUMBER.jpg; lay the images out again")
+        raise UserError(f"{file}: files here are named image_NUMBER.jpg; remove it")
     return int(match[1])
 
 
@@ -134,9 +135,10 @@ def check_last_batch(
         dry_run(backbone.train(), preprocess.crop)
     except ValueError as error:
         raise UserError(
-            f"{images} training images in batches of {recipe.batch_size} end in one of a single "
-            f"image, of which this network's BatchNorm can take no statistics ({first_line(error)})"
-            "; set another flowers.head.batch_size, or run this model by another protocol"
+            f"{images} training images in batches of {recipe.batch_size} leave a last batch of "
+            "one, and this network's BatchNorm takes means and deviations over several. Set "
+            "another flowers.head.batch_size in the configuration, or run this net by another "
+            f"protocol ({own_words(error)})"
         ) from error
     finally:
         backbone.eval()

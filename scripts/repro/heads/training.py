@@ -25,7 +25,7 @@ from torch.nn import functional
 from torch.optim.adam import adam
 
 from repro.compute.threads import map_in_threads
-from repro.errors import UserError
+from repro.errors import UserError, unreadable
 from repro.history import HistoryRow
 from repro.system.files import atomic_path
 
@@ -254,8 +254,8 @@ def check_loss(rows: Sequence[HistoryRow], recipe: HeadRecipe, seed: int) -> Non
         if not math.isfinite(row.loss) and not math.isnan(row.accuracy):
             raise UserError(
                 f"the {row.split} loss became {row.loss} in epoch {row.epoch} of the head of seed "
-                f"{seed}: training diverged; lower flowers.head.learning_rate (now "
-                f"{recipe.learning_rate})"
+                f"{seed}: training diverged; lower flowers.head.learning_rate in the "
+                f"configuration (now {recipe.learning_rate})"
             )
 
 
@@ -306,4 +306,6 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             said = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
             return {name: file.get_tensor(name) for name in file.keys()}, dict(said)  # noqa: SIM118
     except Exception as error:  # damaged bytes raise errors of many kinds
-        raise UserError(f"{path}: not a trained net ({error}); train it again") from error
+        raise unreadable(
+            path, "a trained net", "delete it and run again to train it", error
+        ) from error

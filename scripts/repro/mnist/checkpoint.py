@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.errors import UserError
+from repro.differences import in_words
+from repro.errors import UserError, unreadable
 from repro.system.files import atomic_path
 
 _HEADER = "header"
@@ -51,14 +52,13 @@ def load_checkpoint(
     try:
         header, state = _read(path)
     except Exception as error:  # a damaged zip file raises errors of many kinds
-        raise UserError(
-            f"{path}: not a whole checkpoint ({error}); delete it to train from the start"
-        ) from error
+        way_out = "delete it and run again to train from the start"
+        raise unreadable(path, "a whole checkpoint", way_out, error) from error
     expected = json.loads(json.dumps(dict(configuration)))
     if header != expected:
         raise UserError(
-            f"{path}: checkpoint of another configuration ({_difference(header, expected)}); "
-            "set that back to resume, or delete the file to train from the start"
+            f"{path}: checkpoint of another configuration ({in_words(header, expected)}); set "
+            "that back to go on from it, or delete the file and run again to train from the start"
         )
     return state
 
@@ -72,14 +72,3 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArr
     if sorted(state) != header["names"] or not isinstance(configuration, dict):
         raise ValueError("arrays are missing")
     return configuration, state
-
-
-def _difference(found: dict[str, Any], expected: dict[str, Any]) -> str:
-    def shown(values: dict[str, Any], key: str) -> str:
-        return json.dumps(values[key]) if key in values else "absent"
-
-    pairs = {
-        key: (shown(found, key), shown(expected, key))
-        for key in sorted(found.keys() | expected.keys())
-    }
-    return "; ".join(f"{key}: {a} there, {b} now" for key, (a, b) in pairs.items() if a != b)

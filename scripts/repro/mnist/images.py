@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from repro.errors import UserError
+from repro.errors import UserError, own_words
 from repro.splits import SPLITS
 from repro.system.tables import read_csv
 
 PIXELS = 28 * 28
 CLASSES = 10
+_ANEW = "Delete it and run again to fetch it anew"
+_ALL_ANEW = "Delete the folder mnist of your downloads and run again to fetch all of it anew"
 
 
 @dataclass(frozen=True)
@@ -54,22 +56,26 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """
     raw = Path(path).read_bytes()
     if len(raw) < 4 or raw[:3] != b"\0\0\x08":
-        raise UserError(f"{path}: not an IDX file of unsigned bytes; delete it and fetch it again")
+        raise _damaged(path, "it does not begin as an IDX file of bytes does")
     dimensions = raw[3]
     header = 4 + 4 * dimensions
     if len(raw) < header:
-        raise UserError(f"{path}: cut off inside its header; delete it and fetch it again")
+        raise _damaged(path, "it ends inside its header")
     shape = struct.unpack(f">{dimensions}I", raw[4:header])
     expected = header + int(np.prod(shape, dtype=object))
     if len(raw) != expected:
-        raise UserError(
-            f"{path}: header promises {expected} bytes, the file has {len(raw)}; "
-            "delete it and fetch it again"
-        )
+        raise _damaged(path, f"by its header it has {expected:,} bytes, and here are {len(raw):,}")
     try:
         return np.frombuffer(raw, dtype=np.uint8, offset=header).reshape(shape)
     except ValueError as error:  # more dimensions, or larger ones, than NumPy can have
-        raise UserError(f"{path}: {error}; delete it and fetch it again") from error
+        raise _damaged(path, own_words(error)) from error
+
+
+def _damaged(path: str | os.PathLike[str], why: str) -> UserError:
+    return UserError(
+        f"{path}: damaged, or not MNIST's file of that name, unpacked: {why}. {_ANEW}; if you "
+        "named it yourself under downloads in the configuration, name the right file there"
+    )
 
 
 def join_parts(
@@ -88,21 +94,26 @@ def join_parts(
     for images, labels in ((train_images, train_labels), (test_images, test_labels)):
         if images.shape[1:] != (28, 28) or labels.ndim != 1:
             raise UserError(
-                f"MNIST: images of shape {images.shape} with labels of shape {labels.shape}, "
-                "expected (n, 28, 28) and (n,); fetch it again"
+                f"MNIST: numbers of {_times(images.shape)} as images and {_times(labels.shape)} as "
+                f"labels, expected n x 28 x 28 and n: a file is damaged or another one. {_ALL_ANEW}"
             )
         if len(labels) and labels.max() >= CLASSES:
             raise UserError(
-                f"MNIST: label {labels.max()} of image {labels.argmax()}, expected 0 to 9; "
-                "fetch it again"
+                f"MNIST: label {labels.max()} of image {labels.argmax()}, but labels are digits "
+                f"from 0 to 9: the file of labels is damaged or another one. {_ALL_ANEW}"
             )
     all_images = np.concatenate([train_images, test_images]).reshape(-1, PIXELS)
     all_labels = np.concatenate([train_labels, test_labels])
     if len(all_images) != len(all_labels):
         raise UserError(
-            f"MNIST: {len(all_images)} images but {len(all_labels)} labels; fetch it again"
+            f"MNIST: {len(all_images)} images but {len(all_labels)} labels: a file is damaged or "
+            f"of another data set. {_ALL_ANEW}"
         )
     return all_images, all_labels
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def load_splits(
@@ -119,7 +130,7 @@ def load_splits(
     all_labels = np.load(labels, allow_pickle=False)
     table = read_csv(split)
     if not np.array_equal(all_labels[table["id"]], table["label"]):
-        raise UserError(f"{split}: labels disagree with {labels}; delete both and run again")
+        raise UserError(f"{split}: has other labels than {labels}; delete both and run again")
 
     def part(name: str) -> ImageSet:
         ids = table.loc[table["split"] == name, "id"].to_numpy(np.int64)

@@ -147,8 +147,8 @@ def train(
 
 def _diverged(loss: float, where: str, recipe: MlpRecipe) -> str:
     return (
-        f"the loss became {loss} {where}: training diverged; lower learning_rate "
-        f"(now {recipe.learning_rate})"
+        f"the loss became {loss} {where}: training diverged; lower this net's "
+        f"learning_rate in the configuration (now {recipe.learning_rate})"
     )
 
 

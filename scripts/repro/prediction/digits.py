@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors import safe_open
 
-from repro.errors import UserError
-from repro.flowers.decode import rgb
+from repro.errors import unreadable
+from repro.flowers.decode import UnfitError, rgb, why_damaged
 from repro.mnist.images import PIXELS, scale_pixels
 from repro.mnist.numpy_trainer import FastMlp
 from repro.mnist.recipe import MlpRecipe
@@ -49,7 +49,7 @@ def read_digit(file: str | os.PathLike[str]) -> NDArray[np.uint8]:
         return np.array(grey)
     ink = np.clip(grey.astype(np.float64) - np.median(border), 0, None)
     if not ink.max():
-        raise ValueError("nothing stands out from its border")
+        raise UnfitError("nothing stands out from its border")
     ink *= 255 / ink.max()
     rows, columns = (np.flatnonzero((ink > _INK * 255).any(axis=axis)) for axis in (1, 0))
     digit = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -69,7 +69,7 @@ def read_all(files: Sequence[Path]) -> tuple[dict[int, NDArray[np.uint8]], dict[
         try:
             found[row] = read_digit(file)
         except Exception as error:  # Pillow's readers raise errors of many kinds on damaged bytes
-            damaged[row] = str(error) or type(error).__name__
+            damaged[row] = why_damaged(error)
     return found, damaged
 
 
@@ -97,7 +97,9 @@ def scores(model: Path, digits: NDArray[np.uint8]) -> tuple[NDArray[Any], str]:
     try:
         forward, kind = _of_numpy(model) if model.suffix == ".npz" else _of_torch(model)
     except Exception as error:  # a damaged file raises errors of many kinds
-        raise UserError(f"{model}: not a trained net ({error}); train it again") from error
+        raise unreadable(
+            model, "a trained net", "delete it and run again to train it", error
+        ) from error
     found = []
     for start in range(0, len(digits), SCALED_AT_ONCE):
         some = digits[start : start + SCALED_AT_ONCE]

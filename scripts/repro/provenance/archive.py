@@ -22,7 +22,7 @@ from urllib.parse import unquote
 
 import yaml
 
-from repro.errors import UserError
+from repro.errors import UserError, unreadable
 from repro.provenance import record as provenance
 from repro.provenance.recomputing import recompute
 from repro.system.code_inputs import code_of_project
@@ -82,12 +82,9 @@ def results_files(results: Path) -> dict[str, Path]:
 def _read_crate(crate: Path) -> Any:
     try:
         return json.loads(crate.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{crate}: missing; run the workflow first, or name another folder of results"
-        ) from error
     except (OSError, ValueError) as error:
-        raise UserError(f"{crate}: cannot be read ({error}); run the workflow again") from error
+        way_out = "run the workflow, or name another folder of results"
+        raise unreadable(crate, "the description of a run", way_out, error) from error
 
 
 def _described(crate: Any) -> Iterator[tuple[str, str]]:
@@ -130,9 +127,8 @@ def changed_code(results: Path, project: Path) -> list[str]:
     try:
         then = _identity(record)["code"]["files"]
     except _UNREADABLE as error:
-        raise UserError(
-            f"{record}: does not tell which code has run ({error}); run the workflow again"
-        ) from error
+        kind = "the record of which code has run"
+        raise unreadable(record, kind, "run the workflow again", error) from error
     now = provenance.hashes_of_code(project)
     return sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
 
@@ -227,10 +223,9 @@ def verify(
                 with tempfile.TemporaryDirectory() as place:
                     packed.extractall(place)
                     _check_contents(Path(place), project, checked, on_run)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; `make archive` writes one") from error
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise UserError(f"{path}: not a readable zip archive ({error})") from error
+        way_out = "copy it here again, or write one with `make archive`"
+        raise unreadable(path, "a readable zip archive", way_out, error) from error
     return checked
 
 
@@ -255,7 +250,9 @@ def _is_inside(name: str) -> bool:
 def _check_hashes(packed: zipfile.ZipFile, path: Path, checked: Checked) -> None:
     """Compare each file with the manifest."""
     if MANIFEST not in packed.namelist():
-        raise UserError(f"{path}: has no {MANIFEST}; it was not written by `make archive`")
+        raise UserError(
+            f"{path}: has no {MANIFEST}; it was not written by `make archive`; name one that was"
+        )
     stated = {}
     for line in packed.read(MANIFEST).decode("utf-8", "replace").splitlines():
         if match := _LINE.fullmatch(line):

@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 from threadpoolctl import threadpool_info
 
-from repro.errors import UserError
+from repro.errors import UserError, unreadable
 from repro.plan import MAIN, Plan
 from repro.splits import SPLITS
 from repro.system.code_inputs import code_of_project
@@ -167,7 +167,7 @@ def split_hashes(path: str | os.PathLike[str]) -> dict[str, Any]:
         rows = read_csv(path)
         ids = {name: rows.loc[rows["split"] == name, "id"].astype("int64") for name in SPLITS}
     except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{path}: not a split ({error}); delete it and run again") from error
+        raise unreadable(path, "a split", "delete it and run again", error) from error
     return {
         name: {
             "images": len(own),
@@ -204,9 +204,8 @@ def read_manifest(
         if absent := sorted(set(keys) - set(manifest)):
             raise ValueError(f"{absent[0]} is missing")
     except (OSError, ValueError, TypeError) as error:
-        raise UserError(
-            f"{path}: not a manifest of a backbone ({error}); delete it and run again"
-        ) from error
+        kind = "a manifest of a backbone"
+        raise unreadable(path, kind, "delete it and run again", error) from error
     return dict(manifest)
 
 
@@ -244,7 +243,9 @@ def packages_of(environments: Iterable[str | os.PathLike[str]]) -> list[str]:
             dependencies = yaml.safe_load(Path(path).read_text(encoding="utf-8"))["dependencies"]
             pins = next(entry["pip"] for entry in dependencies if isinstance(entry, dict))
         except (OSError, yaml.YAMLError, KeyError, TypeError, StopIteration) as error:
-            raise UserError(f"{path}: not an environment with pip packages") from error
+            raise UserError(
+                f"{path}: not an environment with pip packages; restore it from git"
+            ) from error
         names |= {match[1] for pin in pins if (match := _PIN.match(pin))}
     return sorted(names)
 

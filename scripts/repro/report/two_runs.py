@@ -11,7 +11,8 @@ import pandas as pd
 import yaml
 
 from repro.comparison import against
-from repro.errors import UserError
+from repro.differences import differences
+from repro.errors import unreadable
 from repro.plan import PREDICTIONS, Model, Plan
 from repro.predictions import Predictions
 from repro.provenance.record import what_is_computed
@@ -37,9 +38,8 @@ class Results:
             tables = (read_csv(folder / f"{name}.csv") for name in ("comparison", "metrics"))
             return cls(folder, config, *tables)
         except OSError as error:
-            raise UserError(
-                f"{folder}: no results of a whole run ({error}); name a folder that one has left"
-            ) from error
+            way_out = "name a folder that a whole run has left"
+            raise unreadable(folder, "the results of a whole run", way_out, error) from error
 
     @property
     def models(self) -> dict[str, Model]:
@@ -85,18 +85,6 @@ def side_by_side(a: Results, b: Results) -> str:
         "meet, the draw of the images does not explain it.",
     ]
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
-
-
-def differences(a: Any, b: Any, place: str = "") -> list[tuple[str, tuple[Any, Any]]]:
-    """Return each value that is not the same in two configurations, by its key."""
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        keys = dict.fromkeys([*a, *b])
-        return [
-            found
-            for key in keys
-            for found in differences(a.get(key), b.get(key), f"{place}.{key}".removeprefix("."))
-        ]
-    return [] if a == b else [(place, (a, b))]
 
 
 def _said(value: Any) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from repro.errors import UserError
+from repro.errors import unreadable
 
 
 class Table(NamedTuple):
@@ -27,7 +27,7 @@ def read_table(file: Path) -> Table:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
-        raise UserError(f"{file}: cannot be read as text in UTF-8 ({error})") from error
+        raise unreadable(file, "text in UTF-8", "save it as CSV in UTF-8", error) from error
     first = text.partition("\n")[0]
     reader = csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=first.count))
     columns = [column.strip() for column in reader.fieldnames or []]

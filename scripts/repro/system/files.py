@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from repro.errors import UserError
+from repro.errors import UserError, unreadable
 from repro.system.disk import writing
 
 logger = logging.getLogger("repro")
@@ -178,9 +178,9 @@ def read_json(path: str | os.PathLike[str], way_out: str) -> dict[str, Any]:
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); {way_out}") from error
+        raise unreadable(path, "JSON", way_out, error) from error
     if not isinstance(found, dict):
-        raise UserError(f"{path}: holds a {type(found).__name__}, no JSON object; {way_out}")
+        raise UserError(f"{path}: damaged, or not the file that belongs here; {way_out}")
     return found
 
 

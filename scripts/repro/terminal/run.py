@@ -28,6 +28,11 @@ _END = 20  # lines of the log of a job that died without a word
 # What Snakemake says of a job's process, where a signal ended it; and at the end of it all.
 _DIED = re.compile(r"CalledProcessError.*(?:died with <Signals\.(\w+)|non-zero exit)", re.S)
 _JOBS_FAILED = "At least one job did not complete successfully"
+_LOCKED = "Directory cannot be locked"
+_AT_WORK = (
+    "Another run is at work in this folder: wait until it has ended, or stop it. If none is, one "
+    "on another machine or a cluster was killed: `snakemake --unlock` takes its lock off."
+)
 _LONG_S = 60.0  # a job of more than this says each tenth where there is no status line
 
 
@@ -77,7 +82,7 @@ class Run:
             self.screen.say("Interrupted. The same command goes on where it stopped.")
             return INTERRUPTED
         if status and not self.failed:
-            self.screen.say(beside.getvalue().strip())
+            self.screen.say(_plainly(beside.getvalue().strip()))
         return status
 
     # --- what Snakemake says ---
@@ -99,7 +104,8 @@ class Run:
             self._died = f" (ended by {died[1]}; not enough memory?)" if died[1] else ""
         elif record.levelno >= logging.WARNING and not self._is_repeated(record):
             self.failed = self.failed or record.levelno >= logging.ERROR
-            self._say(record.getMessage().strip(), even_if_quiet=record.levelno >= logging.ERROR)
+            said = _plainly(record.getMessage().strip())
+            self._say(said, even_if_quiet=record.levelno >= logging.ERROR)
         self._show()
 
     def _is_repeated(self, record: logging.LogRecord) -> bool:
@@ -183,6 +189,11 @@ def _at(job: Job, room: int = 1000) -> str:
     amount = job.amount()
     behind = f" {amount[0]}/{amount[1]}" if amount else ""
     return shortened(job.words, max(room - len(behind), 10)) + behind
+
+
+def _plainly(said: str) -> str:
+    """Return what Snakemake says, for those who do not know it."""
+    return _AT_WORK if _LOCKED in said else said
 
 
 def _error_lines(log: Path) -> list[str]:
