@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,12 +64,18 @@ class Plan:
         return [rule.name for rule in self.rules if rule.is_producer(file)]
 
 
-def plan(folder: Path, config: str, snakefile: Path = ROOT / "Snakefile") -> Plan:
-    """Plan a run in an empty folder with a configuration on top of the shipped one.
+def plan(
+    folder: Path,
+    config: str,
+    snakefile: Path = ROOT / "Snakefile",
+    *,
+    targets: Collection[str] = (),
+) -> Plan:
+    """Plan a run in a folder with a configuration on top of the shipped one.
 
     What Snakemake has no public way to ask for is asked here, and nowhere else.
     """
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     file = folder / "config.yaml"
     file.write_text(config)
     settings = OutputSettings(dryrun=True, quiet={Quietness.ALL})
@@ -80,7 +86,7 @@ def plan(folder: Path, config: str, snakefile: Path = ROOT / "Snakefile") -> Pla
             snakefile=snakefile,
             workdir=folder,
         )
-        flow.dag(DAGSettings(forceall=True)).printrulegraph()
+        flow.dag(DAGSettings(targets=set(targets), forceall=True)).printrulegraph()
         workflow = flow._workflow
         project = os.path.relpath(ROOT, folder) + "/"
         return Plan([_job(workflow, job, project) for job in workflow.dag.jobs], workflow.rules)
