@@ -185,6 +185,7 @@ NAMES = {
     "CONVNEXT": "weights/convnext_large-ea097f82.pth",
     "LITE": "weights/efficientnet-lite0-57934424.pth",
     "OTHER": "results/runs/numpy_2hidden",
+    "NUMPY_2": "NumPy, two hidden layers",
     "SOURCES": "mnist/$MNIST oxford102/{102flowers.tgz:2d01ecc8,imagelabels.mat:4903e942} "
     "$RESNET:394f9c45 $CONVNEXT:ea097f82 $LITE:57934424",
     "HEAD": "hidden:256 learning_rate:0.001 batch_size:64 epochs:9",
@@ -810,7 +811,7 @@ DIGITS_TABLES = {
     "set_against": """
         models = results/runs/narrow/seed-7/predictions.npz
         others = results/runs/numpy_2hidden/seed-123/predictions.npz
-        .pairs = ...
+        .pairs = numpy_2hidden/$NUMPY_2/narrow/$NUMPY_2, hidden [9]
         >table = results/against.csv
         >images = results/against_images.csv
     """,
@@ -820,7 +821,7 @@ DIGITS_TABLES = {
         folder = -
         style = $STYLE
         .model = $model
-        .titles = ...
+        .titles = narrow:$NUMPY_2, hidden [9] numpy_2hidden:$NUMPY_2
         >against = results/figures/$model/against.png
         >svg = results/figures/$model/against.svg
 
