@@ -11,6 +11,7 @@ from repro.comparison import compare as comparison
 from repro.comparison import reported
 from repro.comparison.compare import Model
 from repro.evaluation.names import METRIC_COLUMNS
+from repro.figures import errors
 from repro.figures import style as figures
 from repro.figures.comparison import comparison as draw_comparison
 from repro.figures.curves import curves
@@ -357,6 +358,30 @@ class TestAgainst:
         assert len([axes for axes in first.axes if axes.images]) == 7
         assert first.axes[0].get_title() == "4\ntaken for 9 (81\u00a0%)"
 
+    def test_the_rule_shows_those_of_the_model_under_the_net_that_is_right(
+        self, root, tmp_path, monkeypatch
+    ):
+        # Each image has the grey of its number.
+        np.save(tmp_path / "images.npy", np.tile(np.arange(60, dtype=np.uint8)[:, None], 784))
+        rows = [("wide", "wide", 40 - n) for n in range(15)]
+        rows += [("wide", "plain", 50), ("other", "wide", 55), ("other", "plain", 56)]
+        table = pd.DataFrame(rows, columns=["model", "right", "id"])
+        table.assign(true=1, taken_for=2, confidence=0.5).to_csv(tmp_path / "found.csv")
+        seen: list[OnlyOne] = []
+        monkeypatch.setattr(errors, "only_one", lambda groups: seen.extend(groups) or Figure())
+        run_rule(
+            "plot_against",
+            tmp_path,
+            input={"found": tmp_path / "found.csv", "images": tmp_path / "images.npy"}
+            | {"style": root / "resources/style.mplstyle"},
+            output={"against": tmp_path / "against.png"},
+            params={"model": "wide", "titles": {"wide": "Wide", "plain": "Plain"}},
+        )
+        assert [(group.title, group.count) for group in seen] == [("Wide", 15), ("Plain", 1)]
+        for group, ids in zip(seen, (range(40, 28, -1), [50]), strict=True):
+            assert [int(image.max()) for image in group.images] == [*ids]
+            assert [mistake["id"] for mistake in group.mistakes] == [*ids]
+
 
 class TestFirstLayer:
     @pytest.mark.parametrize("kind", ["npz", "safetensors"])
@@ -395,18 +420,24 @@ class TestSave:
 
 
 @pytest.mark.parametrize("quantities", [["accuracy"], ["accuracy", "loss"]])
-def test_each_figure_of_a_model_stands_in_its_own_file(root, tmp_path, quantities):
+def test_each_figure_of_a_model_stands_in_its_own_file(root, tmp_path, quantities, monkeypatch):
+    ids = [17, *range(12, 0, -1)]  # one more than are shown, the surest first
+    sets = {"split": ["train", "validation", "test"], "metric": "ece"}
     tables = {
         "histories": history(),
         "against": history(0.01),
-        "metrics": pd.DataFrame({"split": ["test"], "metric": ["ece"], "value": [0.055]}),
+        "reported": history(0.02),
+        "metrics": pd.DataFrame({**sets, "value": [0.077, 0.066, 0.055]}),
         "confusion": pd.DataFrame({"true": [1, 2], "taken_for": [2, 2], "count": 3, "n": 3}),
-        "mistakes": pd.DataFrame({"id": [1], "true": [1], "taken_for": [2], "confidence": [0.75]}),
+        "mistakes": pd.DataFrame({"id": ids, "true": 1, "taken_for": 2, "confidence": 0.75}),
         "reliability": pd.DataFrame({"confidence": [0.5], "accuracy": [0.4], "count": [10]}),
     }
     for name, table in tables.items():
         table.to_csv(tmp_path / f"{name}.csv", index=False)
-    np.save(tmp_path / "images.npy", np.zeros((2, 784), np.uint8))
+    # Each image has the grey of its number.
+    np.save(tmp_path / "images.npy", np.tile(np.arange(20, dtype=np.uint8)[:, None], 784))
+    shown: list = []
+    monkeypatch.setattr(errors, "gallery", lambda *of: shown.extend(of[:2]) or gallery(*of))
     np.savez(tmp_path / "model.npz", weights_0=np.ones((10, 784)))
     said = {
         "accuracy": "train, at the end 86.00 %",
@@ -421,7 +452,7 @@ def test_each_figure_of_a_model_stands_in_its_own_file(root, tmp_path, quantitie
         "plot_model",
         tmp_path,
         input={name: tmp_path / f"{name}.csv" for name in tables if name != "histories"}
-        | {"histories": [tmp_path / "histories.csv"], "reported": []}
+        | {"histories": [tmp_path / "histories.csv"]}
         | {"images": tmp_path / "images.npy", "model": tmp_path / "model.npz"}
         | {"style": root / "resources/style.mplstyle"},
         output={name: tmp_path / f"{name}.png" for name in wanted},
@@ -435,7 +466,12 @@ def test_each_figure_of_a_model_stands_in_its_own_file(root, tmp_path, quantitie
             "linear": True,
         },
     )
-    assert "Another net" in (tmp_path / "accuracy.svg").read_text()
+    images, mistakes = shown
+    assert [int(image.max()) for image in images] == ids[:12]
+    assert [mistake["id"] for mistake in mistakes] == ids[:12]
+    curve = (tmp_path / "accuracy.svg").read_text()
+    assert "Another net" in curve
+    assert "as reported" in curve
     for name in wanted:
         assert said[name] in (tmp_path / f"{name}.svg").read_text().replace("\u00a0", " ")
     assert {file.stem for file in tmp_path.glob("*.png")} == set(wanted)
