@@ -99,27 +99,32 @@ def of_telling(*values: float, **changes) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 class TestCurves:
-    def test_accuracy_in_percent_and_epochs(self):
-        figure = curves([history()], "accuracy", SETS, "Net")
-        axes = figure.axes[0]
-        assert axes.get_ylabel() == "Accuracy (%)"
-        assert axes.lines[0].get_ydata()[-1] == pytest.approx(86)
-        assert axes.lines[0].get_xdata().tolist() == list(range(1, 10))
-        assert "train, at the end 86.00 %" in text_of(figure)
-
     @pytest.mark.parametrize(
-        ("quantity", "scale", "ends"),
+        ("quantity", "label", "scale", "ends"),
         [
-            ("accuracy", 100, {"train": "88.00 %", "validation": "63.00 %", "test": "38.00 %"}),
-            ("error", 100, {"train": "12.00 %", "validation": "37.00 %", "test": "62.00 %"}),
-            ("loss", 1, {"train": "1.143", "validation": "2.143", "test": "3.143"}),
+            (
+                "accuracy",
+                "Accuracy (%)",
+                100,
+                {"train": "88.00 %", "validation": "63.00 %", "test": "38.00 %"},
+            ),
+            (
+                "error",
+                "Error (%)",
+                100,
+                {"train": "12.00 %", "validation": "37.00 %", "test": "62.00 %"},
+            ),
+            ("loss", "Loss (nats)", 1, {"train": "1.143", "validation": "2.143", "test": "3.143"}),
         ],
     )
     def test_each_set_has_its_colour_its_curve_and_its_value_at_the_end(
-        self, quantity, scale, ends
+        self, quantity, label, scale, ends
     ):
         report, own, further = uneven(0.03), uneven(), uneven(0.01)
-        figure = curves([own, further], quantity, SETS, "Net", reported=report)
+        more = {"reported": report, "loss_label": "Loss (nats)"}
+        figure = curves([own, further], quantity, SETS, "Net", **more)
+        assert figure.axes[0].get_ylabel() == label
+        assert {tuple(line.get_xdata()) for line in figure.axes[0].lines} == {(1, 2, 3, 4, 5)}
         wanted = [
             (figures.COLOURS[split], pytest.approx(scale * rows[quantity]))
             for history in (report, further, own)
@@ -144,10 +149,6 @@ class TestCurves:
         backwards = uneven().iloc[::-1]
         legend = curves([backwards], "accuracy", SETS, "Net").axes[0].get_legend()
         assert legend.legend_handles[0].get_label() == "train, at the end 88.00 %"
-
-    def test_loss_has_the_label_it_is_given(self):
-        figure = curves([history()], "loss", SETS, "Net", loss_label="Loss (nats)")
-        assert figure.axes[0].get_ylabel() == "Loss (nats)"
 
     def test_the_headline_is_drawn_last_and_bold(self):
         lines = (
@@ -438,6 +439,11 @@ def test_each_figure_of_a_model_stands_in_its_own_file(root, tmp_path, quantitie
     np.save(tmp_path / "images.npy", np.tile(np.arange(20, dtype=np.uint8)[:, None], 784))
     shown: list = []
     monkeypatch.setattr(errors, "gallery", lambda *of: shown.extend(of[:2]) or gallery(*of))
+    behind: list[dict] = []
+    monkeypatch.setattr(
+        "repro.figures.curves.curves",
+        lambda *of, **more: behind.append(more) or curves(*of, **more),
+    )
     np.savez(tmp_path / "model.npz", weights_0=np.ones((10, 784)))
     said = {
         "accuracy": "train, at the end 86.00 %",
@@ -469,6 +475,9 @@ def test_each_figure_of_a_model_stands_in_its_own_file(root, tmp_path, quantitie
     images, mistakes = shown
     assert [int(image.max()) for image in images] == ids[:12]
     assert [mistake["id"] for mistake in mistakes] == ids[:12]
+    for more in behind:
+        assert more["against"]["accuracy"].tolist() == pytest.approx(history(0.01)["accuracy"])
+        assert more["reported"]["accuracy"].tolist() == pytest.approx(history(0.02)["accuracy"])
     curve = (tmp_path / "accuracy.svg").read_text()
     assert "Another net" in curve
     assert "as reported" in curve
