@@ -420,6 +420,21 @@ class TestSave:
         assert (tmp_path / "a.svg").read_text().startswith("<?xml")
 
 
+def test_the_rule_draws_the_comparison_of_its_tables(root, tmp_path):
+    files = {name: tmp_path / f"{name}.csv" for name in ("comparison", "metrics")}
+    for file, table in zip(files.values(), rows_and_metrics(root), strict=True):
+        table.to_csv(file, index=False)
+    run_rule(
+        "plot_comparison",
+        tmp_path,
+        input={**files, "style": root / "resources/style.mplstyle"},
+        output={"comparison": tmp_path / "found.png"},
+    )
+    figures.save(draw_comparison(*map(pd.read_csv, files.values())), tmp_path / "wanted.png")
+    found, wanted = ((tmp_path / f"{name}.svg").read_bytes() for name in ("found", "wanted"))
+    assert found == wanted
+
+
 @pytest.mark.parametrize("quantities", [["accuracy"], ["accuracy", "loss"]])
 def test_each_figure_of_a_model_stands_in_its_own_file(root, tmp_path, quantities, monkeypatch):
     ids = [17, *range(12, 0, -1)]  # one more than are shown, the surest first

@@ -53,11 +53,12 @@ MINE = """
 models: [petal]
 downloads:
   mine/102flowers.tgz: {sha256_prefix: "11111111", sources: [{path: nowhere}]}
-  mine/imagelabels.mat: {sha256_prefix: "22222222", sources: [{path: nowhere}]}
+  mine/labels.csv: {sha256_prefix: "22222222", sources: [{path: nowhere}]}
   mine/setid.mat: {sha256_prefix: "33333333", sources: [{path: nowhere}]}
   mine/petal.pth: {sha256_prefix: "44444444", sources: [{path: nowhere}]}
 flowers:
   data: mine
+  names: classes.csv
   split: {kind: official, validation: 0.2, test: 0.3}
   split_seeds: []
   seeds: [61, 62]
@@ -637,17 +638,17 @@ FULL_TABLES = {
 # What is otherwise with pictures of one's own in the official layout.
 MINE_TABLES = {
     "fetch": """
-        $file                | .proof
-        mine/102flowers.tgz  | 11111111
-        mine/imagelabels.mat | 22222222
-        mine/setid.mat       | 33333333
-        mine/petal.pth       | 44444444
+        $file               | .proof
+        mine/102flowers.tgz | 11111111
+        mine/labels.csv     | 22222222
+        mine/setid.mat      | 33333333
+        mine/petal.pth      | 44444444
     """,
     "extract_flowers": """
         archive = data/fetched/mine/102flowers.tgz
-        labels = data/fetched/mine/imagelabels.mat
+        labels = data/fetched/mine/labels.csv
         >damaged = data/mine/damaged.json
-        .proofs = data/fetched/mine/{102flowers.tgz:11111111,imagelabels.mat:22222222}
+        .proofs = data/fetched/mine/{102flowers.tgz:11111111,labels.csv:22222222}
     """,
     "split_flowers": """
         images = data/mine/images.csv
@@ -668,7 +669,7 @@ MINE_TABLES = {
         all
     """,
     "evaluate": """
-        names = -
+        names = classes.csv
 
         $model | $run    | .seed | history
         petal  | seed-61 | 61    | results/runs/petal/seed-61/history.csv
@@ -681,12 +682,13 @@ MINE_TABLES = {
     "record_run": """
         splits = data/mine/splits/main.csv
         damaged = data/mine/damaged.json
+        names = classes.csv
         notebooks = -
-        .sources = mine/{102flowers.tgz:11111111,imagelabels.mat:22222222,setid.mat:33333333}
+        .sources = mine/{102flowers.tgz:11111111,labels.csv:22222222,setid.mat:33333333}
             mine/petal.pth:44444444
     """,
     "write_crate": """
-        .sources = mine/{102flowers.tgz:11111111,imagelabels.mat:22222222,setid.mat:33333333}
+        .sources = mine/{102flowers.tgz:11111111,labels.csv:22222222,setid.mat:33333333}
             mine/petal.pth:44444444
     """,
 }
@@ -975,6 +977,7 @@ PLANS = {
 # What lies in the folder that a run is planned in.
 PICTURES = {f"pictures/{kind}/{n}.jpg": b"" for kind in ("rose", "iris") for n in range(6)}
 FILES = {
+    "mine": {"classes.csv": b""},
     "digits": {"theirs.yaml": (ROOT / "resources/reported.yaml").read_bytes()},
     "folders": {**PICTURES, "pictures/too few/1.jpg": b""},
     "asked": {**PICTURES, "results/runs/leaf/seed-72/model.safetensors": b""},
@@ -1168,6 +1171,43 @@ SHARED_OUT = {
     "data/generated/features/still/split-2/ids.npy": [],
     "data/generated/features/.moved-seed-2.shards/adapted.safetensors": ["adapt_moved"],
     "data/generated/features/.moved-all.shards/adapted.safetensors": [],
+}
+
+
+# What the report shows, and under which heading, caption and words; figures of nets below.
+SHOWN = """
+    $file                     | category        | caption
+    comparison.html           | Comparison      | comparison_page
+    claims.html               | Comparison      | claims_page
+    figures/comparison.png    | Comparison      | plot_comparison
+    comparison.csv            | Comparison      | comparison
+    against.html              | Comparison      | against_page
+    pictures.html             | Pictures        | pictures_page
+    provenance.html           | Provenance      | provenance_page
+    figures/runtime.png       | Time and memory | runtime
+    figures/bench_mnist.png   | Time and memory | bench_mnist
+    figures/bench_flowers.png | Time and memory | bench_flowers
+
+    $file                     | label
+    comparison.html           | 1. Figures reported and reproduced (table)
+    claims.html               | 2. Claims in words (table)
+    figures/comparison.png    | 3. Reproduced minus reported (chart)
+    comparison.csv            | 4. All figures (CSV file)
+    against.html              | 6. Nets set against each other (table)
+    pictures.html             | The classes (table)
+    provenance.html           | How this run was made
+    figures/runtime.png       | Run time and peak memory of this run, by rule
+    figures/bench_mnist.png   | Speed of the from-scratch net
+    figures/bench_flowers.png | Speed of the backbones' passes
+"""
+OF_FIGURES = {
+    "accuracy": ("Curves", "accuracy per epoch"),
+    "loss": ("Curves", "loss per epoch"),
+    "confusion": ("Errors", "confusion of classes"),
+    "gallery": ("Errors", "most confident mistakes"),
+    "reliability": ("Errors", "reliability of probabilities"),
+    "against": ("Errors", "images only one of two nets gets right"),
+    "weights": ("Weights", "weights of the first layer"),
 }
 
 
@@ -1387,6 +1427,55 @@ def test_times_are_looked_up_where_rules_leave_them(plans):
         for name in set(timed) - unasked:
             pattern = re.sub(r"\\{.*?\\}", ".+", re.escape(job.params["benchmarks"][name]))
             assert re.fullmatch(pattern, timed[name])
+
+
+def test_logs_are_looked_up_where_rules_leave_them(plans):
+    (job,) = plans["full"].of("write_crate")
+    written = {job.rule: job.log[0] for job in plans["full"].jobs if job.log}
+    assert set(written) - set(job.params["logs"]) == {"write_crate"}
+    for name in set(written) - {"write_crate"}:
+        pattern = re.sub(r"\\{.*?\\}", ".+", re.escape(job.params["logs"][name]))
+        assert re.fullmatch(pattern, written[name])
+
+
+def test_a_job_that_was_killed_for_it_gets_more_memory_and_time(plans):
+    fixed = {"set_against", "plot_against", "plot_mnist", "plot_flowers", "plot_comparison"}
+    fixed |= {"plot_runtime", "write_page", "write_pictures", "save_configuration", "record_run"}
+    fixed |= {"write_crate", "report"}
+    for each in plans.values():
+        for rule in {job.rule for job in each.jobs if job.script or job.shell} - fixed:
+            for name in ("mem_mb", "runtime"):
+                first, third = (each.resource(rule, name, attempt) for attempt in (1, 3))
+                assert third == 3 * first > 0, (rule, name)
+
+
+def test_what_shards_leave_goes_once_it_is_joined(plans):
+    for each in plans.values():
+        left = [file for job in each.jobs for file in job.temporary]
+        made = [
+            file for job in each.jobs for files in job.output.values() for file in listed(files)
+        ]
+        assert sorted(left) == sorted(file for file in made if ".shards/" in file)
+
+
+def listed(files: Any) -> list[str]:
+    return [files] if isinstance(files, str) else files
+
+
+def test_the_report_shows_each_file_under_its_own_heading(plans):
+    found = {
+        file: (category, caption, "/".join(labels.values()))
+        for each in plans.values()
+        for job in each.jobs
+        for file, (category, caption, labels) in job.shown.items()
+    }
+    for row in rows(SHOWN):
+        file = f"results/{row['$file']}"
+        assert found.pop(file) == (row["category"], row["caption"], row["label"]), file
+    for file, (category, caption, label) in found.items():
+        _, _, model, name = Path(file).with_suffix("").parts
+        assert (category, caption) == (OF_FIGURES[name][0], name), file
+        assert label == f"{TITLES[model]}/{OF_FIGURES[name][1]}", file
 
 
 def test_unfinished_work_is_looked_up_where_jobs_keep_it(plans):
