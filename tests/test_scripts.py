@@ -262,6 +262,7 @@ def run_features(
         | {"protocol": protocol, "on_damaged": on_damaged, "work": str(folder / "work")},
         wildcards={"scatteritem": name} if name else {},
     )
+    assert not (folder / "work").exists()
     return made
 
 
@@ -319,6 +320,11 @@ def test_shards_with_statistics_made_for_them_are_the_whole(flowers, tmp_path):
         output={key: joined / file for key, file in STORE.items()},
     )
     assert [(joined / file).read_bytes() for file in STORE.values()] == bytes_of(whole)
+    # No shard makes statistics of its own.
+    with pytest.raises(UserError, match="absent: missing, or statistics of another network"):
+        run_features(
+            flowers, tmp_path / "anew", "adapted", names[0], statistics=tmp_path / "absent"
+        )
 
 
 RUNS = [

@@ -333,13 +333,18 @@ class TestAgainst:
             "accuracy",
             ["train", "test"],
             "Net",
+            reported=history(0.05),
             against=history(-0.1, epochs=5),
             against_label="Another net",
         )
         lines = figure.axes[0].lines
-        assert [line.is_dashed() for line in lines] == [True] * 2 + [False] * 4
-        assert lines[0].get_ydata().tolist() == pytest.approx([44, 48, 52, 56, 60])
-        assert text_of(figure).endswith("Another net")
+        assert [line.is_dashed() for line in lines] == [True] * 4 + [False] * 4
+        assert [line.get_marker() for line in lines] == ["o"] * 2 + ["None"] * 6
+        assert lines[0].get_ydata()[0] == pytest.approx(59)
+        assert lines[2].get_ydata().tolist() == pytest.approx([44, 48, 52, 56, 60])
+        *_, reported, other = figure.axes[0].get_legend().legend_handles
+        assert (reported.get_label(), reported.get_marker()) == ("as reported", "o")
+        assert (other.get_label(), other.get_marker()) == ("Another net", "None")
 
     def test_a_long_title_is_broken_into_lines(self):
         figure = only_one([OnlyOne("Net, " + "hidden [1000], " * 9, 0, [], [])])
