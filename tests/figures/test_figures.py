@@ -209,6 +209,19 @@ class TestComparison:
         assert found("a run") == pytest.approx([0.625, -0.625, 1.25])
         assert "91.00 \u2192 93.00  differs: higher" in text_of(figure)
 
+    @pytest.mark.parametrize(
+        ("verdict", "colour"),
+        [
+            ("differs: higher", figures.REPORTED),
+            ("agrees", figures.GREY),
+            ("differs, too little to matter", figures.GREY),
+        ],
+    )
+    def test_what_differs_has_the_report_s_colour(self, verdict, colour):
+        (axes,) = draw_comparison(*of_telling(0.93, verdict=verdict)).axes
+        (said,) = (text for text in axes.texts if text.get_text().endswith(verdict))
+        assert said.get_color() == colour
+
     @pytest.mark.parametrize(("difference", "marker"), [(0.2, ">"), (-0.2, "<")])
     def test_what_lies_beyond_the_edge_is_an_arrow_at_it(self, difference, marker):
         figure = draw_comparison(*of_telling(0.91 + difference, difference=difference))
@@ -233,7 +246,10 @@ class TestComparison:
 
 
 class TestErrors:
-    def test_confusion_of_all_classes(self):
+    @pytest.mark.parametrize(
+        "names", [{2: "2", 7: "7", 10: "10"}, {2: "rose", 7: "lotus", 10: "canna"}]
+    )
+    def test_confusion_of_all_classes(self, names):
         counts = pd.DataFrame(
             {
                 "true": [2, 2, 2, 7, 7, 10],
@@ -241,13 +257,16 @@ class TestErrors:
                 "count": [8, 3, 1, 9, 5, 4],
             }
         )
+        if names[2] != "2":
+            for side in ("true", "taken_for"):
+                counts[f"{side}_name"] = counts[side].map(names)
         axes = confusion_matrix(counts, "Net").axes[0]
         across, down = (
             [text.get_text() for text in labels]
             for labels in (axes.get_xticklabels(), axes.get_yticklabels())
         )
-        assert (axes.get_xlabel(), across) == ("Taken for", ["2", "7", "10"])
-        assert (axes.get_ylabel(), down) == ("True class", ["2", "7", "10"])
+        assert (axes.get_xlabel(), across) == ("Taken for", [*names.values()])
+        assert (axes.get_ylabel(), down) == ("True class", [*names.values()])
         found = {text.get_position(): text.get_text() for text in axes.texts}
         wanted = {(0, 0): "8", (1, 0): "3", (2, 0): "1", (1, 1): "9", (2, 1): "5", (2, 2): "4"}
         assert found == wanted

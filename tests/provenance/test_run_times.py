@@ -161,6 +161,8 @@ class TestFigure:
         assert time.yaxis_inverted()
         widths = [bar.get_width() for bar in time.patches]
         assert widths == sorted(widths, reverse=True)
+        assert widths[:2] == [180, 124]
+        assert [bar.get_width() for bar in memory.patches][:2] == [100.5, 580]
         assert [text.get_text() for text in time.texts][:2] == ["3 min 0 s", "2 min 4 s"]
         assert "(s)" in time.get_xlabel()
         assert "(MiB)" in memory.get_xlabel()

@@ -164,6 +164,18 @@ class TestSentences:
             in summary.sentences(rows, judged, ABOVE)[-1]
         )
 
+    def test_of_what_chance_decides_each_miss_is_counted(self, judged):
+        verdicts = [
+            *("agrees", "differs, too little to matter", "differs: higher", "differs: lower"),
+            *("to the digit", "cannot tell"),
+        ]
+        rows = pd.DataFrame([{**TELLING, "verdict": verdict} for verdict in verdicts])
+        rows.loc[rows["verdict"] == "to the digit", "half_width"] = None
+        assert summary.sentences(rows, judged, ABOVE)[1] == (
+            "5 of them are held against what chance makes of one run to the next, at 95 %: if the "
+            "whole report holds, 0.2 of them differ all the same; here 3 differ."
+        )
+
     def test_nothing_was_run(self, report, judged):
         rows = compare.compare(pd.DataFrame(columns=METRIC_COLUMNS), [], report, {})
         assert summary.sentences(rows, judged, ABOVE)[0].startswith(
@@ -204,6 +216,14 @@ class TestTables:
             *("87.00\u201395.00", "93.00 \u00b1 0.50 3 runs, spread of 20 reference runs"),
         ]
         assert [float(key) for key in keys[1:]] == pytest.approx([91, 93, 2, 4, 87, 0.5])
+
+    def test_a_note_stands_below_under_its_number(self, judged, look):
+        rows = pd.DataFrame([{**TELLING, "note": note} for note in ("first", "second", "")])
+        text = pages.comparison_page(rows, judged, ABOVE, look)
+        marks = re.findall(r"test accuracy %(?: \[(\d)\])?<", text)
+        assert marks == ["1", "2", ""]
+        below = re.findall(r"<p>\[(\d)\] (.*?)</p>", text)
+        assert below == [("1", "First."), ("2", "Second.")]
 
     def test_digits_that_come_out_are_a_remark_of_a_figure_that_chance_decides(self, judged, look):
         for verdict, times in (("agrees", 1), ("to the digit", 0)):
