@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ class Job:
             stand under "*".
         resources: those that the rule states.
         local: whether it takes no place in a cluster's queue.
+        temporary: output files that go once all who need them are done.
+        shown: of each output file that the report shows: its category, caption and labels.
     """
 
     rule: str
@@ -46,6 +48,8 @@ class Job:
     log: list[str]
     benchmark: str
     local: bool
+    temporary: list[str]
+    shown: dict[str, tuple[str, str, dict[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,29 @@ class Plan:
         """Return the names of the rules that could make a file."""
         return [rule.name for rule in self.rules if rule.is_producer(file)]
 
+    def resource(self, rule: str, name: str, attempt: int) -> int:
+        """Return what a rule's job is granted in an attempt, the first being 1."""
+        (found,) = (each for each in self.rules if each.name == rule)
+        granted = found.resources[name]
+        return int(
+            granted.evaluate(None, attempt=attempt).value
+            if granted.is_evaluable()
+            else granted.value
+        )
 
-def plan(folder: Path, config: str, snakefile: Path = ROOT / "Snakefile") -> Plan:
-    """Plan a run in an empty folder with a configuration on top of the shipped one.
+
+def plan(
+    folder: Path,
+    config: str,
+    snakefile: Path = ROOT / "Snakefile",
+    *,
+    targets: Collection[str] = (),
+) -> Plan:
+    """Plan a run in a folder with a configuration on top of the shipped one.
 
     What Snakemake has no public way to ask for is asked here, and nowhere else.
     """
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     file = folder / "config.yaml"
     file.write_text(config)
     settings = OutputSettings(dryrun=True, quiet={Quietness.ALL})
@@ -80,7 +100,7 @@ def plan(folder: Path, config: str, snakefile: Path = ROOT / "Snakefile") -> Pla
             snakefile=snakefile,
             workdir=folder,
         )
-        flow.dag(DAGSettings(forceall=True)).printrulegraph()
+        flow.dag(DAGSettings(targets=set(targets), forceall=True)).printrulegraph()
         workflow = flow._workflow
         project = os.path.relpath(ROOT, folder) + "/"
         return Plan([_job(workflow, job, project) for job in workflow.dag.jobs], workflow.rules)
@@ -103,7 +123,15 @@ def _job(workflow: Any, job: Any, project: str) -> Job:
         log=[str(file) for file in job.log],
         benchmark=str(job.benchmark or ""),
         local=rule.name in workflow._localrules,
+        temporary=[str(file) for file in job.output if file.flags.get("temp")],
+        shown={str(file): _shown(file, job) for file in job.output if file.flags.get("report")},
     )
+
+
+def _shown(file: Any, job: Any) -> tuple[str, str, dict[str, str]]:
+    about = file.flags["report"]
+    labels = about.labels(job.wildcards) if callable(about.labels) else about.labels
+    return about.category, Path(str(about.caption)).stem, dict(labels)
 
 
 def _named(files: Any) -> dict[str, Any]:

@@ -29,12 +29,12 @@ def test_a_net_has_a_run_a_seed_and_the_first_is_its_headline(config):
 
 
 def test_a_flower_net_s_runs_on_other_splits_take_its_first_seed(config):
-    config["flowers"] |= {"seeds": [4, 8], "split_seeds": [9]}
+    config["flowers"] |= {"seeds": [8, 4], "split_seeds": [9]}
     config["flowers"]["nets"]["resnet152"]["split_seeds"] = [7, 6]
     plan = Plan(config)
     of_all = plan.nets["convnext_large"]
-    assert [run.name for run in of_all.runs] == ["seed-4", "seed-8", "split-9"]
-    assert of_all.run("split-9") == Run("split-9", 4, "seed-9", 9)
+    assert [run.name for run in of_all.runs] == ["seed-8", "seed-4", "split-9"]
+    assert of_all.run("split-9") == Run("split-9", 8, "seed-9", 9)
     assert plan.nets["resnet152"].splits == [MAIN, "seed-7", "seed-6"]
     assert plan.splits == [MAIN, "seed-7", "seed-6", "seed-9"]
     assert plan.split("seed-7") == {**config["flowers"]["split"], "seed": 7}
@@ -90,6 +90,23 @@ def test_downloads_are_those_of_the_models_that_run(config, models, flowers, nam
     config["models"] = models
     config["flowers"] |= flowers
     assert Plan(config).downloads == names
+
+
+@pytest.mark.parametrize(
+    ("models", "data", "own"),
+    [
+        (["leaf"], "mine", True),
+        (["leaf"], "oxford102", False),
+        (["leaf", "resnet152"], "mine", False),
+        (["leaf", "numpy_1hidden"], "mine", False),
+    ],
+)
+def test_no_report_is_about_nets_of_one_s_own_on_pictures_of_one_s_own(config, models, data, own):
+    nets = config["flowers"]["nets"]
+    nets["leaf"] = {**nets["resnet152"], "reported": None}
+    config["models"], config["flowers"]["data"] = models, data
+    assert Plan(config).own_pictures == own
+    assert (Plan(config).report == "resources/no_report.yaml") == own
 
 
 def test_a_net_is_set_against_the_one_it_names_or_is_like_if_that_runs(config):

@@ -26,10 +26,15 @@ from repro.heads.notebook import DecodedImages, NotebookRecipe, read_folders, tr
 from repro.heads.training import HeadRecipe, HeadRun, train_heads
 from repro.history import read_history
 from repro.mnist.images import ImageSet, load_splits
+from repro.mnist.numpy_trainer import NumpyTrainer
+from repro.mnist.recipe import MlpRecipe
+from repro.mnist.torch_trainer import TorchTrainer
+from repro.mnist.training import predict
+from repro.mnist.training import train as train_mnist
 from repro.predictions import Predictions
 from repro.splits import SPLITS
 from scripts_support import run_rule
-from small_mnist import OUTPUTS, run_script, write_small
+from small_mnist import OUTPUTS, SEED, run_script, small_splits, write_small
 from support import bytes_of, drawn_twice, idx
 
 NET = "timm:test_resnet"
@@ -116,6 +121,22 @@ def test_the_checkpoint_stays_until_the_last_output_is_written(tmp_path, framewo
         assert (tmp_path / "again" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
 
 
+@pytest.mark.parametrize("framework", ["numpy", "torch"])
+def test_an_mnist_net_is_trained_with_the_run_s_seed(tmp_path, framework):
+    write_small(tmp_path / "run", RECIPE)
+    run_script(framework, tmp_path / "run")
+    trainer, rows = train_mnist(
+        {"numpy": NumpyTrainer, "torch": TorchTrainer}[framework],
+        small_splits(),
+        MlpRecipe(**RECIPE),
+        SEED,
+    )
+    history = read_history(tmp_path / "run" / OUTPUTS["history"])
+    assert [tuple(row) for row in history.itertuples(index=False)] == [tuple(r) for r in rows]
+    found = Predictions.load(tmp_path / "run" / OUTPUTS["predictions"])
+    np.testing.assert_array_equal(found.scores, predict(trainer, small_splits()).scores)
+
+
 # --- flowers -------------------------------------------------------------------------------------
 
 
@@ -126,10 +147,11 @@ def flowers(tmp_path_factory) -> Path:
     make_photos(folder, 20)
     (folder / "image_00006.jpg").write_bytes(b"broken")
     # Ids with gaps, so that an id is no place, in an order that is not theirs; the damaged image
-    # is the sixth.
+    # is the sixth, and the only one of its class.
     table = pd.read_csv(folder / "images.csv")
     table["id"] = 3 * table["id"] + 1
     table.loc[table["label"] == 2, "label"] = 10
+    table.loc[table["id"] == 19, "label"] = 11
     table.sample(frac=1, random_state=2).to_csv(folder / "images.csv", index=False)
     for number in (0, 1):
         rows = table.sample(frac=1, random_state=number)
@@ -240,6 +262,7 @@ def run_features(
         | {"protocol": protocol, "on_damaged": on_damaged, "work": str(folder / "work")},
         wildcards={"scatteritem": name} if name else {},
     )
+    assert not (folder / "work").exists()
     return made
 
 
@@ -293,6 +316,11 @@ def test_shards_with_statistics_made_for_them_are_the_whole(flowers, tmp_path):
         output={key: joined / file for key, file in STORE.items()},
     )
     assert [(joined / file).read_bytes() for file in STORE.values()] == bytes_of(whole)
+    # No shard makes statistics of its own.
+    with pytest.raises(UserError, match="absent: missing, or statistics of another network"):
+        run_features(
+            flowers, tmp_path / "anew", "adapted", names[0], statistics=tmp_path / "absent"
+        )
 
 
 RUNS = [
@@ -321,7 +349,7 @@ def assert_written(made: dict[str, list[Path]], i: int, history, predictions, st
 
 @pytest.mark.fault(
     "labels and splits",
-    "a label that no image has (1, 3 and 10)",
+    "a label that no image has (1, 3, 10 and 11)",
     "works: as many outputs as labels, each known by its label",
 )
 @pytest.mark.parametrize("stores", [1, 2])
@@ -360,7 +388,7 @@ def test_each_head_is_trained_on_its_split_s_features_with_its_seed(
         threads=2,
     )
 
-    classes = [1, 3, 10]
+    classes = [1, 3, 10, 11]
     class_of = {image.id: classes.index(image.label) for image in images}
     for i, run in enumerate(RUNS):
         store = files[min(run["split"], stores - 1)]
@@ -377,7 +405,7 @@ def test_each_head_is_trained_on_its_split_s_features_with_its_seed(
             [HeadRun(run["seed"], *sets)],
             HeadRecipe(**recipe),
             CPU,
-            classes=3,
+            classes=4,
         )[0]
         rows = np.concatenate(sets)
         assert len(rows) == 19
@@ -390,7 +418,7 @@ def test_each_head_is_trained_on_its_split_s_features_with_its_seed(
             np.array(classes),
         )
         assert_written(made, i, result.history, predictions, result.state)
-    happened("three outputs, for the labels 1, 3 and 10")
+    happened("an output for each label, also for 11, whose one image is damaged")
 
 
 def folders_of(flowers: Path, target: Path, splits: Sequence[Path]) -> list[Path]:

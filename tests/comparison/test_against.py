@@ -11,6 +11,7 @@ from scipy.stats import binomtest, multinomial
 
 from repro.comparison.against import COLUMNS, images, paired_interval, row
 from repro.predictions import Predictions
+from scripts_support import run_rule
 
 NAMES = {"model": "wide", "title": "Wide", "against": "plain", "against_title": "Plain"}
 LABELS = np.array([3, 8, 9])  # what the class indices stand for
@@ -63,6 +64,25 @@ def test_images_are_those_that_one_alone_gets_right_the_surest_mistakes_first(pa
     assert table["confidence"][0] == pytest.approx(np.exp(3) / (np.exp(3) + 2))
     assert set(table["model"]) == {"wide"}
     assert set(table["against"]) == {"plain"}
+
+
+def test_the_rule_sets_each_net_against_its_own_counterpart(tmp_path, pair):
+    turned = {"model": "plain", "title": "Plain", "against": "wide", "against_title": "Wide"}
+    wide, plain = tmp_path / "wide.npz", tmp_path / "plain.npz"
+    for file, made in zip((wide, plain), pair, strict=True):
+        made.save(file)
+    run_rule(
+        "set_against",
+        tmp_path,
+        input={"models": [wide, plain], "others": [plain, wide]},
+        output={"table": tmp_path / "table.csv", "images": tmp_path / "images.csv"},
+        params={"pairs": [NAMES, turned]},
+    )
+    rows = [row(NAMES, *pair), row(turned, *pair[::-1])]
+    both = [images("wide", "plain", *pair), images("plain", "wide", *pair[::-1])]
+    for name, made in {"table": pd.DataFrame(rows), "images": pd.concat(both)}.items():
+        found = pd.read_csv(tmp_path / f"{name}.csv")
+        pd.testing.assert_frame_equal(found, made.reset_index(drop=True))
 
 
 def test_nets_that_agree_have_no_such_images(pair):

@@ -139,6 +139,8 @@ class TestChanges:
                 "changed: other weights: weights/efficientnet-lite0-57934424.pth",
             ),
             ("resnet152", {"flowers": {"data": "generated"}}, "generated data"),
+            # Pictures in folders, which have no downloads.
+            ("resnet152", {"flowers": {"data": "mine"}}, "other data"),
             # Another net under the report's name, on other pictures under the registry's names.
             (
                 "resnet152",

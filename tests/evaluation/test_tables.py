@@ -33,10 +33,10 @@ def predictions() -> Predictions:
 
 
 class TestMetrics:
-    def test_running_average_comes_from_the_history(self, predictions, tmp_path):
+    def test_running_average_is_that_of_the_last_epoch(self, predictions, tmp_path):
         history = tmp_path / "history.csv"
         history.write_text(
-            "epoch,split,loss,accuracy\n1,train,2,0.5\n2,test,1,0.9\n2,train,1,0.75\n"
+            "epoch,split,loss,accuracy\n1,train,2,0.5\n3,test,1,0.9\n3,train,1,0.75\n2,train,1,0.8\n"
         )
         table = tables.metrics_table(predictions, RUN, "nll", history)
         running = table[table["metric"] == "running_accuracy"]

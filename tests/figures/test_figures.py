@@ -11,6 +11,7 @@ from repro.comparison import compare as comparison
 from repro.comparison import reported
 from repro.comparison.compare import Model
 from repro.evaluation.names import METRIC_COLUMNS
+from repro.figures import errors
 from repro.figures import style as figures
 from repro.figures.comparison import comparison as draw_comparison
 from repro.figures.curves import curves
@@ -94,27 +95,32 @@ def of_telling(*values: float, **changes) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 class TestCurves:
-    def test_accuracy_in_percent_and_epochs(self):
-        figure = curves([history()], "accuracy", SETS, "Net")
-        axes = figure.axes[0]
-        assert axes.get_ylabel() == "Accuracy (%)"
-        assert axes.lines[0].get_ydata()[-1] == pytest.approx(86)
-        assert axes.lines[0].get_xdata().tolist() == list(range(1, 10))
-        assert "train, at the end 86.00 %" in text_of(figure)
-
     @pytest.mark.parametrize(
-        ("quantity", "scale", "ends"),
+        ("quantity", "label", "scale", "ends"),
         [
-            ("accuracy", 100, {"train": "88.00 %", "validation": "63.00 %", "test": "38.00 %"}),
-            ("error", 100, {"train": "12.00 %", "validation": "37.00 %", "test": "62.00 %"}),
-            ("loss", 1, {"train": "1.143", "validation": "2.143", "test": "3.143"}),
+            (
+                "accuracy",
+                "Accuracy (%)",
+                100,
+                {"train": "88.00 %", "validation": "63.00 %", "test": "38.00 %"},
+            ),
+            (
+                "error",
+                "Error (%)",
+                100,
+                {"train": "12.00 %", "validation": "37.00 %", "test": "62.00 %"},
+            ),
+            ("loss", "Loss (nats)", 1, {"train": "1.143", "validation": "2.143", "test": "3.143"}),
         ],
     )
     def test_each_set_has_its_colour_its_curve_and_its_value_at_the_end(
-        self, quantity, scale, ends
+        self, quantity, label, scale, ends
     ):
         report, own, further = uneven(0.03), uneven(), uneven(0.01)
-        figure = curves([own, further], quantity, SETS, "Net", reported=report)
+        more = {"reported": report, "loss_label": "Loss (nats)"}
+        figure = curves([own, further], quantity, SETS, "Net", **more)
+        assert figure.axes[0].get_ylabel() == label
+        assert {tuple(line.get_xdata()) for line in figure.axes[0].lines} == {(1, 2, 3, 4, 5)}
         wanted = [
             (figures.COLOURS[split], pytest.approx(scale * rows[quantity]))
             for history in (report, further, own)
@@ -139,10 +145,6 @@ class TestCurves:
         backwards = uneven().iloc[::-1]
         legend = curves([backwards], "accuracy", SETS, "Net").axes[0].get_legend()
         assert legend.legend_handles[0].get_label() == "train, at the end 88.00 %"
-
-    def test_loss_has_the_label_it_is_given(self):
-        figure = curves([history()], "loss", SETS, "Net", loss_label="Loss (nats)")
-        assert figure.axes[0].get_ylabel() == "Loss (nats)"
 
     def test_the_headline_is_drawn_last_and_bold(self):
         lines = (
@@ -203,6 +205,19 @@ class TestComparison:
         assert found("a run") == pytest.approx([0.625, -0.625, 1.25])
         assert "91.00 \u2192 93.00  differs: higher" in text_of(figure)
 
+    @pytest.mark.parametrize(
+        ("verdict", "colour"),
+        [
+            ("differs: higher", figures.REPORTED),
+            ("agrees", figures.GREY),
+            ("differs, too little to matter", figures.GREY),
+        ],
+    )
+    def test_what_differs_has_the_report_s_colour(self, verdict, colour):
+        (axes,) = draw_comparison(*of_telling(0.93, verdict=verdict)).axes
+        (said,) = (text for text in axes.texts if text.get_text().endswith(verdict))
+        assert said.get_color() == colour
+
     @pytest.mark.parametrize(("difference", "marker"), [(0.2, ">"), (-0.2, "<")])
     def test_what_lies_beyond_the_edge_is_an_arrow_at_it(self, difference, marker):
         figure = draw_comparison(*of_telling(0.91 + difference, difference=difference))
@@ -227,7 +242,10 @@ class TestComparison:
 
 
 class TestErrors:
-    def test_confusion_of_all_classes(self):
+    @pytest.mark.parametrize(
+        "names", [{2: "2", 7: "7", 10: "10"}, {2: "rose", 7: "lotus", 10: "canna"}]
+    )
+    def test_confusion_of_all_classes(self, names):
         counts = pd.DataFrame(
             {
                 "true": [2, 2, 2, 7, 7, 10],
@@ -235,13 +253,16 @@ class TestErrors:
                 "count": [8, 3, 1, 9, 5, 4],
             }
         )
+        if names[2] != "2":
+            for side in ("true", "taken_for"):
+                counts[f"{side}_name"] = counts[side].map(names)
         axes = confusion_matrix(counts, "Net").axes[0]
         across, down = (
             [text.get_text() for text in labels]
             for labels in (axes.get_xticklabels(), axes.get_yticklabels())
         )
-        assert (axes.get_xlabel(), across) == ("Taken for", ["2", "7", "10"])
-        assert (axes.get_ylabel(), down) == ("True class", ["2", "7", "10"])
+        assert (axes.get_xlabel(), across) == ("Taken for", [*names.values()])
+        assert (axes.get_ylabel(), down) == ("True class", [*names.values()])
         found = {text.get_position(): text.get_text() for text in axes.texts}
         wanted = {(0, 0): "8", (1, 0): "3", (2, 0): "1", (1, 1): "9", (2, 1): "5", (2, 2): "4"}
         assert found == wanted
@@ -327,13 +348,18 @@ class TestAgainst:
             "accuracy",
             ["train", "test"],
             "Net",
+            reported=history(0.05),
             against=history(-0.1, epochs=5),
             against_label="Another net",
         )
         lines = figure.axes[0].lines
-        assert [line.is_dashed() for line in lines] == [True] * 2 + [False] * 4
-        assert lines[0].get_ydata().tolist() == pytest.approx([44, 48, 52, 56, 60])
-        assert text_of(figure).endswith("Another net")
+        assert [line.is_dashed() for line in lines] == [True] * 4 + [False] * 4
+        assert [line.get_marker() for line in lines] == ["o"] * 2 + ["None"] * 6
+        assert lines[0].get_ydata()[0] == pytest.approx(59)
+        assert lines[2].get_ydata().tolist() == pytest.approx([44, 48, 52, 56, 60])
+        *_, reported, other = figure.axes[0].get_legend().legend_handles
+        assert (reported.get_label(), reported.get_marker()) == ("as reported", "o")
+        assert (other.get_label(), other.get_marker()) == ("Another net", "None")
 
     def test_a_long_title_is_broken_into_lines(self):
         figure = only_one([OnlyOne("Net, " + "hidden [1000], " * 9, 0, [], [])])
@@ -352,6 +378,30 @@ class TestAgainst:
         assert second.get_suptitle() == "0 images right by Plain alone"
         assert len([axes for axes in first.axes if axes.images]) == 7
         assert first.axes[0].get_title() == "4\ntaken for 9 (81\u00a0%)"
+
+    def test_the_rule_shows_those_of_the_model_under_the_net_that_is_right(
+        self, root, tmp_path, monkeypatch
+    ):
+        # Each image has the grey of its number.
+        np.save(tmp_path / "images.npy", np.tile(np.arange(60, dtype=np.uint8)[:, None], 784))
+        rows = [("wide", "wide", 40 - n) for n in range(15)]
+        rows += [("wide", "plain", 50), ("other", "wide", 55), ("other", "plain", 56)]
+        table = pd.DataFrame(rows, columns=["model", "right", "id"])
+        table.assign(true=1, taken_for=2, confidence=0.5).to_csv(tmp_path / "found.csv")
+        seen: list[OnlyOne] = []
+        monkeypatch.setattr(errors, "only_one", lambda groups: seen.extend(groups) or Figure())
+        run_rule(
+            "plot_against",
+            tmp_path,
+            input={"found": tmp_path / "found.csv", "images": tmp_path / "images.npy"}
+            | {"style": root / "resources/style.mplstyle"},
+            output={"against": tmp_path / "against.png"},
+            params={"model": "wide", "titles": {"wide": "Wide", "plain": "Plain"}},
+        )
+        assert [(group.title, group.count) for group in seen] == [("Wide", 15), ("Plain", 1)]
+        for group, ids in zip(seen, (range(40, 28, -1), [50]), strict=True):
+            assert [int(image.max()) for image in group.images] == [*ids]
+            assert [mistake["id"] for mistake in group.mistakes] == [*ids]
 
 
 class TestFirstLayer:
@@ -390,19 +440,45 @@ class TestSave:
         assert (tmp_path / "a.svg").read_text().startswith("<?xml")
 
 
+def test_the_rule_draws_the_comparison_of_its_tables(root, tmp_path):
+    files = {name: tmp_path / f"{name}.csv" for name in ("comparison", "metrics")}
+    for file, table in zip(files.values(), rows_and_metrics(root), strict=True):
+        table.to_csv(file, index=False)
+    run_rule(
+        "plot_comparison",
+        tmp_path,
+        input={**files, "style": root / "resources/style.mplstyle"},
+        output={"comparison": tmp_path / "found.png"},
+    )
+    figures.save(draw_comparison(*map(pd.read_csv, files.values())), tmp_path / "wanted.png")
+    found, wanted = ((tmp_path / f"{name}.svg").read_bytes() for name in ("found", "wanted"))
+    assert found == wanted
+
+
 @pytest.mark.parametrize("quantities", [["accuracy"], ["accuracy", "loss"]])
-def test_each_figure_of_a_model_stands_in_its_own_file(root, tmp_path, quantities):
+def test_each_figure_of_a_model_stands_in_its_own_file(root, tmp_path, quantities, monkeypatch):
+    ids = [17, *range(12, 0, -1)]  # one more than are shown, the surest first
+    sets = {"split": ["train", "validation", "test"], "metric": "ece"}
     tables = {
         "histories": history(),
         "against": history(0.01),
-        "metrics": pd.DataFrame({"split": ["test"], "metric": ["ece"], "value": [0.055]}),
+        "reported": history(0.02),
+        "metrics": pd.DataFrame({**sets, "value": [0.077, 0.066, 0.055]}),
         "confusion": pd.DataFrame({"true": [1, 2], "taken_for": [2, 2], "count": 3, "n": 3}),
-        "mistakes": pd.DataFrame({"id": [1], "true": [1], "taken_for": [2], "confidence": [0.75]}),
+        "mistakes": pd.DataFrame({"id": ids, "true": 1, "taken_for": 2, "confidence": 0.75}),
         "reliability": pd.DataFrame({"confidence": [0.5], "accuracy": [0.4], "count": [10]}),
     }
     for name, table in tables.items():
         table.to_csv(tmp_path / f"{name}.csv", index=False)
-    np.save(tmp_path / "images.npy", np.zeros((2, 784), np.uint8))
+    # Each image has the grey of its number.
+    np.save(tmp_path / "images.npy", np.tile(np.arange(20, dtype=np.uint8)[:, None], 784))
+    shown: list = []
+    monkeypatch.setattr(errors, "gallery", lambda *of: shown.extend(of[:2]) or gallery(*of))
+    behind: list[dict] = []
+    monkeypatch.setattr(
+        "repro.figures.curves.curves",
+        lambda *of, **more: behind.append(more) or curves(*of, **more),
+    )
     np.savez(tmp_path / "model.npz", weights_0=np.ones((10, 784)))
     said = {
         "accuracy": "train, at the end 86.00 %",
@@ -417,7 +493,7 @@ def test_each_figure_of_a_model_stands_in_its_own_file(root, tmp_path, quantitie
         "plot_model",
         tmp_path,
         input={name: tmp_path / f"{name}.csv" for name in tables if name != "histories"}
-        | {"histories": [tmp_path / "histories.csv"], "reported": []}
+        | {"histories": [tmp_path / "histories.csv"]}
         | {"images": tmp_path / "images.npy", "model": tmp_path / "model.npz"}
         | {"style": root / "resources/style.mplstyle"},
         output={name: tmp_path / f"{name}.png" for name in wanted},
@@ -431,7 +507,15 @@ def test_each_figure_of_a_model_stands_in_its_own_file(root, tmp_path, quantitie
             "linear": True,
         },
     )
-    assert "Another net" in (tmp_path / "accuracy.svg").read_text()
+    images, mistakes = shown
+    assert [int(image.max()) for image in images] == ids[:12]
+    assert [mistake["id"] for mistake in mistakes] == ids[:12]
+    for more in behind:
+        assert more["against"]["accuracy"].tolist() == pytest.approx(history(0.01)["accuracy"])
+        assert more["reported"]["accuracy"].tolist() == pytest.approx(history(0.02)["accuracy"])
+    curve = (tmp_path / "accuracy.svg").read_text()
+    assert "Another net" in curve
+    assert "as reported" in curve
     for name in wanted:
         assert said[name] in (tmp_path / f"{name}.svg").read_text().replace("\u00a0", " ")
     assert {file.stem for file in tmp_path.glob("*.png")} == set(wanted)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from repro.errors import UserError
 from repro.flowers import gather, pictures
 from repro.flowers.decode import rgb
+from scripts_support import run_rule
 
 RED = (200, 20, 30)
 
@@ -154,6 +157,49 @@ class TestSmallClasses:
             put(tmp_path, *(f"{name}/{kind}/1.png" for kind in "ab"))
         with pytest.raises(UserError, match="2 splits are asked for"):
             pictures.check(pictures.find(str(tmp_path), None), SPLIT, "stop", splits=2)
+
+    @pytest.mark.parametrize(
+        ("on_small", "labels", "only_trained_on"),
+        [("skip", [1, 3], {}), ("train", [1, 2, 3], {"lily": 2})],
+    )
+    def test_the_rule_leaves_them_out_or_trains_on_them_alone(
+        self, tmp_path, on_small, labels, only_trained_on
+    ):
+        mine = tmp_path / "mine"
+        put(mine, *(f"{kind}/{i}.png" for kind in ("iris", "rose") for i in range(5)))
+        put(mine, *(f"lily/{i}.png" for i in range(3)), "loose.png")
+        # Small only once it is opened.
+        (mine / "lily/0.png").write_bytes(b"no picture")
+        names = ("images.csv", "seen.csv", "names.csv", "damaged.json", "left_out.json")
+        run_rule(
+            "gather_pictures",
+            tmp_path,
+            input={},
+            output={name.partition(".")[0]: tmp_path / name for name in names},
+            params={
+                "folders": str(mine),
+                "table": None,
+                "on_damaged": "skip",
+                "on_small": on_small,
+            },
+            config={"flowers": {"split": SPLIT}},
+        )
+        images = pd.read_csv(tmp_path / "images.csv")
+        assert sorted(set(images["label"])) == labels
+        assert all((mine / name).is_file() for name in images["name"])
+        small = images["label"] == 2
+        if on_small == "train":
+            assert images["split"][small].tolist() == ["train"] * 2
+            assert images["split"][~small].isna().all()
+        kinds = pd.read_csv(tmp_path / "names.csv").set_index("label")["name"].to_dict()
+        assert kinds == {1: "iris", 2: "lily", 3: "rose"}
+        assert len(pd.read_csv(tmp_path / "seen.csv")) == 13
+        assert json.loads((tmp_path / "damaged.json").read_text()) == ["lily/0.png"]
+        assert json.loads((tmp_path / "left_out.json").read_text()) == {
+            "passed_over": {pictures.LOOSE: 1},
+            "skipped": {"lily": 2} if on_small == "skip" else {},
+            "only_trained_on": only_trained_on,
+        }
 
 
 def test_a_fingerprint_changes_with_content_alone(mine, tmp_path):

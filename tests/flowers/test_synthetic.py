@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from scipy.io import loadmat
@@ -18,6 +19,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from repro.flowers import synthetic
 from repro.flowers.synthetic import KINDS, draw_flowers, kind, official_split, paint
 from repro.system.files import hash_of
+from scripts_support import run_rule
 from support import ROOT
 
 SMALL = {"kinds": 5, "images_per_kind": 4, "seed": 3, "sides": (64, 80)}
@@ -40,6 +42,22 @@ def pictures(archive):
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     return draw(tmp_path_factory.mktemp("drawn"))
+
+
+def test_the_rule_names_each_label_by_its_kind(tmp_path):
+    names = {"archive": NAMES[0], "labels": NAMES[1], "setid": NAMES[2], "names": "names.csv"}
+    files = {key: tmp_path / name for key, name in names.items()}
+    run_rule(
+        "draw_flowers",
+        tmp_path,
+        input={},
+        output=files,
+        params={"kinds": 2, "images_per_kind": 4, "seed": 3},
+        threads=2,
+    )
+    labels = np.unique(loadmat(files["labels"])["labels"]).tolist()
+    found = pd.read_csv(files["names"]).set_index("label")["name"].to_dict()
+    assert found == {label: kind(label).name for label in labels}
 
 
 def test_archive_has_the_official_layout_no_time_and_no_owner(drawn):

@@ -48,6 +48,7 @@ def test_a_net_worked_by_hand():
 @pytest.mark.parametrize("hidden", HIDDEN, ids=lambda hidden: f"{len(hidden)}-hidden")
 def test_derivatives_are_central_differences(hidden, activation, output, loss):
     net, (x, y) = drawn(hidden, activation=activation, output=output, loss=loss), samples(7)
+    assert net.kinds == {"activation": activation, "output": output, "loss": loss}
     value, *derivatives = net.backward(x, y)
     assert value == net.evaluate(x, y)[0]
     for parameters, found in zip((net.weights, net.biases), derivatives, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
@@ -12,7 +13,9 @@ from repro.mnist.recipe import MlpRecipe
 from repro.mnist.torch_trainer import TorchTrainer
 from repro.mnist.training import SCALED_AT_ONCE
 from repro.prediction import digits
+from scripts_support import run_rule
 from small_mnist import small_splits
+from support import ROOT
 
 RECIPE = {"hidden": [50, 50], "learning_rate": 0.1, "batch_size": 20, "epochs": 1}
 
@@ -82,6 +85,32 @@ def test_scores_are_the_trainings_own_to_the_bit(tmp_path, kind, more, file):
     assert output == "sigmoid"
     assert scores.dtype == wanted.dtype
     assert np.array_equal(scores, wanted[some])
+
+
+def test_the_rule_s_answers_are_those_of_the_pictures_that_could_be_read(tmp_path):
+    data = small_splits(pixels=784)
+    trainer = NumpyTrainer(data, MlpRecipe(**RECIPE, initial_std=0.1), 5)
+    trainer.save(tmp_path / "model.npz")
+    asked = tmp_path / "asked"
+    asked.mkdir()
+    (asked / "0.png").write_bytes(b"\x89PNG")
+    for name, pixels in zip("ab", data.train.pixels, strict=False):
+        seen = pixels.reshape(28, 28).copy()
+        seen[[0, -1]] = seen[:, [0, -1]] = 0  # a border of black: the digit is light already
+        Image.fromarray(seen).save(asked / f"{name}.png")
+    run_rule(
+        "predict",
+        tmp_path,
+        input={"model": tmp_path / "model.npz", "style": ROOT / "resources/style.mplstyle"},
+        output={"answers": tmp_path / "answers.csv", "sheet": tmp_path / "answers.png"},
+        params={"part": "mnist", "title": "Net", "images": str(asked)},
+    )
+    found = pd.read_csv(tmp_path / "answers.csv")
+    read = np.array([digits.read_digit(asked / f"{name}.png").ravel() for name in "ab"])
+    scores = digits.scores(tmp_path / "model.npz", read)[0]
+    assert found["file"].tolist() == ["a.png", "b.png"]
+    assert found["class"].tolist() == scores.argmax(axis=1).tolist()
+    np.testing.assert_allclose(found["probability"], scores.max(axis=1) / scores.sum(axis=1))
 
 
 def test_a_file_that_is_no_net(tmp_path):

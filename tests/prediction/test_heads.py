@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -13,6 +16,8 @@ from repro.features.backbones import build
 from repro.flowers.images import hash_of_images
 from repro.heads import training
 from repro.prediction import heads
+from scripts_support import run_rule
+from support import ROOT
 
 CPU = torch.device("cpu")
 
@@ -96,3 +101,54 @@ def test_nets_that_cannot_be_asked(trained, tmp_path):
     training.write_state(file, dict(head.state), {**head.about, "protocol": {"name": "adapted"}})
     with pytest.raises(UserError, match="is of the protocol adapted, whose backbone is not kept"):
         heads.load(file)
+
+
+PARAMS = {
+    **{"part": "flowers", "title": "Net", "architecture": "timm:test_resnet"},
+    **{"preprocess": "report", "proofs": {}},
+}
+
+
+def ask(trained, folder, **params) -> pd.DataFrame:
+    """Ask the rule about three of the photographs and, before them all, one that is cut off."""
+    file, images, *_ = trained
+    asked = folder / "asked"
+    asked.mkdir()
+    (asked / "0.jpg").write_bytes(images[0].file.read_bytes()[:100])
+    for name, row in {"a": 65, "b": 2, "c": 40}.items():
+        shutil.copy(images[row].file, asked / f"{name}.jpg")
+    run_rule(
+        "predict",
+        folder,
+        input={"model": file, "style": ROOT / "resources/style.mplstyle"},
+        output={"answers": folder / "answers.csv", "sheet": folder / "answers.png"},
+        params={**PARAMS, "images": str(asked), **params},
+    )
+    return pd.read_csv(folder / "answers.csv")
+
+
+def test_the_rule_s_answers_are_those_of_the_pictures_that_could_be_read(trained, tmp_path):
+    found = ask(trained, tmp_path)
+    shares = np.exp(trained[2][[65, 2, 40]].astype(np.float64))
+    shares /= shares.sum(axis=1, keepdims=True)
+    names = np.array(["rose", "Gänseblümchen", "薔薇"])
+    assert found["file"].tolist() == ["a.jpg", "b.jpg", "c.jpg"]
+    order = np.argsort(-shares, axis=1)
+    for place, word in enumerate(("", "second", "third")):
+        assert found[word or "class"].tolist() == names[order[:, place]].tolist()
+        probabilities = found[f"{word}_probability".lstrip("_")].to_numpy()
+        expected = np.take_along_axis(shares, order[:, [place]], axis=1)
+        np.testing.assert_allclose(probabilities, expected.ravel(), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"preprocess": "own"}, "was trained with the preprocessing"),
+        ({"architecture": "timm:test_vit"}, "was trained with the architecture"),
+        ({"proofs": {"gone.pth": {"sha256": "0" * 64}}}, "gone.pth: cannot be read"),
+    ],
+)
+def test_the_rule_asks_no_net_with_another_backbone(trained, tmp_path, params, words):
+    with pytest.raises(UserError, match=words):
+        ask(trained, tmp_path, **params)

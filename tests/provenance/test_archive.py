@@ -223,6 +223,8 @@ class TestWriting:
         again = tmp_path / "again.zip"
         archive.write(again, archive.results_files(results) | archive.code_files(checkout))
         assert again.read_bytes() == packed.read_bytes()
+        with zipfile.ZipFile(again) as found:
+            assert {info.date_time[0] for info in found.infolist()} == {1980}
 
     def test_what_the_crate_does_not_list_stays_out(self, results):
         (results / "archive.zip").write_text("an older one")

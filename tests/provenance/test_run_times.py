@@ -12,6 +12,7 @@ from repro.errors import UserError
 from repro.figures import style as figures
 from repro.figures.run_times import duration, run_times
 from repro.provenance.run_times import COLUMNS, by_rule, jobs
+from scripts_support import run_rule
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 RUNS = {"net": ["seed-1", "seed-2"], "net_long": ["seed-1"]}
@@ -156,6 +157,8 @@ class TestFigure:
         assert time.yaxis_inverted()
         widths = [bar.get_width() for bar in time.patches]
         assert widths == sorted(widths, reverse=True)
+        assert widths[:2] == [180, 124]
+        assert [bar.get_width() for bar in memory.patches][:2] == [100.5, 580]
         assert [text.get_text() for text in time.texts][:2] == ["3 min 0 s", "2 min 4 s"]
         assert "(s)" in time.get_xlabel()
         assert "(MiB)" in memory.get_xlabel()
@@ -188,3 +191,26 @@ class TestFigure:
 )
 def test_duration(seconds, text):
     assert duration(seconds) == text
+
+
+def test_the_rule_writes_and_draws_the_jobs_of_this_run(root, folder, tmp_path):
+    run_rule(
+        "plot_runtime",
+        tmp_path,
+        input={"style": root / "resources/style.mplstyle"},
+        output={"table": tmp_path / "runtime.csv", "runtime": tmp_path / "runtime.png"},
+        params={
+            "benchmarks": patterns(folder),
+            "unfinished": unfinished(folder),
+            "runs": RUNS,
+            "splits": ["main"],
+            "models": OF_ONE_MODEL,
+        },
+    )
+    found = pd.read_csv(tmp_path / "runtime.csv", keep_default_na=False, na_values=[""])
+    wanted = jobs(patterns(folder), unfinished(folder), RUNS, ["main"], OF_ONE_MODEL)
+    assert found["wall_s"].tolist() == wanted["wall_s"].tolist()
+    assert found["job"].fillna("").tolist() == wanted["job"].tolist()
+    drawn = (tmp_path / "runtime.svg").read_text()
+    assert "train_net \u00d7 2" in drawn
+    assert "train_old" not in drawn

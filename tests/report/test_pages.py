@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from repro.comparison.compare import Model
 from repro.comparison.verdict import ClaimVerdict, Verdict
 from repro.evaluation.names import METRIC_COLUMNS
 from repro.report import pages, summary
+from scripts_support import run_rule
 from support import TELLING
 
 RUNS = {"seed-1": "main", "seed-2": "main"}
@@ -162,6 +164,18 @@ class TestSentences:
             in summary.sentences(rows, judged, ABOVE)[-1]
         )
 
+    def test_of_what_chance_decides_each_miss_is_counted(self, judged):
+        verdicts = [
+            *("agrees", "differs, too little to matter", "differs: higher", "differs: lower"),
+            *("to the digit", "cannot tell"),
+        ]
+        rows = pd.DataFrame([{**TELLING, "verdict": verdict} for verdict in verdicts])
+        rows.loc[rows["verdict"] == "to the digit", "half_width"] = None
+        assert summary.sentences(rows, judged, ABOVE)[1] == (
+            "5 of them are held against what chance makes of one run to the next, at 95 %: if the "
+            "whole report holds, 0.2 of them differ all the same; here 3 differ."
+        )
+
     def test_nothing_was_run(self, report, judged):
         rows = compare.compare(pd.DataFrame(columns=METRIC_COLUMNS), [], report, {})
         assert summary.sentences(rows, judged, ABOVE)[0].startswith(
@@ -202,6 +216,14 @@ class TestTables:
             *("87.00\u201395.00", "93.00 \u00b1 0.50 3 runs, spread of 20 reference runs"),
         ]
         assert [float(key) for key in keys[1:]] == pytest.approx([91, 93, 2, 4, 87, 0.5])
+
+    def test_a_note_stands_below_under_its_number(self, judged, look):
+        rows = pd.DataFrame([{**TELLING, "note": note} for note in ("first", "second", "")])
+        text = pages.comparison_page(rows, judged, ABOVE, look)
+        marks = re.findall(r"test accuracy %(?: \[(\d)\])?<", text)
+        assert marks == ["1", "2", ""]
+        below = re.findall(r"<p>\[(\d)\] (.*?)</p>", text)
+        assert below == [("1", "First."), ("2", "Second.")]
 
     def test_digits_that_come_out_are_a_remark_of_a_figure_that_chance_decides(self, judged, look):
         for verdict, times in (("agrees", 1), ("to the digit", 0)):
@@ -353,15 +375,122 @@ class TestAgainst:
         assert found == ["Wide &lt;net&gt;", "Plain", *self.SAID]
         assert 'data-sort="0.79"' in text
 
-    def test_it_stands_in_the_report_with_nets_that_never_learned(self, rows, judged):
-        chance = ["Net never learned."]
-        text = pages.markdown(
-            rows, judged, ABOVE, {"A": {"a": "a.png"}}, RECORD, chance=chance, against=self.ROWS
+
+def written(folder, tables: dict[str, pd.DataFrame], **records) -> dict:
+    """Write tables and records; return their files by name."""
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+    for name, record in records.items():
+        (folder / f"{name}.json").write_text(json.dumps(record))
+    files = {name: folder / f"{name}.csv" for name in tables}
+    return files | {name: folder / f"{name}.json" for name in records}
+
+
+LEARNED = pd.DataFrame(
+    {"label": [1, 2], "precision": [0.8, 1], "recall": [1, 0.75], "f1": [0.9, 0.9], "n": [8, 8]}
+)
+
+
+class TestByTheRules:
+    def test_each_page_is_written_of_its_own_tables(self, rows, judged, root, tmp_path):
+        learned = {"own": LEARNED, "net": LEARNED.assign(recall=0.5)}
+        files = written(
+            tmp_path,
+            {"comparison": rows, "claims": judged, "against": TestAgainst.ROWS}
+            | {name: table.assign(model=name) for name, table in learned.items()},
+            overview=ABOVE,
+            provenance=RECORD,
         )
-        (line,) = (line for line in text.splitlines() if line.startswith("| Wide <net> "))
+        results = tmp_path / "results"
+        out = {name: results / f"{name}.html" for name in ("comparison", "claims", "provenance")}
+        run_rule(
+            "write_page",
+            tmp_path,
+            input={name: files[name] for name in ("comparison", "claims", "overview", "provenance")}
+            | {"against": [files["against"]], "per_class": [files["own"], files["net"]]}
+            | {"look": sorted((root / "resources/page").iterdir())},
+            output={**out, "against": results / "against.html", "markdown": results / "REPORT.md"},
+            params={
+                "figures": [
+                    ["Comparison", "A chart", str(results / "figures/a.png")],
+                    ["Net", "A curve", str(results / "figures/net/b.png")],
+                ]
+            },
+        )
+        report = (results / "REPORT.md").read_text()
+        page = (results / "comparison.html").read_text()
+        for text in (report, page):
+            assert "Net never learned: 50.00 % of the test images" in text
+            assert text.count("never learned") == 1
+        (line,) = (line for line in report.splitlines() if line.startswith("| Wide <net> "))
         found = [cell.strip() for cell in line.strip("|").split("|")]
-        assert found == ["Wide <net>", "Plain", *self.SAID]
-        assert "\n- Net never learned.\n\n## A\n" in text
+        assert found == ["Wide <net>", "Plain", *TestAgainst.SAID]
+        assert "![A chart](figures/a.png)" in report
+        assert "- Net: [A curve](figures/net/b.png)" in report
+        headings = {name: file.read_text().partition("<h1>")[2] for name, file in out.items()}
+        assert headings["comparison"].startswith(pages.TITLE)
+        assert headings["claims"].startswith("What the report says in words")
+        assert headings["provenance"].startswith("How this run was made")
+        assert "Wide &lt;net&gt;" in (results / "against.html").read_text()
+        # Where a model's files are, to which the page leads.
+        for name in ("net", "own"):
+            for link, file in (
+                ("card", f"runs/{name}/model_card.md"),
+                ("curve", f"figures/{name}/accuracy.png"),
+                ("confusion", f"figures/{name}/confusion.png"),
+                ("log", f"workflow/logs/train_{name}/seed-1.log"),
+            ):
+                assert f'<a href="{file}">{link}</a>' in page
+
+    def test_each_net_s_classes_stand_under_its_own_title(self, root, tmp_path):
+        nets = {"Bud": 0.25, "Leaf": 0.75}
+        files = {}
+        for title, recall in nets.items():
+            right = int(8 * recall)
+            given = [1] * right + [2] * (8 - right)
+            every = pd.DataFrame(
+                {"split": ["test"] * 8 + ["train"], "true": [1] * 8 + [2], "predicted": [*given, 2]}
+            )
+            files[title] = written(
+                tmp_path,
+                {
+                    f"{title}-predictions": every,
+                    f"{title}-per_class": LEARNED.assign(recall=recall),
+                    f"{title}-confusion": pd.DataFrame(
+                        {"true": 1, "taken_for": [1, 2], "count": [right, 8 - right], "n": 8}
+                    ),
+                },
+            )
+        left_out = {"passed_over": {".db": 3}, "skipped": {}, "only_trained_on": {}}
+        records = written(tmp_path, {}, provenance=RECORD, left_out=left_out)
+        results = tmp_path / "results"
+        output = {name: results / f"{name}.html" for name in ("page", "provenance")}
+        tables = ("predictions", "per_class", "confusion")
+        run_rule(
+            "write_pictures",
+            tmp_path,
+            input={table: [files[net][f"{net}-{table}"] for net in nets] for table in tables}
+            | records
+            | {"look": sorted((root / "resources/page").iterdir())},
+            output=output
+            | {"summary": results / "pictures.txt", "markdown": results / "REPORT.md"},
+            params={
+                "titles": [*nets],
+                "figures": [["Leaf", "A curve", str(results / "figures/leaf/b.png")]],
+            },
+        )
+        said = (results / "pictures.txt").read_text()
+        assert "Bud gives 2 of 8 test pictures the right name: 25.0 %" in said
+        assert "Leaf gives 6 of 8 test pictures the right name: 75.0 %" in said
+        assert "passed over" in said
+        bud, leaf = re.split("^## ", (results / "REPORT.md").read_text(), flags=re.M)[1:3]
+        for text, share, taken in ((bud, 25, 6), (leaf, 75, 2)):
+            (line,) = (line for line in text.splitlines() if re.match(r"\| 1 ", line))
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            assert cells == ["1", "0", "0", "8", str(share), "80", f"2 ({taken})"]
+        assert "[A curve](figures/leaf/b.png)" in leaf
+        assert "Bud" in output["page"].read_text().partition("<table")[0]
+        assert "How this run was made" in output["provenance"].read_text()
 
 
 def column(seen, number: int) -> list[str]:

@@ -53,11 +53,12 @@ MINE = """
 models: [petal]
 downloads:
   mine/102flowers.tgz: {sha256_prefix: "11111111", sources: [{path: nowhere}]}
-  mine/imagelabels.mat: {sha256_prefix: "22222222", sources: [{path: nowhere}]}
+  mine/labels.csv: {sha256_prefix: "22222222", sources: [{path: nowhere}]}
   mine/setid.mat: {sha256_prefix: "33333333", sources: [{path: nowhere}]}
   mine/petal.pth: {sha256_prefix: "44444444", sources: [{path: nowhere}]}
 flowers:
   data: mine
+  names: classes.csv
   split: {kind: official, validation: 0.2, test: 0.3}
   split_seeds: []
   seeds: [61, 62]
@@ -82,13 +83,38 @@ flowers:
       reported: null, recipe: own}
 """
 # Digits alone, another split of them than the report's, and a net that is like another.
+# All of it held against a report of one's own.
 DIGITS = """
 models: [numpy_2hidden, torch_2hidden_long, narrow]
+report: theirs.yaml
 mnist:
   split: {seed: 3}
   nets:
     narrow: {like: numpy_2hidden, hidden: [9], seeds: [7, 8]}
 """
+# Pictures of one's own in folders, held against no report.
+FOLDERS = """
+models: [leaf, bud]
+results_dir: results
+logs_dir: logs
+benchmarks_dir: benchmarks
+downloads: {mine/leaf.pth: {sha256_prefix: "44444444", sources: [{path: nowhere}]}}
+flowers:
+  folders: pictures
+  on_small: skip
+  seeds: [71, 72]
+  nets:
+    leaf: {title: Leaf, architecture: "timm:tf_efficientnet_lite0", weights: mine/leaf.pth,
+      protocol: frozen, preprocess: own, reported: null, recipe: own, split_seeds: [5]}
+    bud: {title: Bud, architecture: "torchvision:resnet152", weights: none, protocol: frozen,
+      preprocess: report, reported: null, recipe: own}
+"""
+# The first of these nets, asked about pictures when its own may be gone.
+ASKED = merged(
+    yaml.safe_load(FOLDERS),
+    {"flowers": {"folders": "gone"}, "predict": {"run": "results/runs/leaf/seed-72"}},
+)
+ASKED["predict"]["images"] = "pictures"
 
 TITLES = {
     "numpy_2hidden": "NumPy, two hidden layers",
@@ -103,6 +129,8 @@ TITLES = {
     "still": "Still on drawn images",
     "moved": "Moved on drawn images",
     "narrow": "NumPy, two hidden layers, hidden [9]",
+    "leaf": "Leaf",
+    "bud": "Bud",
 }
 NAMES = {
     # The runs of the full plan; the first of each net is its headline.
@@ -136,6 +164,7 @@ NAMES = {
     "pictures.html.j2,provenance.html.j2,sort.js,table.html.j2}",
     "RULES": "rules/{against,common,evaluation,fetch,flowers,inputs,mnist,predict,provenance,"
     "report}.smk",
+    "OWN_FIGURES": "results/figures/{leaf,bud}/{accuracy,loss,confusion,gallery,reliability}.png",
     "RESULTS": "data/oxford102/manifests/main.csv results/runs/$ALL/metrics.csv $FIGURES",
     "REPORT": "results/report.html $RESULTS $COMPARED $BENCHMARKS results/comparison.html "
     "results/figures/runtime.png results/config.yaml $CAPTIONS resources/page/report.css",
@@ -157,6 +186,7 @@ NAMES = {
     "CONVNEXT": "weights/convnext_large-ea097f82.pth",
     "LITE": "weights/efficientnet-lite0-57934424.pth",
     "OTHER": "results/runs/numpy_2hidden",
+    "NUMPY_2": "NumPy, two hidden layers",
     "SOURCES": "mnist/$MNIST oxford102/{102flowers.tgz:2d01ecc8,imagelabels.mat:4903e942} "
     "$RESNET:394f9c45 $CONVNEXT:ea097f82 $LITE:57934424",
     "HEAD": "hidden:256 learning_rate:0.001 batch_size:64 epochs:9",
@@ -608,17 +638,17 @@ FULL_TABLES = {
 # What is otherwise with pictures of one's own in the official layout.
 MINE_TABLES = {
     "fetch": """
-        $file                | .proof
-        mine/102flowers.tgz  | 11111111
-        mine/imagelabels.mat | 22222222
-        mine/setid.mat       | 33333333
-        mine/petal.pth       | 44444444
+        $file               | .proof
+        mine/102flowers.tgz | 11111111
+        mine/labels.csv     | 22222222
+        mine/setid.mat      | 33333333
+        mine/petal.pth      | 44444444
     """,
     "extract_images": """
         archive = data/fetched/mine/102flowers.tgz
-        labels = data/fetched/mine/imagelabels.mat
+        labels = data/fetched/mine/labels.csv
         >damaged = data/mine/damaged.json
-        .proofs = data/fetched/mine/{102flowers.tgz:11111111,imagelabels.mat:22222222}
+        .proofs = data/fetched/mine/{102flowers.tgz:11111111,labels.csv:22222222}
     """,
     "split_images": """
         images = data/mine/images.csv
@@ -639,7 +669,7 @@ MINE_TABLES = {
         all
     """,
     "evaluate": """
-        names = -
+        names = classes.csv
 
         $model | $run    | .seed | history
         petal  | seed-61 | 61    | results/runs/petal/seed-61/history.csv
@@ -652,12 +682,13 @@ MINE_TABLES = {
     "record_run": """
         splits = data/mine/splits/main.csv
         damaged = data/mine/damaged.json
+        names = classes.csv
         notebooks = -
-        .sources = mine/{102flowers.tgz:11111111,imagelabels.mat:22222222,setid.mat:33333333}
+        .sources = mine/{102flowers.tgz:11111111,labels.csv:22222222,setid.mat:33333333}
             mine/petal.pth:44444444
     """,
     "write_crate": """
-        .sources = mine/{102flowers.tgz:11111111,imagelabels.mat:22222222,setid.mat:33333333}
+        .sources = mine/{102flowers.tgz:11111111,labels.csv:22222222,setid.mat:33333333}
             mine/petal.pth:44444444
     """,
 }
@@ -761,6 +792,12 @@ DRAWN_TABLES = {
 
 # What is otherwise without flowers.
 DIGITS_TABLES = {
+    "compare": """
+        reported = theirs.yaml
+    """,
+    "judge_claims": """
+        reported = theirs.yaml
+    """,
     "prepare_mnist": """
         .split = seed:3 test:10000 validation:5000
     """,
@@ -776,7 +813,7 @@ DIGITS_TABLES = {
     "set_against": """
         models = results/runs/narrow/seed-7/predictions.npz
         others = results/runs/numpy_2hidden/seed-123/predictions.npz
-        .pairs = ...
+        .pairs = numpy_2hidden/$NUMPY_2/narrow/$NUMPY_2, hidden [9]
         >table = results/against.csv
         >images = results/against_images.csv
     """,
@@ -786,7 +823,7 @@ DIGITS_TABLES = {
         folder = -
         style = $STYLE
         .model = $model
-        .titles = ...
+        .titles = narrow:$NUMPY_2, hidden [9] numpy_2hidden:$NUMPY_2
         >against = results/figures/$model/against.png
         >svg = results/figures/$model/against.svg
 
@@ -814,11 +851,136 @@ DIGITS_TABLES = {
     """,
 }
 
+# What is otherwise with pictures of one's own in folders.
+FOLDERS_TABLES = {
+    "fetch": """
+        $file         | .proof
+        mine/leaf.pth | 44444444
+    """,
+    "gather_pictures": """
+        .folders = pictures
+        .table = -
+        .on_damaged = skip
+        .on_small = skip
+        .pictures = ...
+        >images = data/mine/images.csv
+        >damaged = data/mine/damaged.json
+        >left_out = data/mine/left_out.json
+        >names = data/mine/names.csv
+        >seen = data/mine/seen.csv
+    """,
+    "split_flowers": """
+        setid = -
+        .proofs = -
+
+        $split | .split
+        main   | kind:stratified validation:0.25 test:0.25 seed:1
+        seed-5 | kind:stratified validation:0.25 test:0.25 seed:5
+    """,
+    "features": """
+        images = data/mine/images.csv
+        folder = -
+        .on_damaged = skip
+
+        $net  | $cover | weights                     | .proofs
+        leaf  | all    | data/fetched/mine/leaf.pth | data/fetched/mine/leaf.pth:44444444
+        bud   | all    | -                           | -
+    """,
+    "train_leaf": """
+        names = data/mine/names.csv
+        splits = data/mine/splits/{main,seed-5}.csv
+        .runs = seed-71/71/0 seed-72/72/0 split-5/71/1
+    """,
+    "evaluate": """
+        names = data/mine/names.csv
+        images = data/mine/images.csv
+
+        $model | $run
+        leaf  | seed-71
+        leaf  | seed-72
+        leaf  | split-5
+        bud    | seed-71
+        bud    | seed-72
+    """,
+    "plot_flowers": """
+        reported = -
+        folder = -
+
+        $model | mistakes
+        leaf  | $RUNS/seed-71/mistakes.csv
+        bud    | $RUNS/seed-71/mistakes.csv
+    """,
+    "plot_runtime": """
+        * = results/runs/leaf/{seed-71,seed-72,split-5}/metrics.csv
+            results/runs/bud/{seed-71,seed-72}/metrics.csv $OWN_FIGURES
+    """,
+    "write_pictures": """
+        predictions = results/runs/{leaf,bud}/seed-71/predictions.csv
+        per_class = results/runs/{leaf,bud}/seed-71/per_class.csv
+        confusion = results/runs/{leaf,bud}/seed-71/confusion.csv
+        left_out = data/mine/left_out.json
+        provenance = results/provenance.json
+        look = resources/page/$PAGE
+        .titles = Leaf Bud
+        .figures = ...
+        >page = results/pictures.html
+        >provenance = results/provenance.html
+        >summary = results/pictures.txt
+        >markdown = results/REPORT.md
+    """,
+    "report": """
+        * = results/runs/leaf/{seed-71,seed-72,split-5}/metrics.csv
+            results/runs/bud/{seed-71,seed-72}/metrics.csv $OWN_FIGURES results/pictures.html
+            results/figures/runtime.png
+        .content = results/pictures.html $OWN_FIGURES results/figures/runtime.png
+    """,
+    "record_run": """
+        tables = results/{metrics.csv,comparison.csv,overview.json,comparison.md}
+        damaged = data/mine/damaged.json
+        names = data/mine/names.csv
+        left_out = data/mine/left_out.json
+        .data_title = -
+        .sources = mine/leaf.pth:44444444
+    """,
+}
+
+# A net that is asked is left as it is: nothing else is made.
+ASKED_TABLES = {
+    "fetch": """
+        $file         | .proof
+        mine/leaf.pth | 44444444
+    """,
+    "predict": """
+        model = $FOLDER/asked/results/runs/leaf/seed-72/model.safetensors
+        weights = data/fetched/mine/leaf.pth
+        style = $STYLE
+        .part = flowers
+        .title = Leaf
+        .images = pictures
+        .pictures = ...
+        .architecture = timm:tf_efficientnet_lite0
+        .preprocess = own
+        .proofs = data/fetched/mine/leaf.pth:44444444
+        >answers = results/runs/leaf/seed-72/answers.csv
+        >sheet = results/runs/leaf/seed-72/answers.png
+    """,
+}
+
 PLANS = {
     "full": (FULL, FULL_TABLES),
     "mine": (MINE, MINE_TABLES),
     "drawn": (DRAWN, DRAWN_TABLES),
     "digits": (DIGITS, DIGITS_TABLES),
+    "folders": (FOLDERS, FOLDERS_TABLES),
+    "asked": (yaml.safe_dump(ASKED), ASKED_TABLES),
+}
+# What lies in the folder that a run is planned in.
+PICTURES = {f"pictures/{kind}/{n}.jpg": b"" for kind in ("rose", "iris") for n in range(6)}
+FILES = {
+    "mine": {"classes.csv": b""},
+    "digits": {"theirs.yaml": (ROOT / "resources/reported.yaml").read_bytes()},
+    "folders": {**PICTURES, "pictures/too few/1.jpg": b""},
+    "asked": {**PICTURES, "results/runs/leaf/seed-72/model.safetensors": b""},
 }
 
 # Which model is held against which of the report's, and why not.
@@ -898,6 +1060,19 @@ MODELS = {
         torch_2hidden_long | inferred | not in the report
         narrow             | own      | not in the report
     """,
+    "folders": """
+        comparable = False
+        part = flowers
+        framework = torch
+        longer_of = -
+        reported = -
+        recipe = own
+        protocol = frozen
+
+        $name  | runs                                     | why_not
+        leaf  | seed-71:main seed-72:main split-5:seed-5 | other data
+        bud   | seed-71:main seed-72:main                | other data; random weights
+    """,
 }
 
 # Every rule that runs something: what it runs, in which environment, on how many threads, with
@@ -909,6 +1084,8 @@ MACHINES = """
     train_numpy_1hidden           | train_numpy        | numpy       | 1       | -   | yes
     train_torch_2hidden_long      | train_torch        | torch       | 1       | -   | yes
     train_own                     | train_torch        | torch       | 1       | -   | yes
+    gather_pictures               | gather_pictures    | numpy       | 4       | -   | yes
+    predict                       | predict            | torch       | 4       | 1   | yes
     draw_flowers                  | draw_flowers       | numpy       | 4       | -   | yes
     extract_images               | extract_images    | numpy       | 2       | -   | yes
     split_images                 | split_images      | numpy       | 1       | -   | no
@@ -936,6 +1113,7 @@ MACHINES = """
     plot_against                  | plot_against       | report      | 1       | -   | no
     plot_comparison               | plot_comparison    | report      | 1       | -   | no
     plot_runtime                  | plot_runtime       | report      | 1       | -   | no
+    write_pictures                | write_pictures     | report      | 1       | -   | no
     write_page                    | write_page         | report      | 1       | -   | no
     save_configuration            | save_configuration | workflow    | 1       | -   | no
     record_run                    | record_run         | torch       | 1       | -   | no
@@ -996,6 +1174,43 @@ SHARED_OUT = {
 }
 
 
+# What the report shows, and under which heading, caption and words; figures of nets below.
+SHOWN = """
+    $file                     | category        | caption
+    comparison.html           | Comparison      | comparison_page
+    claims.html               | Comparison      | claims_page
+    figures/comparison.png    | Comparison      | plot_comparison
+    comparison.csv            | Comparison      | comparison
+    against.html              | Comparison      | against_page
+    pictures.html             | Pictures        | pictures_page
+    provenance.html           | Provenance      | provenance_page
+    figures/runtime.png       | Time and memory | runtime
+    figures/bench_mnist.png   | Time and memory | bench_mnist
+    figures/bench_flowers.png | Time and memory | bench_flowers
+
+    $file                     | label
+    comparison.html           | 1. Figures reported and reproduced (table)
+    claims.html               | 2. Claims in words (table)
+    figures/comparison.png    | 3. Reproduced minus reported (chart)
+    comparison.csv            | 4. All figures (CSV file)
+    against.html              | 6. Nets set against each other (table)
+    pictures.html             | The classes (table)
+    provenance.html           | How this run was made
+    figures/runtime.png       | Run time and peak memory of this run, by rule
+    figures/bench_mnist.png   | Speed of the from-scratch net
+    figures/bench_flowers.png | Speed of the backbones' passes
+"""
+OF_FIGURES = {
+    "accuracy": ("Curves", "accuracy per epoch"),
+    "loss": ("Curves", "loss per epoch"),
+    "confusion": ("Errors", "confusion of classes"),
+    "gallery": ("Errors", "most confident mistakes"),
+    "reliability": ("Errors", "reliability of probabilities"),
+    "against": ("Errors", "images only one of two nets gets right"),
+    "weights": ("Weights", "weights of the first layer"),
+}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("plans")
@@ -1003,7 +1218,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plans(folder: Path) -> dict[str, Plan]:
-    return {name: plan(folder / name, config) for name, (config, _) in PLANS.items()}
+    for name, files in FILES.items():
+        for file, content in files.items():
+            (folder / name / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name / file).write_bytes(content)
+    NAMES["FOLDER"] = str(folder)
+    return {
+        name: plan(folder / name, config, targets=["predict"] if name == "asked" else [])
+        for name, (config, _) in PLANS.items()
+    }
 
 
 # ---------------------------------------------------------------- how a table is read
@@ -1157,8 +1380,10 @@ def test_each_rule_runs_its_script_where_it_can(plans):
     }
     wanted = {row.pop("$rule"): row for row in rows(MACHINES)}
     wanted["train_numpy_2hidden"] = wanted["train_narrow"] = wanted["train_numpy_1hidden"]
-    wanted["train_petal"] = wanted["train_still"]
-    wanted["features_petal"] = wanted["features_still"]
+    wanted["train_petal"] = wanted["train_bud"] = wanted["train_still"]
+    wanted["train_leaf"] = wanted["train_still"] | {"threads": "3"}
+    for net in ("petal", "leaf", "bud"):
+        wanted[f"features_{net}"] = wanted["features_still"]
     assert found == wanted
 
 
@@ -1178,7 +1403,7 @@ def test_each_job_states_memory_and_time_and_has_a_log_and_a_benchmark_of_its_ow
 @pytest.mark.parametrize("name", MODELS)
 def test_what_is_compared_with_the_report(plans, name):
     wanted = [{key.strip("$"): cell for key, cell in row.items()} for row in rows(MODELS[name])]
-    for rule in ("compare", "judge_claims", "record_run"):
+    for rule in ("compare", *(["judge_claims"] if name != "folders" else []), "record_run"):
         (job,) = plans[name].of(rule)
         found = [{key: said(value) for key, value in row.items()} for row in job.params["models"]]
         assert [row.pop("title") for row in found] == [TITLES[row["name"]] for row in wanted]
@@ -1191,17 +1416,64 @@ def test_the_configuration_is_saved_whole(plans):
     assert job.params["config"] == wanted
 
 
-def test_times_are_looked_up_where_rules_leave_them(plans):
+def test_times_and_logs_are_looked_up_where_rules_leave_them(plans):
     plan = plans["full"]
-    timed = {job.rule: job.benchmark for job in plan.jobs if job.benchmark}
-    late = {"plot_runtime": {"write_page", "record_run", "write_crate"}}
-    late["record_run"] = {"record_run", "write_crate"}
-    for rule, unasked in late.items():
+    files = {
+        "benchmarks": {job.rule: job.benchmark for job in plan.jobs if job.benchmark},
+        "logs": {job.rule: job.log[0] for job in plan.jobs if job.log},
+    }
+    for rule, kind, unasked in (
+        ("plot_runtime", "benchmarks", {"write_page", "record_run", "write_crate"}),
+        ("record_run", "benchmarks", {"record_run", "write_crate"}),
+        ("write_crate", "logs", {"write_crate"}),
+    ):
         (job,) = plan.of(rule)
-        assert set(timed) - set(job.params["benchmarks"]) == unasked
-        for name in set(timed) - unasked:
-            pattern = re.sub(r"\\{.*?\\}", ".+", re.escape(job.params["benchmarks"][name]))
-            assert re.fullmatch(pattern, timed[name])
+        looked_up, left = job.params[kind], files[kind]
+        assert set(left) - set(looked_up) == unasked
+        for name in set(left) - unasked:
+            pattern = re.sub(r"\\{.*?\\}", ".+", re.escape(looked_up[name]))
+            assert re.fullmatch(pattern, left[name])
+
+
+def test_a_job_that_was_killed_for_it_gets_more_memory_and_time(plans):
+    # What draws and writes takes as much whatever the data.
+    fixed = {"plot_against", "plot_mnist", "plot_flowers", "plot_comparison", "plot_runtime"}
+    fixed |= {"write_page", "write_pictures", "write_crate", "record_run", "report"}
+    fixed |= {"save_configuration"}
+    for each in plans.values():
+        for rule in {job.rule for job in each.jobs if job.script or job.shell} - fixed:
+            for name in ("mem_mb", "runtime"):
+                first, third = (each.resource(rule, name, attempt) for attempt in (1, 3))
+                assert third == 3 * first > 0, (rule, name)
+
+
+def test_what_shards_leave_goes_once_it_is_joined(plans):
+    for each in plans.values():
+        left = [file for job in each.jobs for file in job.temporary]
+        made = [
+            file for job in each.jobs for files in job.output.values() for file in listed(files)
+        ]
+        assert sorted(left) == sorted(file for file in made if ".shards/" in file)
+
+
+def listed(files: Any) -> list[str]:
+    return [files] if isinstance(files, str) else files
+
+
+def test_the_report_shows_each_file_under_its_own_heading(plans):
+    found = {
+        file: (category, caption, "/".join(labels.values()))
+        for each in plans.values()
+        for job in each.jobs
+        for file, (category, caption, labels) in job.shown.items()
+    }
+    for row in rows(SHOWN):
+        file = f"results/{row['$file']}"
+        assert found.pop(file) == (row["category"], row["caption"], row["label"]), file
+    for file, (category, caption, label) in found.items():
+        _, _, model, name = Path(file).with_suffix("").parts
+        assert (category, caption) == (OF_FIGURES[name][0], name), file
+        assert label == f"{TITLES[model]}/{OF_FIGURES[name][1]}", file
 
 
 def test_unfinished_work_is_looked_up_where_jobs_keep_it(plans):
@@ -1212,8 +1484,8 @@ def test_unfinished_work_is_looked_up_where_jobs_keep_it(plans):
             for name in ("checkpoint", "work")
             if name in job.params
         }
-        for rule in ("plot_runtime", "record_run"):
-            unfinished = each.of(rule)[0].params["unfinished"]
+        for job in (*each.of("plot_runtime"), *each.of("record_run")):
+            unfinished = job.params["unfinished"]
             found = {
                 name_of(job): unfinished[job.rule].format(**job.wildcards)
                 for job in each.jobs
@@ -1269,7 +1541,8 @@ def test_figures_stand_under_their_own_headings(plans):
 def test_planning_writes_nothing(plans, folder):
     for name in plans:
         left = {file.relative_to(folder / name).parts[0] for file in (folder / name).rglob("*")}
-        assert left - {".snakemake"} == {"config.yaml"}
+        given = {Path(file).parts[0] for file in FILES.get(name, ())}
+        assert left - {".snakemake"} == {"config.yaml"} | given
 
 
 @pytest.mark.parametrize("name", ["full", "drawn"])

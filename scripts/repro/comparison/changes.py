@@ -99,7 +99,7 @@ def _other_data(part: str, plan: Plan, registry: Mapping[str, Entry], report: Re
     other = [
         f"{folder}/{name}"
         for name, sha256 in shipped.items()
-        if not ((known := registry.get(f"{folder}/{name}")) and _is(known.proof, sha256))
+        if f"{folder}/{name}" not in registry or not _is(registry[f"{folder}/{name}"].proof, sha256)
     ]
     if len(other) == len(shipped):
         return WhyNot.OTHER_DATA.value
