@@ -9,6 +9,15 @@ PYTEST := python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # No other code in place of this project's, and no window for its figures.
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH MPLBACKEND
+# Nor what ends it in the middle of a library.
+unexport PYTHONWARNINGS PYTHONINSPECT PYTHONUTF8 SOURCE_DATE_EPOCH
+# Snakemake asks for a cache and a user's name; a container's user may have no home and no name.
+ifneq ($(shell cache="$${XDG_CACHE_HOME:-$$HOME/.cache}"; mkdir -p "$$cache" 2>&1 && [ -w "$$cache" ] || echo none),)
+export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
+endif
+ifeq ($(LOGNAME)$(USER)$(LNAME)$(USERNAME),)
+export USER := $(shell id -un 2>/dev/null || id -u)
+endif
 
 # Every target that `make help` names.
 .PHONY: help $(shell sed -n 's/^## make \([a-z-]*\).*/\1/p' Makefile)

@@ -35,9 +35,11 @@ from repro.shown import BENCHMARK_TITLES, CATEGORIES, FIGURE_NAMES, FIGURES, LOS
 from repro.shown import curve_note, figure_name, quantities, reported_label
 from repro.system.code_inputs import code_of, code_of_project, look_first_in
 from repro.system.disk import check_folder, check_writable
+from repro.system.environment import settle
 from repro.system.run_lock import mark
 
 look_first_in(SCRIPTS)
+settle()
 
 
 def shipped(path):
@@ -95,6 +97,8 @@ with InWords():
             "project's folder a name without them"
         )
     if workflow.is_main_process:
+        # Snakemake's own, which it makes before anything else.
+        check_writable(Path(".snakemake"))
         check_repeats(map(Path, workflow.configfiles))
     fill_in(config)
     check(config, read_yaml(BASE / "config/schema.yaml"))

@@ -101,11 +101,12 @@ def fetch(folder: Path, *sources: dict[str, str], ok: bool = True, **environment
         env={**plain, **environment},
         capture_output=True,
         text=True,
+        timeout=60,
         check=False,
     )
     assert "Traceback" not in run.stderr
     assert (run.returncode == 0) == ok, run.stderr
-    assert (folder / "data/a/f").exists() == ok
+    assert (folder / "data/a/f").is_file() == ok
     return run.stderr
 
 
@@ -217,6 +218,89 @@ def test_a_proxy_that_is_there_is_asked_and_has_its_password(tmp_path, server):
     assert server.sent == [("example.org:443", {own})]
     assert f"the proxy http://127.0.0.1:{server.server_port} (set by all_proxy)" in said
     assert SECRET not in said
+
+
+@pytest.mark.fault(
+    "strange machines",
+    "a proxy without a scheme, or whose password holds a slash or a hash sign",
+    "named without any part of the password; the next source is tried",
+)
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        f"me:{SECRET}@127.0.0.1:9",
+        f"http://me:{SECRET}/x@127.0.0.1:9",
+        f"http://me:{SECRET}#x@127.0.0.1:9",
+        f"http://me:1/{SECRET}@127.0.0.1:9",
+    ],
+)
+def test_no_part_of_a_proxy_s_password_is_told(tmp_path, proxy, happened):
+    (tmp_path / "here").write_bytes(BODY)
+    said = fetch(tmp_path, UNREACHED, {"path": "here"}, HTTPS_PROXY=proxy)
+    (line,) = (line for line in said.splitlines() if "WARNING" in line)
+    assert "127.0.0.1:9 (set by HTTPS_PROXY)" in line
+    assert SECRET not in said
+    happened(line.partition("WARNING ")[2])
+
+
+@pytest.mark.fault(
+    "strange machines",
+    "a setting of pip's in the environment that pip cannot read",
+    "what pip says of it is told; the next source is tried",
+)
+def test_a_setting_of_pip_s_that_is_wrong_is_told(tmp_path, happened):
+    (tmp_path / "here").write_bytes(BODY)
+    package = {"package": "tiny-data==1.0", "member": "f"}
+    said = fetch(tmp_path, package, {"path": "here"}, PIP_TIMEOUT="soon")
+    (line,) = (line for line in said.splitlines() if "WARNING" in line)
+    assert "option timeout" in line
+    happened(line.partition("WARNING ")[2])
+
+
+# ---------------------------------------------------------------- what stands in the way
+
+
+@pytest.mark.fault(
+    "strange machines",
+    "a folder or a pipe where a download goes, or where it is on its way",
+    "named before anything is read or written",
+)
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+@pytest.mark.parametrize("name", ["f", "f.part", "f.new.part", "f.gzip.part"])
+def test_what_is_no_file_is_named(tmp_path, name, make, happened):
+    (tmp_path / "here").write_bytes(BODY)
+    place = tmp_path / "data/a" / name
+    place.parent.mkdir(parents=True)
+    make(place)
+    said = fetch(tmp_path, {"path": "here"}, ok=False)
+    assert f"data/a/{name}: is a " in said
+    happened(said.partition("ERROR ")[2])
+
+
+@pytest.mark.fault(
+    "strange machines",
+    "a folder of downloads that is another user's and closed to this one",
+    "told in words, with the way out",
+)
+def test_a_closed_folder_is_told(tmp_path, happened):
+    closed = tmp_path / "data/a"
+    closed.mkdir(parents=True)
+    closed.chmod(0)
+    # Root may read everything: it becomes another user once this Python is at work.
+    other = "import os; os.getuid() or os.seteuid(54321)\n"
+    begin, call, rest = FETCH.partition("fetch(registry")
+    run = subprocess.run(
+        [sys.executable, "-c", begin + other + call + rest, "[]"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    closed.chmod(0o700)
+    assert "Traceback" not in run.stderr
+    assert "data/a/f: cannot be read; let its owner make it" in run.stderr
+    happened(run.stderr.partition("ERROR ")[2])
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from small_disk import in_namespace
 from support import ROOT
 
 BODY = b"what is wanted"
@@ -140,6 +141,48 @@ def test_line_ends_of_windows_change_no_file(tmp_path):
         assert (tmp_path / "clone" / name).read_bytes() == (ROOT / name).read_bytes(), name
 
 
+@pytest.mark.fault(
+    "strange machines",
+    "a limit on the size of a file (`ulimit -f`)",
+    "named, not taken for a want of permission",
+)
+def test_a_limit_on_the_size_of_files_is_told(tmp_path, happened):
+    said = python(
+        """
+        import resource
+        from pathlib import Path
+        from repro.system import logs
+        from repro.system.files import write_text
+        logs.set_up(None)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        write_text(Path("made.txt"), "x" * 2000)
+        """,
+        tmp_path,
+        ok=False,
+    )
+    assert "made.txt: cannot write here (File too large); raise the limit" in said
+    assert "Traceback" not in said
+    happened(said.partition("ERROR ")[2])
+
+
+@pytest.mark.fault(
+    "strange machines",
+    "the folder a run is started in cannot be written",
+    "told before anything runs",
+)
+def test_a_folder_that_cannot_be_written_is_told(tmp_path, happened):
+    read_only = (
+        'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" || exit 77; cd "$1"; shift; '
+    )
+    command = [sys.executable, "-m", "snakemake", "-s", ROOT / "Snakefile", "-n"]
+    done = in_namespace(read_only + 'exec "$@"', [tmp_path, *command], tmp_path)
+    said = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert ".snakemake: cannot write here (Read-only file system)" in said
+    assert "Traceback" not in said
+    happened(re.search(r"\S*\.snakemake: .*", said)[0])
+
+
 # ---------------------------------------------------------------- settings
 
 
@@ -219,3 +262,36 @@ def test_a_user_without_a_name_or_a_home(tmp_path, happened):
         )
         assert (tmp_path / "made").exists() == made, done.stderr
     happened("with the image's HOME and USER a job runs")
+
+
+@pytest.mark.fault(
+    "strange machines",
+    "a user without a name whose home cannot be written, as `docker run --user` makes one",
+    "`make` gives Snakemake a name and a cache in the project's folder",
+)
+def test_make_gives_a_name_and_a_cache(tmp_path, happened):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "more.mk").write_text(
+        "include Makefile\nshow:\n\t@snakemake --cores=1 --quiet=all\n"
+    )
+    (tmp_path / "Snakefile").write_text('rule all:\n    output: "made"\n    script: "script.py"\n')
+    (tmp_path / "script.py").write_text("open(snakemake.output[0], 'w').write('made')")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    command = ["make", "-f", "more.mk", "show"]
+    # A user without a name, where one may be made.
+    nobody = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
+    caps = "+dac_override,+dac_read_search"
+    nobody += [f"--inh-caps={caps}", f"--ambient-caps={caps}"]
+    if shutil.which("setpriv") and not subprocess.run([*nobody, "true"], check=False).returncode:
+        command = [*nobody, *command]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={"PATH": path, "HOME": "/proc/nowhere"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (tmp_path / "made").exists(), done.stderr
+    assert (tmp_path / ".snakemake/cache/snakemake").is_dir()
+    happened("a job runs; Snakemake's cache is in .snakemake")

@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.request import getproxies, url2pathname
 
 import yaml
 
@@ -51,6 +51,7 @@ _HASHES = {
     "md5": {"type": "string", "pattern": "^[0-9a-fA-F]{32}$", **_digits("32")},
     "sha256_prefix": {"type": "string", "pattern": "^[0-9a-fA-F]{8,64}$", **_digits("8 to 64")},
 }
+_ENDS_A_HOST = re.compile(r"[/?#]")
 _USER_OF_URL = re.compile(r"(?<=://)[^/?#\s'\"]*@")
 _PROOF = {"size": {"type": "integer", "minimum": 0}, **_HASHES}
 _TEXT = {"type": "string", "minLength": 1}
@@ -276,7 +277,17 @@ def check_url(url: str) -> None:
 
 
 def without_passwords(text: str) -> str:
-    """Return a text with the users and passwords of its URLs left out."""
+    """Return a text with the users and passwords of its URLs and of proxies left out.
+
+    A proxy in the environment may be no URL: it has no scheme, or a password with a slash in it,
+    and libraries then quote a part of that.
+    """
+    for proxy in getproxies().values():
+        user = proxy.partition("://")[2] or proxy
+        user, at, _ = user.rpartition("@")
+        text = text.replace(user + at, "") if at else text
+        begins = _ENDS_A_HOST.split(user)[0]
+        text = text.replace(begins, "\u2026") if at and ":" in begins else text
     return _USER_OF_URL.sub("", text)
 
 

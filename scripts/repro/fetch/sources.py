@@ -7,13 +7,14 @@ import logging
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -77,6 +78,9 @@ def fetch(
         if _is_there(entry, target):  # brought by the run that was waited for
             return
         job = _Job(entry, target, Path(cache), progress, attempts, timeout, first_wait)
+        for part in job.parts():
+            with suppress(FileNotFoundError):
+                _refuse_no_file(part, f"{entry.name} on its way")
         failures: list[tuple[Source, Exception]] = []
         sources = [*found_in(entry, look_in), *entry.sources]
         for number, source in enumerate(sources, start=1):
@@ -116,17 +120,26 @@ def why_wrong(entry: Entry, source: Source) -> str | None:
     return None
 
 
+def _refuse_no_file(path: Path, name: str) -> None:
+    """Raise UserError where something else than a file stands at ``path``: who reads a pipe waits.
+
+    Raises:
+        OSError: nothing is there, or it cannot be looked at.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
+        raise UserError(f"{path}: is {kind}, but {name} is to be a file there; move it away")
+
+
 def _is_there(entry: Entry, target: Path) -> bool:
-    if target.is_dir():
-        raise UserError(
-            f"{target}: is a folder, but {entry.name} is to be a file there; move it away"
-        )
     try:
+        _refuse_no_file(target, entry.name)
         problem = entry.proof.mismatch(target)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        way_out = "give yourself the right to read it, or move it away"
+        way_out = "let its owner make it readable for you, or choose another data_dir"
         raise unreadable(target, entry.name, way_out, error) from error
     if problem:
         log.warning("%s is not %s: %s; fetching it anew", target, entry.name, problem)
@@ -216,11 +229,12 @@ class _Job:
         roads[source.kind](source)
 
     def tidy(self) -> None:
-        for part in [*_parts(self.target), *self._own_parts()]:
+        for part in self.parts():
             part.unlink(missing_ok=True)
 
-    def _own_parts(self) -> list[Path]:
-        return [_beside(self.target, suffix) for suffix in (_UNPACKED, _MEMBER)]
+    def parts(self) -> list[Path]:
+        own = [_beside(self.target, suffix) for suffix in (_UNPACKED, _MEMBER)]
+        return [*_parts(self.target), *own]
 
     def _from_url(self, source: Source) -> None:
         suffix = f".{source.unpack}.part" if source.unpack else ".part"
@@ -375,7 +389,8 @@ def _download_package(requirement: str, folder: Path) -> None:
             env=environment,
             check=False,
         )
-    said = without_passwords(outcome.stderr)
+    # What is wrong with its own settings it says on standard output.
+    said = without_passwords(outcome.stderr or outcome.stdout)
     if outcome.returncode:
         for line in said.splitlines():
             log.info("pip: %s", line)

@@ -13,7 +13,13 @@ from pathlib import Path
 from repro.errors import UserError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_IN_THE_WAY = {errno.EEXIST, errno.ENOTDIR}
+# What else is to be done than to get write permission.
+_WAYS_OUT = {
+    errno.EEXIST: "move away the file that stands where a folder belongs, or",
+    errno.ENOTDIR: "move away the file that stands where a folder belongs, or",
+    errno.EISDIR: "move away the folder that stands where a file belongs, or",
+    errno.EFBIG: "raise the limit on a file's size (ulimit -f), or, where it is the disk's own,",
+}
 
 
 class CannotWriteError(UserError):
@@ -36,9 +42,7 @@ def writing(path: Path, needed: int | None = None) -> Iterator[None]:
         if not _concerns(error, path):
             raise
         _refuse_dead_link(path)
-        way_out = "give yourself write permission or"
-        if error.errno in _IN_THE_WAY:
-            way_out = "move away the file that stands where a folder belongs, or"
+        way_out = _WAYS_OUT.get(error.errno or 0, "give yourself write permission or")
         raise CannotWriteError(
             f"{path}: cannot write here ({error.strerror or error}); "
             f"{way_out} choose another folder"
@@ -112,7 +116,8 @@ def check_folder(folder: Path) -> None:
 
 def _nearest(folder: Path) -> Path:
     """Return ``folder``, or the first above it that is there."""
-    return next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    # What may not be looked into counts as not there.
+    return next(one for one in (folder, *folder.absolute().parents) if os.path.exists(one))  # noqa: PTH110
 
 
 def size_of(path: Path) -> int:
