@@ -317,7 +317,7 @@ def test_shards_with_statistics_made_for_them_are_the_whole(flowers, tmp_path):
     )
     assert [(joined / file).read_bytes() for file in STORE.values()] == bytes_of(whole)
     # No shard makes statistics of its own.
-    with pytest.raises(UserError, match="absent: missing, or statistics of another network"):
+    with pytest.raises(UserError, match="absent: missing, or made with another network"):
         run_features(
             flowers, tmp_path / "anew", "adapted", names[0], statistics=tmp_path / "absent"
         )

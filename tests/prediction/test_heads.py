@@ -146,7 +146,7 @@ def test_the_rule_s_answers_are_those_of_the_pictures_that_could_be_read(trained
     [
         ({"preprocess": "own"}, "was trained with the preprocessing"),
         ({"architecture": "timm:test_vit"}, "was trained with the architecture"),
-        ({"proofs": {"gone.pth": {"sha256": "0" * 64}}}, "gone.pth: cannot be read"),
+        ({"proofs": {"gone.pth": {"sha256": "0" * 64}}}, "gone.pth: there is no such file"),
     ],
 )
 def test_the_rule_asks_no_net_with_another_backbone(trained, tmp_path, params, words):

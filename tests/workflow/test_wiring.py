@@ -869,7 +869,7 @@ FOLDERS_TABLES = {
         >names = data/mine/names.csv
         >seen = data/mine/seen.csv
     """,
-    "split_flowers": """
+    "split_images": """
         setid = -
         .proofs = -
 
@@ -902,7 +902,7 @@ FOLDERS_TABLES = {
         bud    | seed-71
         bud    | seed-72
     """,
-    "plot_flowers": """
+    "plot_images": """
         reported = -
         folder = -
 
@@ -1437,7 +1437,7 @@ def test_times_and_logs_are_looked_up_where_rules_leave_them(plans):
 
 def test_a_job_that_was_killed_for_it_gets_more_memory_and_time(plans):
     # What draws and writes takes as much whatever the data.
-    fixed = {"plot_against", "plot_mnist", "plot_flowers", "plot_comparison", "plot_runtime"}
+    fixed = {"plot_against", "plot_mnist", "plot_images", "plot_comparison", "plot_runtime"}
     fixed |= {"write_page", "write_pictures", "write_crate", "record_run", "report"}
     fixed |= {"save_configuration"}
     for each in plans.values():
