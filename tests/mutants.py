@@ -31,7 +31,11 @@ TESTS = {
     "mnist/recipe": ("mnist/test_recipe", "mnist/test_numpy_trainer"),
     "mnist/training": ("mnist/test_training", "test_scripts"),
     "mnist/numpy_trainer": ("mnist/test_numpy_trainer", "mnist/test_training"),
-    "mnist/torch_trainer": ("mnist/test_torch_trainer", "mnist/test_training"),
+    "mnist/torch_trainer": (
+        "mnist/test_torch_trainer",
+        "mnist/test_training",
+        "prediction/test_digits",
+    ),
     "flowers/archive": ("flowers/test_archive",),
     "flowers/split": ("flowers/test_split",),
     "features/extraction": ("features/test_extraction", "test_scripts"),

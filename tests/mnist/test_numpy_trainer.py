@@ -138,6 +138,21 @@ def test_three_epochs_are_the_protocol_written_out_plainly():
         assert np.array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_all_is_computed_in_the_precision_that_is_asked_for(dtype):
+    data = small_splits()
+    trainer = NumpyTrainer(data, replace(REPORTED, dtype=dtype), 1)
+    assert {array.dtype for array in trainer.net.parameters().values()} == {np.dtype(dtype)}
+    assert trainer.scores(data.test.pixels).dtype == dtype
+
+
+@pytest.mark.parametrize("kind", [Mlp, FastMlp])
+def test_an_image_s_cross_entropy_does_not_depend_on_how_sure_others_are(kind):
+    net = kind([np.eye(2)], [np.zeros(2)], output="linear", loss="cross_entropy")
+    loss = net.step(np.array([[5000.0, 0.0], [0.0, 1.0]]), np.eye(2), 0.1)
+    assert loss == pytest.approx(np.log1p(np.exp(-1)) / 2)
+
+
 def test_the_net_on_one_page_reads_what_is_saved(tmp_path):
     data = small_splits()
     trainer, _ = train(NumpyTrainer, data, replace(REPORTED, epochs=1), 1)
