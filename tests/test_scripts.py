@@ -26,15 +26,10 @@ from repro.heads.notebook import DecodedImages, NotebookRecipe, read_folders, tr
 from repro.heads.training import HeadRecipe, HeadRun, train_heads
 from repro.history import read_history
 from repro.mnist.images import ImageSet, load_splits
-from repro.mnist.numpy_trainer import NumpyTrainer
-from repro.mnist.recipe import MlpRecipe
-from repro.mnist.torch_trainer import TorchTrainer
-from repro.mnist.training import predict
-from repro.mnist.training import train as train_mnist
 from repro.predictions import Predictions
 from repro.splits import SPLITS
 from scripts_support import run_rule
-from small_mnist import OUTPUTS, SEED, run_script, small_splits, write_small
+from small_mnist import OUTPUTS, run_script, write_small
 from support import bytes_of, drawn_twice, idx
 
 NET = "timm:test_resnet"
@@ -119,22 +114,6 @@ def test_the_checkpoint_stays_until_the_last_output_is_written(tmp_path, framewo
     assert "epoch 3 of 3" not in log
     for file in OUTPUTS.values():
         assert (tmp_path / "again" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
-
-
-@pytest.mark.parametrize("framework", ["numpy", "torch"])
-def test_an_mnist_net_is_trained_with_the_run_s_seed(tmp_path, framework):
-    write_small(tmp_path / "run", RECIPE)
-    run_script(framework, tmp_path / "run")
-    trainer, rows = train_mnist(
-        {"numpy": NumpyTrainer, "torch": TorchTrainer}[framework],
-        small_splits(),
-        MlpRecipe(**RECIPE),
-        SEED,
-    )
-    history = read_history(tmp_path / "run" / OUTPUTS["history"])
-    assert [tuple(row) for row in history.itertuples(index=False)] == [tuple(r) for r in rows]
-    found = Predictions.load(tmp_path / "run" / OUTPUTS["predictions"])
-    np.testing.assert_array_equal(found.scores, predict(trainer, small_splits()).scores)
 
 
 # --- flowers -------------------------------------------------------------------------------------

@@ -147,6 +147,9 @@ class TestCompare:
         assert (row["verdict"], row["to_the_digit"]) == ("cannot tell", False)
         interval = rows.loc["validation", ["wilson_low", "wilson_high"]]
         assert tuple(interval) == wilson(0.6, 10_000)
+        assert row["predictions"] == "runs/net/seed-2/predictions.npz"
+        assert row["log"] == "workflow/logs/train_net/seed-2.log"
+        assert replace(net, part="flowers").files["log"] == "workflow/logs/train_net.log"
 
     def test_train_images_and_aucs_have_no_wilson_interval(self, report):
         of_train = metrics(0.96, split="train")

@@ -725,6 +725,20 @@ def test_a_source_package_is_not_built(index: Path, target: Path, tmp_path: Path
     assert "No matching distribution found for tiny-data==1.0" in message
 
 
+def test_no_other_code_runs_in_pip_s_place(
+    index: Path, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither from the folder it runs in nor from where the environment says modules are."""
+    ran, here = tmp_path / "its code ran", tmp_path / "here"
+    here.mkdir()
+    (here / "pip.py").write_text(f"open({str(ran)!r}, 'w').close()\n")
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("PYTHONPATH", str(here))
+    bring(entry(package()), target)
+    assert target.read_bytes() == BODY
+    assert not ran.exists()
+
+
 @pytest.mark.fault("network", "a damaged package in the cache", "brought anew")
 def test_a_damaged_wheel_in_the_cache_is_brought_anew(
     index: Path, target: Path, tmp_path: Path, happened: Callable[..., None]

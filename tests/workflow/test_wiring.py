@@ -680,6 +680,7 @@ MINE_TABLES = {
         petal  | -        | data/mine/images.csv
     """,
     "record_run": """
+        .data_title = -
         splits = data/mine/splits/main.csv
         damaged = data/mine/damaged.json
         names = classes.csv
@@ -786,6 +787,7 @@ DRAWN_TABLES = {
         moved  | -
     """,
     "record_run": """
+        .data_title = -
         .sources = $RESNET:394f9c45 $LITE:57934424
     """,
 }
