@@ -64,7 +64,7 @@ reliability: $(READY)
 
 ## make offline FROM=folder   which files that a run needs are there, missing or wrong (CONFIG=file.yaml)
 offline: $(READY)
-	@python scripts/offline.py $(if $(FROM),--from "$(FROM)") $(if $(CONFIG),--configfile "$(CONFIG)")
+	@python scripts/offline.py $(if $(FROM),--from "$$FROM") $(if $(CONFIG),--configfile "$$CONFIG")
 
 ## make reproduce    the full run: official sources, ResNet-152 and ConvNeXt-Large
 reproduce: $(READY)
