@@ -48,6 +48,22 @@ class TestFolders:
         (mine / "Gänse blümchen").rename(mine / "Ga\u0308nse blu\u0308mchen")
         assert {kind for _, kind, _ in found_in(mine)} == {"Gänse blümchen", "薔薇"}
 
+    @pytest.mark.fault(
+        "strange machines",
+        "a pipe, and links to what is gone or to themselves, among pictures of one's own",
+        "passed over and counted",
+    )
+    def test_what_is_no_file_is_passed_over(self, mine, happened):
+        whole = found_in(mine)
+        os.mkfifo(mine / "薔薇/pipe.png")
+        (mine / "薔薇/gone.png").symlink_to("/nowhere/gone.png")
+        (mine / "薔薇/self.png").symlink_to("self.png")
+        (mine / "薔薇/all").symlink_to(mine)
+        assert found_in(mine) == whole
+        counts = pictures.find(str(mine), None).passed_over
+        assert counts == {pictures.NO_FILE: 3}
+        happened(pictures.passed_over(counts))
+
     def test_what_is_passed_over_is_counted(self, mine):
         put(mine, ".trash/a.png", "薔薇/.hidden.png", "loose.png")
         for name in ("Thumbs.db", "薔薇/IMG.HEIC", "薔薇/other.heic", "README"):

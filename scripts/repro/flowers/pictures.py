@@ -38,6 +38,7 @@ SETS = {
     "test": "test",
 }
 HIDDEN, LOOSE, NO_SUFFIX = "hidden", "outside a class's folder", "without an ending"
+NO_FILE = "a pipe or a link to what is gone"
 ON_SMALL = ("stop", "skip", "train")
 SEEN_COLUMNS = ("file", "size", "time", "sha256")
 
@@ -152,6 +153,8 @@ def _walk(root: Path, counts: Counter[str]) -> Iterator[str]:
             suffix = Path(name).suffix.lower()
             if name.startswith("."):
                 counts[HIDDEN] += 1
+            elif suffix in SUFFIXES and not os.path.isfile(os.path.join(folder, name)):  # noqa: PTH113, PTH118
+                counts[NO_FILE] += 1  # who reads a pipe waits
             elif suffix in SUFFIXES:
                 yield (Path(folder) / name).relative_to(root).as_posix()
             else:
