@@ -172,6 +172,19 @@ class TestSmallClasses:
             pictures.check(pictures.find(str(tmp_path), None), SPLIT, "stop", splits=2)
 
 
+@pytest.mark.fault(
+    "strange machines",
+    "a picture of one's own that may not be read, or goes while it is looked at",
+    "named before anything runs",
+)
+def test_a_picture_that_cannot_be_read_is_named(mine, tmp_path, happened):
+    found = pictures.find(str(mine), None).pictures
+    (mine / "薔薇/z.tif").unlink()
+    with pytest.raises(UserError, match=r"z\.tif: cannot be read") as refused:
+        pictures.fingerprint(found, tmp_path / "seen.csv")
+    happened(refused)
+
+
 def test_a_fingerprint_changes_with_content_alone(mine, tmp_path):
     seen = tmp_path / "seen.csv"
     first = pictures.find(str(mine), None)

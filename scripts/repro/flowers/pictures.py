@@ -297,6 +297,9 @@ def fingerprint(pictures: Sequence[Picture], seen: str | os.PathLike[str]) -> st
     Args:
         pictures: what there is now.
         seen: what :func:`repro.flowers.gather.describe` saw the last time, if the file is there.
+
+    Raises:
+        UserError: a picture cannot be read.
     """
     known: dict[tuple[str, int, int], str] = {}
     if Path(seen).is_file():
@@ -305,9 +308,15 @@ def fingerprint(pictures: Sequence[Picture], seen: str | os.PathLike[str]) -> st
                 known[row["file"], int(row["size"]), int(row["time"])] = row["sha256"]
 
     def content(picture: Picture) -> str:
-        state = picture.file.stat()
-        key = (picture.name, state.st_size, state.st_mtime_ns)
-        return known.get(key) or hash_of(picture.file)
+        try:
+            state = picture.file.stat()
+            key = (picture.name, state.st_size, state.st_mtime_ns)
+            return known.get(key) or hash_of(picture.file)
+        except OSError as error:
+            raise UserError(
+                f"{picture.file}: cannot be read ({error.strerror}); make it readable for you, or "
+                "take it away"
+            ) from error
 
     digest = hashlib.sha256()
     with ThreadPoolExecutor(4) as pool:
