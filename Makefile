@@ -10,7 +10,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # No other code in place of this project's, and no window for its figures.
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH MPLBACKEND
 # Nor what ends it in the middle of a library.
-unexport PYTHONWARNINGS PYTHONINSPECT PYTHONUTF8 SOURCE_DATE_EPOCH
+unexport PYTHONWARNINGS PYTHONINSPECT PYTHONIOENCODING SOURCE_DATE_EPOCH
+export PYTHONUTF8 := 1
 # Snakemake asks for a cache and a user's name; a container's user may have no home and no name.
 ifneq ($(shell cache="$${XDG_CACHE_HOME:-$$HOME/.cache}"; mkdir -p "$$cache" 2>&1 && [ -w "$$cache" ] || echo none),)
 export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
@@ -68,7 +69,7 @@ messages: $(READY)
 
 ## make offline FROM=folder   which files that a run needs are there, missing or wrong (CONFIG=file.yaml)
 offline: $(READY)
-	@python scripts/offline.py $(if $(FROM),--from "$(FROM)") $(if $(CONFIG),--configfile "$(CONFIG)")
+	@python scripts/offline.py $(if $(FROM),--from "$$FROM") $(if $(CONFIG),--configfile "$$CONFIG")
 
 ## make reproduce    the full run: official sources, ResNet-152 and ConvNeXt-Large
 reproduce: $(READY)

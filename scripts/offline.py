@@ -4,6 +4,8 @@ Nothing is fetched, copied or changed. Ends with 1 where one is missing or wrong
 """
 
 import argparse
+import json
+import shlex
 import sys
 from collections import Counter
 from pathlib import Path
@@ -58,8 +60,9 @@ def main() -> int:
     if set(counts) - {FOUND}:
         return 1
     if arguments.folders:
-        places = ", ".join(str(Path(folder).expanduser().absolute()) for folder in folders)
-        print(f'A run takes them without a network with  --config "look_in=[{places}]"')
+        places = [str(Path(folder).expanduser().absolute()) for folder in folders]
+        said = shlex.quote(f"look_in={json.dumps(places, ensure_ascii=False)}")
+        print(f"A run takes them without a network with  --config {said}")
     return 0
 
 

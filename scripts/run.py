@@ -51,3 +51,5 @@ if __name__ == "__main__":
         sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:  # the run is done, and who read its table has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -51,6 +51,22 @@ class TestFolders:
         (mine / "Gänse blümchen").rename(mine / "Ga\u0308nse blu\u0308mchen")
         assert {kind for _, kind, _ in found_in(mine)} == {"Gänse blümchen", "薔薇"}
 
+    @pytest.mark.fault(
+        "strange machines",
+        "a pipe, and links to what is gone or to themselves, among pictures of one's own",
+        "passed over and counted",
+    )
+    def test_what_is_no_file_is_passed_over(self, mine, happened):
+        whole = found_in(mine)
+        os.mkfifo(mine / "薔薇/pipe.png")
+        (mine / "薔薇/gone.png").symlink_to("/nowhere/gone.png")
+        (mine / "薔薇/self.png").symlink_to("self.png")
+        (mine / "薔薇/all").symlink_to(mine)
+        assert found_in(mine) == whole
+        counts = pictures.find(str(mine), None).passed_over
+        assert counts == {pictures.NO_FILE: 3}
+        happened(pictures.passed_over(counts))
+
     def test_what_is_passed_over_is_counted(self, mine):
         put(mine, ".trash/a.png", "薔薇/.hidden.png", "loose.png")
         for name in ("Thumbs.db", "薔薇/IMG.HEIC", "薔薇/other.heic", "README"):
@@ -200,6 +216,19 @@ class TestSmallClasses:
             "skipped": {"lily": 2} if on_small == "skip" else {},
             "only_trained_on": only_trained_on,
         }
+
+
+@pytest.mark.fault(
+    "strange machines",
+    "a picture of one's own that may not be read, or goes while it is looked at",
+    "named before anything runs",
+)
+def test_a_picture_that_cannot_be_read_is_named(mine, tmp_path, happened):
+    found = pictures.find(str(mine), None).pictures
+    (mine / "薔薇/z.tif").unlink()
+    with pytest.raises(UserError, match=r"z\.tif: cannot be read") as refused:
+        pictures.fingerprint(found, tmp_path / "seen.csv")
+    happened(refused)
 
 
 def test_a_fingerprint_changes_with_content_alone(mine, tmp_path):

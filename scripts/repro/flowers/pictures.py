@@ -38,6 +38,7 @@ SETS = {
     "test": "test",
 }
 HIDDEN, LOOSE, NO_SUFFIX = "hidden", "outside a class's folder", "without an ending"
+NO_FILE = "a pipe or a link to what is gone"
 ON_SMALL = ("stop", "skip", "train")
 SEEN_COLUMNS = ("file", "size", "time", "sha256")
 
@@ -154,6 +155,8 @@ def _walk(root: Path, counts: Counter[str]) -> Iterator[str]:
             suffix = Path(name).suffix.lower()
             if name.startswith("."):
                 counts[HIDDEN] += 1
+            elif suffix in SUFFIXES and not os.path.isfile(os.path.join(folder, name)):  # noqa: PTH113, PTH118
+                counts[NO_FILE] += 1  # who reads a pipe waits
             elif suffix in SUFFIXES:
                 yield (Path(folder) / name).relative_to(root).as_posix()
             else:
@@ -297,6 +300,9 @@ def fingerprint(pictures: Sequence[Picture], seen: str | os.PathLike[str]) -> st
     Args:
         pictures: what there is now.
         seen: what :func:`repro.flowers.gather.describe` saw the last time, if the file is there.
+
+    Raises:
+        UserError: a picture cannot be read.
     """
     known: dict[tuple[str, int, int], str] = {}
     if Path(seen).is_file():
@@ -305,9 +311,15 @@ def fingerprint(pictures: Sequence[Picture], seen: str | os.PathLike[str]) -> st
                 known[row["file"], int(row["size"]), int(row["time"])] = row["sha256"]
 
     def content(picture: Picture) -> str:
-        state = picture.file.stat()
-        key = (picture.name, state.st_size, state.st_mtime_ns)
-        return known.get(key) or hash_of(picture.file)
+        try:
+            state = picture.file.stat()
+            key = (picture.name, state.st_size, state.st_mtime_ns)
+            return known.get(key) or hash_of(picture.file)
+        except OSError as error:
+            raise UserError(
+                f"{picture.file}: cannot be read ({error.strerror}); make it readable for you, or "
+                "take it away"
+            ) from error
 
     digest = hashlib.sha256()
     with ThreadPoolExecutor(4) as pool:

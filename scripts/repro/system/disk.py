@@ -69,7 +69,7 @@ def _concerns(error: OSError, path: Path) -> bool:
 def _refuse_dead_link(path: Path) -> None:
     """Raise CannotWriteError where ``path``, or a folder above it, is a link to what is gone."""
     for one in (path, *path.parents):
-        if one.is_symlink() and not one.exists():
+        if os.path.islink(one) and not os.path.exists(one):  # noqa: PTH110, PTH114
             raise CannotWriteError(
                 f"{one}: is a link to {one.readlink()}, which is not there; bring that back (is "
                 "its disk connected?), or remove the link"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-# Each ends a job of ours in the middle of a library: warnings made errors, a job that waits for
-# somebody to type, a date that is no number.
-_NOT_FOR_JOBS = ("PYTHONWARNINGS", "PYTHONINSPECT", "SOURCE_DATE_EPOCH")
+# Each can end a job in the middle of a library: warnings made errors, a job that waits for somebody
+# to type, a date that is no number, a folder for PyTorch's compiler, which nothing here uses.
+_NOT_FOR_JOBS = ("PYTHONWARNINGS", "PYTHONINSPECT", "SOURCE_DATE_EPOCH", "TORCHINDUCTOR_CACHE_DIR")
 
 
 def settle() -> None:
