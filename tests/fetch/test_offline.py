@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from repro.errors import UserError
+from repro.fetch.offline import found_in
 from repro.fetch.registry import load_registry
 from repro.fetch.sources import fetch
 from scripts_support import run_rule
@@ -63,6 +64,12 @@ def test_a_file_is_found_by_its_name_and_proved(tmp_path, name):
     assert target.read_bytes() == BODY
     assert file.exists()
     assert not (tmp_path / "cache").exists(), "nothing else was asked"
+
+
+def test_a_file_of_another_name_or_version_is_left_alone(tmp_path):
+    for name in ("f.bin.txt", "tiny_data-1.0.1-py3-none-any.whl", "data-1.0-py3-none-any.whl"):
+        (tmp_path / name).write_bytes(BODY)
+    assert found_in(entry(sources=[NOWHERE, PACKAGE]), [tmp_path]) == []
 
 
 @pytest.mark.fault(
