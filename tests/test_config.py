@@ -174,6 +174,7 @@ def test_a_net_that_is_like_another_is_whole():
                     "named": {"like": "wide", "title": "Mine", "recipe": "inferred"},
                     "named_brief": {"like": "named", "epochs": 2},
                     "other": {"like": "wide", "framework": "torch"},
+                    "tanh": {"like": "torch_2hidden_long", "activation": "tanh"},
                 }
             },
             "flowers": {
@@ -194,6 +195,7 @@ def test_a_net_that_is_like_another_is_whole():
     assert nets["named_brief"]["recipe"] == "own"
     assert nets["other"]["framework"] == "torch"
     assert "initial_std" not in nets["other"]
+    assert "longer_of" not in nets["tanh"]
     moved = config["flowers"]["nets"]["moved"]
     assert moved["title"] == "ConvNeXt-Large, as the notebook, protocol adapted"
     assert moved["split_seeds"] == []

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from repro.errors import UserError
+from repro.fetch.offline import found_in
 from repro.fetch.registry import load_registry
 from repro.fetch.sources import fetch
 from scripts_support import run_rule
@@ -64,6 +65,19 @@ def test_a_file_is_found_by_its_name_and_proved(tmp_path, name):
     assert target.read_bytes() == BODY
     assert file.exists()
     assert not (tmp_path / "cache").exists(), "nothing else was asked"
+
+
+def test_what_is_packed_keeps_the_proof_of_what_is_sent(tmp_path):
+    (tmp_path / "f.bin.gz").write_bytes(b"another pack")
+    sent = {**NOWHERE, "sha256": sha256(gzip.compress(BODY))}
+    (found,) = found_in(entry(sources=[sent]), [tmp_path])
+    assert (found.unpack, found.proof.sha256) == ("gzip", sent["sha256"])
+
+
+def test_a_file_of_another_name_or_version_is_left_alone(tmp_path):
+    for name in ("f.bin.txt", "tiny_data-1.0.1-py3-none-any.whl", "data-1.0-py3-none-any.whl"):
+        (tmp_path / name).write_bytes(BODY)
+    assert found_in(entry(sources=[NOWHERE, PACKAGE]), [tmp_path]) == []
 
 
 @pytest.mark.fault(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -203,6 +204,9 @@ class TestSmallClasses:
         images = pd.read_csv(tmp_path / "images.csv")
         assert sorted(set(images["label"])) == labels
         assert all((mine / name).is_file() for name in images["name"])
+        # A picture keeps its number, whatever is left out before it.
+        lilies = [7, 8] if 2 in labels else []
+        assert images["id"].tolist() == [*range(1, 6), *lilies, *range(9, 14)]
         small = images["label"] == 2
         if on_small == "train":
             assert images["split"][small].tolist() == ["train"] * 2
@@ -261,6 +265,18 @@ class TestDescribe:
         assert opened.damaged == ["薔薇/z.tif"]
         assert opened.table["name"].tolist() == [one.name for one in found.pictures[:3]]
         assert "split" not in opened.table
+
+    def test_the_sets_it_lies_in_are_those_it_is_in(self, tmp_path):
+        put(
+            tmp_path,
+            *(f"{name}/{kind}/1.png" for name in ("train", "val", "test") for kind in "ab"),
+        )
+        opened = gather.describe(pictures.find(str(tmp_path), None), on_damaged="stop").table
+        found = {
+            Path(row.name).parts[0]: row.split
+            for row in opened[["name", "split"]].itertuples(index=False)
+        }
+        assert found == {"train": "train", "val": "validation", "test": "test"}
 
     def test_sizes_are_those_of_the_upright_picture(self, mine):
         exif = Image.Exif()

@@ -175,6 +175,8 @@ def test_it_is_the_notebook(root, result, backbone):
     before = {name: tensor.clone() for name, tensor in backbone.module.named_buffers()}
     history, head, scores = by_hand(root, backbone, RECIPE, seed=3)
     np.testing.assert_allclose([row[2:] for row in result.history], history, rtol=1e-3)
+    wanted = [(epoch, name) for epoch in (1, 2) for name in ("train", "validation", "test")]
+    assert [row[:2] for row in result.history] == wanted
     for name, tensor in head.state_dict().items():
         # Adam divides by the size of the gradient, so that rounding shows where it is nearly 0.
         torch.testing.assert_close(result.state[f"head.{name}"], tensor, rtol=1e-2, atol=1e-3)

@@ -70,12 +70,17 @@ def test_what_cannot_be_read_is_told_apart(tmp_path):
     ("kind", "more", "file"),
     [
         (NumpyTrainer, {"initial_std": 0.1}, "model.npz"),
-        (TorchTrainer, {"dtype": "float32", "activation": "relu"}, "model.safetensors"),
+        # Of more layers than have one digit.
+        (
+            TorchTrainer,
+            {"dtype": "float32", "hidden": [20, 19, 18, 17, 16, 15]},
+            "model.safetensors",
+        ),
     ],
 )
 def test_scores_are_the_trainings_own_to_the_bit(tmp_path, kind, more, file):
     data = small_splits(pixels=784)
-    trainer = kind(data, MlpRecipe(**RECIPE, **more), 5)
+    trainer = kind(data, MlpRecipe(**RECIPE | more), 5)
     trainer.train_epoch()
     trainer.save(tmp_path / file)
     pixels = np.resize(data.train.pixels, (SCALED_AT_ONCE, data.train.pixels.shape[1]))

@@ -53,11 +53,14 @@ BACKBONE = Backbone(
 
 def comparison(*rows: dict) -> pd.DataFrame:
     defaults = {"n_runs": 1, "verdict": "to the digit", "metric": "accuracy", "split": "test"}
-    return pd.DataFrame([defaults | row for row in rows], columns=COLUMNS)
+    other = {"model": "other", "reported": 0.2222, "headline": 0.1111, "mean": 0.1111}
+    return pd.DataFrame([defaults | row for row in (other, *rows)], columns=COLUMNS)
 
 
 def metrics(model: Model, *runs: str, ece: float = 0.25) -> pd.DataFrame:
-    rows = [(model.name, run, 1, "test", "ece", ece, 100) for run in runs]
+    """Return those of runs, the first of which is the headline, and of another net."""
+    rows = [(model.name, run, 1, "test", "ece", ece + i, 100) for i, run in enumerate(runs)]
+    rows.insert(0, ("other", runs[0], 1, "test", "ece", 0.75, 100))
     return pd.DataFrame(rows, columns=METRIC_COLUMNS)
 
 
@@ -126,6 +129,7 @@ def test_data_recipe_figures_and_limits_of_an_mnist_net(numpy_card):
     assert "momentum" not in numpy_card
     row = "| test accuracy % |    94.54 |      94.54 |       0.00 | 94.08–94.97 | to the digit |"
     assert row in numpy_card
+    assert numpy_card.count("test accuracy %") == 1, "another net's figure is none of its own"
     assert "calibration error on the test set: 0.250" in numpy_card
     assert "It was run once" in numpy_card
     assert "28 × 28" in numpy_card
@@ -141,6 +145,7 @@ def test_a_flower_net_names_its_backbone_and_what_was_trained(config):
     assert "one of 2 runs" in card
     assert "a licence of their own: BSD-3-Clause" in card
     assert "It was run once" not in card
+    assert "calibration error on the test set: 0.250" in card
 
 
 def test_each_figure_shows_its_own_number(config):

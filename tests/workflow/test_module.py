@@ -91,6 +91,16 @@ def test_a_prefix_goes_before_the_folders_wherever_they_are_named(tmp_path):
     assert saved.params["config"]["results_dir"] == "sub/held/results"
 
 
+def test_rules_after_an_included_project_keep_the_prefix_they_have(tmp_path):
+    (tmp_path / "inner.smk").write_text(INCLUDED)
+    (tmp_path / "Snakefile").write_text(
+        'module outer:\n    snakefile: "inner.smk"\n    prefix: "sub"\n\nuse rule * from outer\n'
+    )
+    found = plan(tmp_path / "run", "{}", tmp_path / "Snakefile", targets=["mine"])
+    assert found.makers("sub/mine.txt") == ["mine"]
+    assert found.makers("mine.txt") == []
+
+
 @pytest.mark.heavy(minutes=1)
 def test_below_a_prefix_each_figure_leads_to_its_run(project):
     outer = project.folder / "outer/Snakefile"
