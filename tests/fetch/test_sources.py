@@ -474,7 +474,10 @@ PAGE = b"<!DOCTYPE html><title>Sign in</title>"
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (bare(PAGE, Content_Length=len(PAGE), Content_Type="text/html"), r"37 bytes \(text/html\)"),
+        (
+            bare(PAGE, Content_Length=len(PAGE), Content_Type="text/html"),
+            r"37 bytes \(text/html: a web page",
+        ),
         (bare(PAGE + BODY[37:]), r"sha256 of .* \(it is a web page\)"),
         (file(OTHER), "sha256 of " + sha256(OTHER)),
         (file(BODY + b"more"), "offers 307,204 bytes"),

@@ -268,7 +268,10 @@ class _Transfer:
         total = start + int(length)
         if self.size is not None and total != self.size:
             kind = response.headers.get("Content-Type", "unknown type")
-            raise UserError(f"the server offers {total:,} bytes ({kind}), expected {self.size:,}")
+            page = ": a web page in place of the file" if "html" in kind else ""
+            raise UserError(
+                f"the server offers {total:,} bytes ({kind}{page}), expected {self.size:,}"
+            )
         return total
 
     def _blocks(self, response: requests.Response) -> Iterator[bytes]:

@@ -45,6 +45,12 @@ def _read_csv(path: str | os.PathLike[str]) -> NDArray[np.int64]:
             "give it that column, a line an image, in the order of the images' numbers"
         )
     labels = pd.to_numeric(pd.Series([row["label"] for _, row in table.rows]), errors="coerce")
+    if unread := np.flatnonzero(labels.isna()).tolist():
+        line, row = table.rows[unread[0]]
+        raise UserError(
+            f"{path}: line {line}: {row['label']!r} is no label, which is a whole number from 1; "
+            "number the classes, and name them in the table under flowers.names"
+        )
     return _whole(labels.to_numpy(np.float64), path, "label", MAX_LABEL)
 
 
