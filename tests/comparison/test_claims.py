@@ -328,6 +328,16 @@ class TestLevelOff:
         assert "numpy_1hidden: over the last 10 epochs" in row["evidence"]
         assert row["needs"].startswith("NumPy, two hidden layers")
 
+    def test_one_run_is_described(self, report):
+        row = judged(report, 3, *self.nets([ABOVE], [0.1], [2.0]))
+        assert row["verdict"] == CANNOT
+        assert "over the last 10 epochs" in row["evidence"]
+
+    def test_half_the_interval_is_that_of_the_headline(self, report):
+        nets = [self.nets([ABOVE], [move], [2.0])[0] for move in (0.1, -400)]
+        both = evidence("numpy_1hidden", [next(iter(net.histories.values())) for net in nets])
+        assert f"interval is {self.HALF:.2f})" in judged(report, 3, both)["evidence"]
+
     def test_says_how_many_epochs_it_used(self, report):
         nets = [evidence("numpy_1hidden", lines("accuracy", 0 * THREE, epochs=4))]
         assert "over the last 4 epochs" in judged(report, 3, *nets)["evidence"]
