@@ -22,6 +22,7 @@ import pytest
 
 from repro.errors import UserError
 from repro.fetch.registry import check_url
+from repro.fetch.sources import _netrc_without_default
 from support import ROOT
 
 BODY = b"what is wanted" * 100
@@ -145,6 +146,16 @@ def test_a_host_s_own_password_goes_to_it_alone(tmp_path, server, happened):
     own = "Basic " + base64.b64encode(f"me:{SECRET}".encode()).decode()
     assert server.sent == [("/elsewhere", {own}), ("/f", set())]
     happened("the first host was sent its password, the second none")
+
+
+def test_pip_is_given_a_netrc_without_a_password_for_every_host(tmp_path, monkeypatch):
+    with_netrc(tmp_path, f"machine a.example login me password own\ndefault password {SECRET}\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("NETRC", raising=False)
+    with _netrc_without_default() as environment:
+        text = Path(environment["NETRC"]).read_text()
+    assert "machine a.example" in text
+    assert SECRET not in text
 
 
 def test_a_netrc_file_that_is_none_is_not_quoted(tmp_path, server):
