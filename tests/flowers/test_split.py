@@ -92,6 +92,9 @@ def test_a_label_of_too_few_images_is_refused_by_name(kind, shares, least):
         f"label 2 has 2, label 4 has {least - 1}, label 5 has 1, label 6 has 1, label 7 has 1, "
         "and 1 more. Add images of these labels, or leave them out"
     ) in str(caught.value)
+    as_many_as_are_named = labelled(40, 2, 40, 1, 1, 1, 1)
+    with pytest.raises(UserError, match=r"label 7 has 1\. Add images"):
+        check_counts(as_many_as_are_named, kind, *shares)
     with pytest.raises(UserError, match="label 2 has 2"):
         split_images(few, kind=kind, validation=shares[0], test=shares[1], seed=1)
 
