@@ -169,12 +169,21 @@ FIRST_EPOCHS = [76.15, 75.98, 85.45, 85.04, 87.82, 87.60]
 FINAL = {"train": 95.61, "validation": 94.78, "test": 94.54}
 
 
-@pytest.mark.heavy(minutes=4)
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_model_1_comes_out_to_the_digit(mnist, dtype):
-    trainer, history = train(NumpyTrainer, mnist, replace(REPORTED, dtype=dtype), 123)
-    assert [round(100 * row.accuracy, 2) for row in history[:6]] == FIRST_EPOCHS
+def first_epochs(history):
+    return [round(100 * row.accuracy, 2) for row in history[:6]]
+
+
+@pytest.mark.heavy
+def test_model_1_comes_out_to_the_digit(mnist):
+    trainer, history = train(NumpyTrainer, mnist, replace(REPORTED, dtype="float32"), 123)
+    assert first_epochs(history) == FIRST_EPOCHS
     assert percentages(predict(trainer, mnist)) == FINAL
+
+
+@pytest.mark.heavy
+def test_model_1_begins_to_the_digit_in_the_report_s_own_precision(mnist):
+    _, history = train(NumpyTrainer, mnist, replace(REPORTED, epochs=3), 123)
+    assert first_epochs(history) == FIRST_EPOCHS
 
 
 @pytest.mark.heavy
