@@ -33,13 +33,12 @@ from repro.flowers import pictures
 from repro.plan import ARCHIVE, HISTORY, MNIST_FILES, PREDICTIONS, SETID, Plan
 from repro.shown import BENCHMARK_TITLES, CATEGORIES, FIGURE_NAMES, FIGURES, LOSS_LABELS, SETS
 from repro.shown import curve_note, figure_name, quantities, reported_label
-from repro.system.code_inputs import code_of, code_of_project, look_first_in
+from repro.system.code_inputs import code_of, code_of_project
 from repro.system.disk import check_folder, check_writable
 from repro.system.environment import settle
 from repro.system.run_lock import mark
 
-look_first_in(SCRIPTS)
-settle()
+settle(SCRIPTS)
 
 
 def shipped(path):

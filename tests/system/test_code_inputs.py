@@ -1,8 +1,4 @@
-import os
-
-import pytest
-
-from repro.system.code_inputs import code_of, code_of_project, look_first_in
+from repro.system.code_inputs import code_of, code_of_project
 
 
 def write(folder, **files):
@@ -52,15 +48,6 @@ def test_relative_imports_and_circles(tmp_path):
 def test_a_library_of_the_same_first_name_is_left_out(tmp_path):
     write(tmp_path, script="from numpy import array\nimport yaml\n")
     assert names(code_of(tmp_path / "script.py", (tmp_path,)), tmp_path) == ["script.py"]
-
-
-@pytest.mark.parametrize("other", [None, "other", "here:other", "other:here"])
-def test_what_the_environment_names_comes_after_the_project(other, tmp_path, monkeypatch):
-    here = tmp_path / "here"
-    monkeypatch.setenv("PYTHONPATH", other.replace("here", str(here)) if other else "")
-    look_first_in(here)
-    look_first_in(here)
-    assert os.environ["PYTHONPATH"] == (f"{here}:other" if other else str(here))
 
 
 def test_the_project_is_what_results_are_made_by(tmp_path):

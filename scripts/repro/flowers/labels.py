@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from repro.errors import UserError, unreadable
+from repro.flowers.csv_files import read_table
 from repro.splits import SPLITS
-from repro.system.csv_files import read_table
 
 # 102 in Oxford-102, 21,841 in all of ImageNet; a head has an output for each.
 MAX_LABEL = 100_000

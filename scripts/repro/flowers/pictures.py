@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.errors import UserError
+from repro.errors import UserError, unreadable
+from repro.flowers.csv_files import read_table
 from repro.splits import SPLITS, least
-from repro.system.csv_files import read_table
 from repro.system.files import hash_of
 
 # Of the formats that Pillow reads, those that pictures are kept in.
@@ -316,10 +316,8 @@ def fingerprint(pictures: Sequence[Picture], seen: str | os.PathLike[str]) -> st
             key = (picture.name, state.st_size, state.st_mtime_ns)
             return known.get(key) or hash_of(picture.file)
         except OSError as error:
-            raise UserError(
-                f"{picture.file}: cannot be read ({error.strerror}); make it readable for you, or "
-                "take it away"
-            ) from error
+            way_out = "put it back, or make it readable for you, or take it away"
+            raise unreadable(picture.file, "a picture", way_out, error) from error
 
     digest = hashlib.sha256()
     with ThreadPoolExecutor(4) as pool:

@@ -7,23 +7,11 @@ an edited helper reruns exactly the jobs whose script imports it.
 from __future__ import annotations
 
 import ast
-import os
 from functools import cache
 from pathlib import Path
 
 # What results are made by. Tests and documents are left out.
 _PROJECT = ("Snakefile", "rules/*.smk", "scripts/**/*.py", "envs/*.yaml", "resources/**/*")
-
-
-def look_first_in(root: Path) -> None:
-    """Let every Python that this process starts look for modules in ``root`` before anywhere else.
-
-    Snakemake has a script look beside itself last: a package of the same name that the environment
-    names, or that is installed, would run in place of this project's.
-    """
-    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    kept = [path for path in others if path not in ("", str(root))]
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(root), *kept])
 
 
 def code_of_project(root: Path) -> list[Path]:
