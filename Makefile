@@ -65,7 +65,8 @@ reliability: $(READY)
 
 ## make messages     the same, and every message of that table whole, to be read in one go
 messages: $(READY)
-	@file=$$(mktemp); python -m pytest -m fault --messages="$$file" >&2; cat "$$file"; rm "$$file"
+	@file=$$(mktemp); python -m pytest -m fault --messages="$$file" >&2; status=$$?; \
+		cat "$$file"; rm "$$file"; exit $$status
 
 ## make offline FROM=folder   which files that a run needs are there, missing or wrong (CONFIG=file.yaml)
 offline: $(READY)

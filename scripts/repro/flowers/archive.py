@@ -25,10 +25,10 @@ log = logging.getLogger("repro")
 
 IMAGE_NAME = re.compile(r"image_([0-9]{5,9})\.jpg")
 _AHEAD = 64  # images that are opened before their turn
+_ANEW = "delete it and run again to fetch it"
 
 # What an archive may unpack to. Oxford-102 is 8,189 photographs of some 40 KB, each at most 300 KB;
 # these leave room for any set of photographs, and none for an archive made to fill the disk.
-_ANEW = "delete it and run again to fetch it"
 MAX_MEMBERS = 2_000_000
 MAX_BYTES_OF_A_MEMBER = 64 << 20
 MAX_BYTES_OF_A_HEADER = 1 << 20  # read into memory whole
